@@ -1,0 +1,68 @@
+"""The errors of the package: each states the rule, the offending value, the first customers, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+_IDS_SHOWN = 5
+
+
+class ClvForecastError(Exception):
+    """Base of every error raised on purpose by this package.
+
+    Parameters
+    ----------
+    rule : str
+        What must hold, as a sentence.
+    value : object, optional
+        The value that broke the rule.
+    customer_ids : iterable, optional
+        Customers concerned; the first five are shown.
+    remedy : str, optional
+        What the reader can do about it.
+
+    Examples
+    --------
+    >>> print(InputError("Amounts must be finite.", value=float("inf"), customer_ids=[7, 9], remedy="Drop the rows."))
+    Amounts must be finite. Got: inf. First customers: 7, 9. Drop the rows.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        *,
+        value: Any = None,
+        customer_ids: Iterable[Any] = (),
+        remedy: str = "",
+    ) -> None:
+        parts = [rule]
+        if value is not None:
+            parts.append(f"Got: {value}.")
+        ids = list(islice(customer_ids, _IDS_SHOWN))
+        if ids:
+            parts.append(f"First customers: {', '.join(str(i) for i in ids)}.")
+        if remedy:
+            parts.append(remedy)
+        super().__init__(" ".join(parts))
+        self.rule = rule
+        self.value = value
+        self.customer_ids = tuple(ids)
+        self.remedy = remedy
+
+
+class InputError(ClvForecastError, ValueError):
+    """The data break a rule (command line: exit code 1)."""
+
+
+class DomainError(ClvForecastError, ValueError):
+    """An argument lies outside its domain, or names something unknown (command line: exit code 2)."""
+
+
+class FitError(ClvForecastError, RuntimeError):
+    """A fit failed and nothing honest can be returned (command line: exit code 3)."""
+
+
+class StoreError(ClvForecastError, RuntimeError):
+    """A saved object is missing, damaged, or of another schema version (command line: exit code 1)."""

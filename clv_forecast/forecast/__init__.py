@@ -1,0 +1,1 @@
+"""Value of each customer: expectations in closed form, bands from predictive draws."""

@@ -1,0 +1,1 @@
+"""Fitted models and tables of other packages, in and out."""

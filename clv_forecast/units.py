@@ -1,0 +1,120 @@
+"""Time units, horizons and discounting: the only module that converts."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from clv_forecast.errors import DomainError
+
+TimeUnit = Literal["hour", "day", "week", "month", "year"]
+
+DAYS_PER_YEAR: Final = 365.2425
+DAYS_PER_UNIT: Final[dict[str, float]] = {
+    "hour": 1.0 / 24.0,
+    "day": 1.0,
+    "week": 7.0,
+    "month": DAYS_PER_YEAR / 12.0,
+    "year": DAYS_PER_YEAR,
+}
+LIFETIME_YEARS: Final = 10.0
+_LENGTH = re.compile(r"^\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>hour|day|week|month|year)s?\s*$")
+
+
+def check_unit(unit: str) -> TimeUnit:
+    """Return ``unit`` when it is one of hour, day, week, month, year.
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_unit("week")
+    'week'
+    """
+    if unit not in get_args(TimeUnit):
+        raise DomainError(f"The unit must be one of {', '.join(get_args(TimeUnit))}.", value=repr(unit))
+    return unit  # type: ignore[return-value]
+
+
+def units_per_year(unit: TimeUnit) -> float:
+    """How many of ``unit`` make a year of 365.2425 days (52.1775 weeks).
+
+    Examples
+    --------
+    >>> units_per_year("week")
+    52.1775
+    """
+    return DAYS_PER_YEAR / DAYS_PER_UNIT[unit]
+
+
+def discount_per_unit(annual: float, unit: TimeUnit) -> float:
+    """Continuous discount rate per ``unit`` for an annual rate: ``ln(1 + annual) / units_per_year``.
+
+    Raises
+    ------
+    DomainError
+        If ``annual`` is negative, at least 10 (a rate of 1000 %), or not finite.
+
+    Examples
+    --------
+    >>> round(discount_per_unit(0.10, "week"), 9)
+    0.00182665
+    """
+    if not math.isfinite(annual) or not 0.0 <= annual < 10.0:
+        raise DomainError(
+            "discount_rate_annual must be a yearly rate between 0 and 10 (0.10 is 10 % a year).", value=annual
+        )
+    return math.log1p(annual) / units_per_year(unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon:
+    """A length of future time: its label and its length in years.
+
+    Examples
+    --------
+    >>> Horizon.parse("12 months").in_unit("week")
+    52.1775
+    >>> Horizon.parse("lifetime").years
+    10.0
+    """
+
+    label: str
+    years: float
+
+    @classmethod
+    def parse(cls, text: str, *, lifetime_years: float = LIFETIME_YEARS) -> Horizon:
+        """Read ``"39 weeks"``, ``"12 months"``, ``"1.5 years"`` or ``"lifetime"`` (capped at ``lifetime_years``).
+
+        Raises
+        ------
+        DomainError
+            If the text is none of these, or the length is not positive.
+        """
+        if not isinstance(text, str):
+            raise DomainError(
+                "A horizon is text such as '12 months', '39 weeks' or 'lifetime'.",
+                value=repr(text),
+                remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
+            )
+        if text.strip() == "lifetime":
+            if not math.isfinite(lifetime_years) or lifetime_years <= 0:
+                raise DomainError("lifetime_years must be positive and finite.", value=lifetime_years)
+            return cls(label="lifetime", years=float(lifetime_years))
+        match = _LENGTH.match(text)
+        if match is None or float(match["count"]) <= 0:
+            raise DomainError(
+                "A horizon is a positive number with hours, days, weeks, months or years, or 'lifetime'.",
+                value=repr(text),
+                remedy="Write for example '12 months'.",
+            )
+        return cls(label=text.strip(), years=float(match["count"]) * DAYS_PER_UNIT[match["unit"]] / DAYS_PER_YEAR)
+
+    def in_unit(self, unit: TimeUnit) -> float:
+        """Length in ``unit``."""
+        return self.years * units_per_year(unit)
