@@ -1,0 +1,145 @@
+"""Imports run one way, down the floors, read from the syntax tree (also inside functions)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "clv_forecast"
+ROOT = Path(__file__).parents[1]
+FLOORS = (
+    {"errors", "units", "columns", "progress", "streams"},
+    {"models"},
+    {"history"},
+    {"inference"},
+    {"forecasting"},
+    {"interchange"},
+    {"cli", "__main__", ""},  # "" is the package's own __init__
+)
+# The floors would allow it; the design does not
+APART = {("history", "models")}
+CATCH_ALL = {"util", "utils", "helper", "helpers", "misc", "common"}
+LONGEST_MODULE = 600
+
+
+def sources() -> dict[str, str]:
+    """Text of each module of the package by its dotted name."""
+    found = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+    return found
+
+
+def imported(name: str, text: str, modules: Iterable[str], packages: Iterable[str]) -> set[str]:
+    """Modules of the package that the module ``name`` imports, anywhere in its text."""
+    modules = set(modules)
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = name.split(".")
+                above = parts[: len(parts) - node.level + (name in packages)]
+                base = ".".join([*above, *([base] if base else [])])
+            children = {f"{base}.{alias.name}" for alias in node.names}
+            found |= children & modules
+            if children - modules:
+                found.add(base)
+    return {target for target in found if target == PACKAGE or target.startswith(f"{PACKAGE}.")} - {name}
+
+
+def imports(texts: Mapping[str, str]) -> dict[str, set[str]]:
+    packages = {name for name in texts if any(other.startswith(f"{name}.") for other in texts)}
+    return {name: imported(name, text, texts, packages) for name, text in texts.items()}
+
+
+def part_of(module: str) -> str:
+    """Which part of the package: ``"models"`` for ``clv_forecast.models.bg_nbd``, ``""`` for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def floor(module: str) -> int:
+    part = part_of(module)
+    for level, names in enumerate(FLOORS):
+        if part in names:
+            return level
+    raise AssertionError(f"{module} stands on no floor: give it one in FLOORS.")
+
+
+def upward(edges: Mapping[str, set[str]]) -> list[str]:
+    return [
+        f"{name} imports {target}"
+        for name, targets in edges.items()
+        for target in sorted(targets)
+        if floor(target) > floor(name) or (part_of(name), part_of(target)) in APART
+    ]
+
+
+def circle(edges: Mapping[str, set[str]]) -> list[str]:
+    """Modules left when those that import nothing left are taken away again and again: empty without a circle."""
+    left = dict(edges)
+    while free := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_imports_run_downwards() -> None:
+    assert upward(imports(sources())) == []
+
+
+def test_no_circles() -> None:
+    assert circle(imports(sources())) == []
+
+
+def test_every_package_of_the_floors_is_seen() -> None:
+    assert {name.split(".")[1] for name in sources() if "." in name} >= FLOORS[0] | {"models", "history"}
+    assert any(len(targets) > 1 for targets in imports(sources()).values())
+
+
+@pytest.mark.parametrize("name", sources())
+def test_size_and_name(name: str) -> None:
+    assert len(sources()[name].splitlines()) <= LONGEST_MODULE
+    assert not CATCH_ALL & set(name.split("."))
+
+
+MADE_UP = {"clv_forecast": "", "clv_forecast.models": "", "clv_forecast.history": "", "clv_forecast.errors": ""}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "flagged"),
+    [
+        ("errors", "import clv_forecast.models", True),
+        ("errors", "from clv_forecast import models", True),
+        ("errors", "from clv_forecast import load_cdnow", True),
+        ("models.bg_nbd", "def f():\n    from clv_forecast.history import load_cdnow", True),
+        ("models.bg_nbd", "from ..history import load_cdnow", True),
+        ("models.bg_nbd", "from .. import history", True),
+        ("history.summary", "from clv_forecast import models", True),
+        ("models.bg_nbd", "from clv_forecast import errors\nfrom . import registry\nimport numpy", False),
+        ("inference.fit", "from clv_forecast.history import load_cdnow\nfrom ..models import registry", False),
+    ],
+)
+def test_the_checker_flags_upward_imports(name: str, text: str, flagged: bool) -> None:
+    edges = imports(MADE_UP | {f"clv_forecast.{name}": text})
+    assert bool(upward(edges)) is flagged
+
+
+def test_the_checker_flags_circles_and_strangers() -> None:
+    texts = {
+        "clv_forecast.models": "",
+        "clv_forecast.models.a": "from . import b",
+        "clv_forecast.models.b": "def f():\n    import clv_forecast.models.c",
+        "clv_forecast.models.c": "from clv_forecast.models.a import x",
+        "clv_forecast.models.d": "from . import a",
+    }
+    assert circle(imports(texts)) == [f"clv_forecast.models.{letter}" for letter in "abcd"]
+    assert circle(imports(texts | {"clv_forecast.models.c": ""})) == []
+    with pytest.raises(AssertionError, match="no floor"):
+        upward(imports({"clv_forecast.attic": "", "clv_forecast": "from clv_forecast.attic import x"}))
