@@ -56,12 +56,11 @@ $(STAMP): pyproject.toml constraints.txt $(BROKEN)
 	    "$$python" $(MAKES_VENV) 2>/dev/null && break; python=; \
 	  done; \
 	  if test -n "$$python"; then "$$python" -m venv .venv; \
-	  else \
-	    uv venv --quiet --no-project --python 3.12 .venv && \
+	  elif command -v uv >/dev/null; then uv venv --quiet --no-project --python 3.12 .venv && \
 	    { $(PY) -m ensurepip >/dev/null 2>&1 || uv pip install --quiet --python $(PY) pip; }; \
-	  fi 2>/dev/null || { rm -rf .venv; \
+	  else false; fi || { rm -rf .venv; \
 	    echo "Missing: CPython 3.12 or newer with its venv module, as python3, from pyenv, or through uv." >&2; exit 1; }; \
 	fi
 	@echo "Installing into .venv (a minute or two the first time)" >&2
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,notebooks]'
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,notebooks]'
 	@pwd -P > $@
