@@ -28,6 +28,7 @@ STAGE_PURCHASES: Final = 1
 STAGE_SPEND: Final = 2
 STAGE_SHOCK: Final = 3
 STAGE_DEATH: Final = 4
+STAGE_FIRST_ORDER: Final = 5
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
@@ -169,3 +170,25 @@ def standard_gamma(key, draw, stage, counter, shape):  # type: ignore[no-untyped
             v = v * v * v
             if math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
                 return d * v * boost, counter
+
+
+@njit(cache=True)
+def normals(key, first_draw, draws, stage, count):  # type: ignore[no-untyped-def]
+    """Standard normal variates of one key, shape (draws, count)."""
+    out = np.empty((draws, count))
+    for d in range(draws):
+        for c in range(count):
+            out[d, c] = normal(key, first_draw + d, stage, c)
+    return out
+
+
+@njit(cache=True)
+def gamma_pairs(keys, stage, p, q, v):  # type: ignore[no-untyped-def]
+    """One Gamma(p, rate) amount per key and draw with rate ~ Gamma(q, v); shape (key, draw)."""
+    out = np.empty((len(keys), len(p)))
+    for i in range(len(keys)):
+        for d in range(len(p)):
+            rate, counter = standard_gamma(keys[i], d, stage, 0, q[d])
+            amount, counter = standard_gamma(keys[i], d, stage, counter, p[d])
+            out[i, d] = amount / (rate / v[d])
+    return out

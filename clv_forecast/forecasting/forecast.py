@@ -1,0 +1,218 @@
+"""The verb ``forecast``: value of each customer with bands, and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast import columns
+from clv_forecast.forecasting.adjustments import CommonShock, Correction
+from clv_forecast.forecasting.bands import check_prob
+from clv_forecast.forecasting.customer_table import CustomerColumns
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.money import CostRule, MarginRule, Terms, customer_column, resolve_terms
+from clv_forecast.forecasting.plan import Plan, chunks_of, make_plan
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.forecasting.totals import NO_SHOCK_NOTE, Grouping, GroupSums, totals_table
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.model import Model
+from clv_forecast.progress import Progress, silent
+from clv_forecast.streams import as_seed
+from clv_forecast.units import LIFETIME_YEARS, discount_per_unit
+
+DEFAULT_HORIZONS: Final = ("12 months", "36 months", "lifetime")
+
+
+def forecast(
+    model: Model,
+    history: PurchaseHistory,
+    *,
+    horizons: str | Sequence[str] = DEFAULT_HORIZONS,
+    discount_rate_annual: float = 0.10,
+    margin: MarginRule = 0.30,
+    cost_to_serve: CostRule = 0.0,
+    cost_per_order: CostRule = 0.0,
+    lifetime_years: float = LIFETIME_YEARS,
+    by: str | None = None,
+    draws: int | None = None,
+    prob: float = 0.9,
+    shock: CommonShock | None = None,
+    correction: Correction | None = None,
+    rng: int | np.random.Generator = 1,
+    chunk_customers: int | None = None,
+    progress: Progress = silent,
+) -> Forecast:
+    r"""Forecast what every customer will be worth, with bands.
+
+    ``value`` is discounted contribution: each purchase at time :math:`\tau` after ``as_of`` brings
+    :math:`e^{-\ln(1 + d)\,\tau}` (amount x margin - cost per order), with ``d`` the annual rate and
+    :math:`\tau` in years of 365.2425 days, less the yearly cost to serve while the customer is alive. Means are
+    means over parameter draws of closed-form expectations; bands are predictive: parameters, dropout, timing,
+    number and size of purchases.
+
+    Parameters
+    ----------
+    model : Model
+        From ``fit``.
+    history : PurchaseHistory
+        Customers to forecast; usually the history the model was fitted on.
+    horizons : str or sequence of str
+        Such as ``"12 months"``, ``"39 weeks"`` or ``"lifetime"`` (capped at ``lifetime_years``).
+    discount_rate_annual : float
+        Yearly rate, 0.10 for 10 %.
+    margin : float, str or mapping
+        A rate; a column of the customers; ``"observed"`` for the log's own margins, shrunk; or a rate per group,
+        ``{"region": {"EU": 0.3, "US": 0.25}}``.
+    cost_to_serve : float or str
+        Money per year while the customer is alive; or a column of the customers.
+    cost_per_order : float or str
+        Money per future order; or a column of the customers.
+    lifetime_years : float
+        Where ``"lifetime"`` is cut off.
+    by : str, optional
+        A column of the customers: ``totals`` also has a row per group, from joint draws.
+    draws : int, optional
+        Predictive draws, at least 100; up to 1000 of the model's by default.
+    prob : float
+        Probability inside the equal-tailed bands.
+    shock : CommonShock, optional
+        What moves all customers at once; without it the bands of totals are too narrow and say so.
+    correction : Correction, optional
+        A factor that backtests have taught.
+    rng : int or Generator
+        Seed. A customer's draws depend on the seed and its id alone.
+    chunk_customers : int, optional
+        Customers worked on at once; bounds memory and changes no number.
+    progress : callable
+        See ``clv_forecast.progress``.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    DomainError
+        If an argument lies outside its domain, or model and history do not fit together.
+    InputError
+        If a customer has no margin or cost under the rule given.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1997-09-30", unit="week")
+    >>> model = clv.fit(history, draws=200, compare=False)
+    >>> fc = clv.forecast(model, history, horizons=["39 weeks"])
+    >>> len(fc.customers)
+    2357
+
+    References
+    ----------
+    Fader, Hardie, Lee (2005), "Counting your customers the easy way", Marketing Science 24(2),
+    doi:10.1287/mksc.1040.0098. Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
+    """
+    check_prob(prob)
+    ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
+    terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
+    count = min(model.draws.n_draws, 1000) if draws is None else draws
+    plan = make_plan(
+        model,
+        history,
+        terms=terms,
+        discount=discount_per_unit(discount_rate_annual, model.unit),
+        draws=count,
+        seed=as_seed(rng),
+        shock=shock,
+        correction=correction,
+    )
+    labels = None if by is None else customer_column(history, by)
+    table, totals = _tables(plan, ends, Grouping.of(labels, plan.customers), prob, chunk_customers, progress)
+    ids = history.table[columns.CUSTOMER_ID]
+    customers = table.to_frame(ids, ends, prob=prob, as_of=history.as_of, currency=history.currency)
+    totals["prob"], totals["as_of"], totals["currency"] = prob, history.as_of, history.currency
+    return Forecast(
+        customers=customers,
+        totals=totals,
+        horizons=ends,
+        prob=prob,
+        assumptions={
+            "discount_rate_annual": discount_rate_annual,
+            "margin": margin,
+            "cost_to_serve": cost_to_serve,
+            "cost_per_order": cost_per_order,
+            "lifetime_years": lifetime_years,
+            "draws": count,
+            "seed": plan.seed,
+            "shock": shock,
+            "correction": correction,
+        },
+        notes=_notes(plan, terms, ends),
+        plan=plan,
+        history_table=history.table,
+        as_of=history.as_of,
+        currency=history.currency,
+    )
+
+
+def _tables(
+    plan: Plan,
+    ends: Horizons,
+    grouping: Grouping,
+    prob: float,
+    chunk_customers: int | None,
+    progress: Progress,
+) -> tuple[CustomerColumns, pd.DataFrame]:
+    boundaries = ends.boundaries(plan.unit)
+    table = CustomerColumns.empty(plan.customers, len(boundaries))
+    sums = GroupSums(grouping, len(boundaries), plan.draws)
+    done = 0
+    progress("forecast", 0, plan.customers)
+    for rows in chunks_of(plan, len(boundaries), chunk_customers):
+        expected = expected_money(plan, rows, boundaries)
+        drawn = predictive_money(plan, rows, boundaries)
+        alone = drawn.value if plan.shock is None else predictive_money(plan.without_shock(), rows, boundaries).value
+        table.fill(plan, rows, expected, drawn, prob=prob)
+        sums.add(
+            rows,
+            {
+                "purchases": drawn.purchases,
+                "revenue": drawn.revenue,
+                "value": drawn.value,
+                "value_without_shock": alone,
+                "expected_purchases": expected.purchases,
+                "expected_revenue": expected.revenue,
+                "expected_value": expected.value,
+            },
+        )
+        done += len(rows)
+        progress("forecast", done, plan.customers)
+    return table, totals_table(sums, grouping, ends.labels, prob=prob, shocked=plan.shock is not None)
+
+
+def _notes(plan: Plan, terms: Terms, ends: Horizons) -> tuple[str, ...]:
+    notes = []
+    if plan.shock is None:
+        notes.append(f"Bands of totals treat customers as independent ({NO_SHOCK_NOTE}).")
+    if "lifetime" in ends.labels:
+        years = ends.years[ends.labels.index("lifetime")]
+        notes.append(f"'lifetime' is cut off after {years:g} years.")
+    notes.append("No backtest stands behind these horizons yet: evidence is 'extrapolated'.")
+    if plan.spend is None:
+        notes.append("The model has no spend part: revenue and value are missing.")
+    else:
+        heavy = int(plan.spend.infinite_variance(np.arange(plan.customers)).sum())
+        if heavy:
+            notes.append(
+                f"For {heavy:,} customers the variance of spend is infinite in more than 1 % of draws: "
+                "value_sd and parameter_share are missing there, bands are not."
+            )
+    if (terms.margin < 0).any():
+        notes.append(f"{int((terms.margin < 0).sum()):,} customers have a negative margin.")
+    if plan.correction is not None:
+        notes.append(f"Corrected by a factor of {plan.correction.factor:g}: {plan.correction.reason}.")
+    return tuple(notes)

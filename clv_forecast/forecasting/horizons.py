@@ -1,0 +1,90 @@
+"""The horizons of a forecast: their labels, lengths and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast.errors import DomainError
+from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, Horizon, TimeUnit, units_per_year
+
+GRID_PERIODS = ("week", "month", "quarter", "year")
+_GRID_YEARS = {"week": 7.0 / DAYS_PER_YEAR, "month": 1.0 / 12.0, "quarter": 0.25, "year": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizons:
+    """Horizons in ascending order of length.
+
+    Examples
+    --------
+    >>> Horizons.parse(["lifetime", "12 months"]).labels
+    ('12 months', 'lifetime')
+    """
+
+    labels: tuple[str, ...]
+    years: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, texts: str | Iterable[str], *, lifetime_years: float = LIFETIME_YEARS) -> Horizons:
+        """Read one or several horizons; see ``Horizon.parse``.
+
+        Raises
+        ------
+        DomainError
+            If there is none, one stands twice, or one is no length of time.
+        """
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        parsed = sorted((Horizon.parse(t, lifetime_years=lifetime_years) for t in listed), key=lambda h: h.years)
+        if not parsed:
+            raise DomainError("A forecast needs at least one horizon.", remedy="Give horizons=['12 months'].")
+        lengths = [h.years for h in parsed]
+        if len(set(lengths)) < len(lengths):
+            raise DomainError("Each horizon may stand once.", value=[h.label for h in parsed])
+        return cls(labels=tuple(h.label for h in parsed), years=tuple(lengths))
+
+    @classmethod
+    def grid(cls, period: str, *, years: float) -> Horizons:
+        """Ends of equal periods (week, month, quarter, year) up to ``years``, labelled 1, 2, ...
+
+        Raises
+        ------
+        DomainError
+            If the period is unknown.
+        """
+        if period not in _GRID_YEARS:
+            raise DomainError(f"A grid counts in one of {', '.join(GRID_PERIODS)}.", value=repr(period))
+        step = _GRID_YEARS[period]
+        count = max(1, int(np.floor(years / step + 1e-9)))
+        return cls(
+            labels=tuple(str(k) for k in range(1, count + 1)), years=tuple(step * k for k in range(1, count + 1))
+        )
+
+    def boundaries(self, unit: TimeUnit) -> NDArray[np.float64]:
+        """Lengths in ``unit``, shape (horizon,)."""
+        return np.array(self.years) * units_per_year(unit)
+
+    def ends(self, as_of: pd.Timestamp) -> list[pd.Timestamp]:
+        """Calendar dates at which the horizons end."""
+        return [as_of + pd.Timedelta(days=round(y * DAYS_PER_YEAR)) for y in self.years]
+
+    def only(self, labels: Iterable[str] | None) -> Horizons:
+        """Some of the horizons.
+
+        Raises
+        ------
+        DomainError
+            If a label is not among them.
+        """
+        if labels is None:
+            return self
+        wanted = [labels] if isinstance(labels, str) else list(labels)
+        unknown = [w for w in wanted if w not in self.labels]
+        if unknown or not wanted:
+            raise DomainError(f"The forecast has the horizons {', '.join(self.labels)}.", value=unknown or wanted)
+        kept = [(label, year) for label, year in zip(self.labels, self.years, strict=True) if label in wanted]
+        return Horizons(labels=tuple(k[0] for k in kept), years=tuple(k[1] for k in kept))

@@ -1,0 +1,157 @@
+"""Margin and cost to serve of each customer: resolved once, checked, and then plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.purchase_history import PurchaseHistory
+
+MarginRule = float | str | Mapping[str, Mapping[Any, float]]
+CostRule = float | str
+
+OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a unit of revenue leaves, per customer; arrays of shape (customer,).
+
+    ``margin`` is a rate, ``cost_per_order`` and ``cost_per_year`` are money.
+    """
+
+    margin: NDArray[np.float64]
+    cost_per_order: NDArray[np.float64]
+    cost_per_year: NDArray[np.float64]
+
+
+def resolve_terms(
+    history: PurchaseHistory,
+    *,
+    margin: MarginRule,
+    cost_to_serve: CostRule,
+    cost_per_order: CostRule,
+) -> Terms:
+    """Margin and costs of every customer from a number, a column of the customers, or a rate per group.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+    margin : float, str, or mapping
+        A rate such as 0.3; the name of a column of ``history.customers``; ``"observed"`` for the margin in the
+        log, shrunk toward the base's by the orders seen; or ``{"region": {"EU": 0.3, "US": 0.25}}``.
+    cost_to_serve, cost_per_order : float or str
+        Money per year while alive, money per future order; or the name of a column.
+
+    Raises
+    ------
+    DomainError
+        If a rate or cost is outside its domain or a rule names nothing known.
+    InputError
+        If a customer has no margin or cost under the rule.
+    """
+    return Terms(
+        margin=_margins(history, margin),
+        cost_per_order=_costs(history, cost_per_order, "cost_per_order"),
+        cost_per_year=_costs(history, cost_to_serve, "cost_to_serve"),
+    )
+
+
+def observed_margin(history: PurchaseHistory) -> NDArray[np.float64]:
+    """Margin rate of each customer from the log, shrunk toward the base's rate by the orders seen.
+
+    The weight of a customer's own rate is ``n / (n + k)``, with ``k`` the ratio of the variance of one order's
+    rate to the variance between customers, estimated by moments from the customers' rates.
+
+    Raises
+    ------
+    DomainError
+        If the log carried no margin.
+    """
+    table = history.table
+    if columns.TOTAL_MARGIN not in table:
+        raise DomainError(
+            "margin='observed' needs a margin column in the log.",
+            remedy="Name it in purchase_history(margin=...), or give margin as a rate.",
+        )
+    revenue = table[columns.TOTAL_REVENUE].to_numpy(dtype=float)
+    earned = table[columns.TOTAL_MARGIN].to_numpy(dtype=float)
+    orders = table[columns.SPEND_COUNT_ALL].to_numpy(dtype=float)
+    base = earned.sum() / revenue.sum()
+    own = earned / revenue
+    squared = (own - base) ** 2
+    if len(own) < 3 or np.ptp(1.0 / orders) < 1e-12:
+        return np.asarray(base + 0.5 * (own - base))
+    inverse = 1.0 / orders
+    slope, between = np.polyfit(inverse, squared, 1, w=np.sqrt(orders))
+    within = max(float(slope), 0.0)
+    between = max(float(between), 1e-3 * float(squared.mean()), 1e-12)
+    weight = orders / (orders + within / between)
+    return np.asarray(base + weight * (own - base))
+
+
+def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
+    if isinstance(rule, Mapping):
+        if len(rule) != 1:
+            raise DomainError("A margin per group names one column.", value=list(rule))
+        (column, rates), *_ = rule.items()
+        groups = customer_column(history, column)
+        values = groups.map(rates).to_numpy(dtype=float, na_value=np.nan)
+    elif isinstance(rule, str):
+        values = (
+            observed_margin(history)
+            if rule == OBSERVED
+            else pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=float, na_value=np.nan)
+        )
+    else:
+        values = np.full(len(history.table), float(rule))
+    _check(history, values, "margin", "a rate between -10 and 1 (0.3 is 30 %)", -10.0, 1.0)
+    return values
+
+
+def _costs(history: PurchaseHistory, rule: CostRule, name: str) -> NDArray[np.float64]:
+    if isinstance(rule, str):
+        values = pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=float, na_value=np.nan)
+    else:
+        values = np.full(len(history.table), float(rule))
+    _check(history, values, name, "money, not negative", 0.0, np.inf)
+    return values
+
+
+def customer_column(history: PurchaseHistory, column: str) -> pd.Series[Any]:
+    """A column of the customers' attributes, row by row of ``history.table``.
+
+    Raises
+    ------
+    DomainError
+        If there is no such column.
+    """
+    known = [] if history.customers is None else [c for c in history.customers.columns if c != columns.CUSTOMER_ID]
+    if history.customers is None or column not in known:
+        raise DomainError(
+            f"{column!r} is not a column of the customers.",
+            value=f"columns {known}",
+            remedy="Give purchase_history(customers=...) a table with that column.",
+        )
+    return history.customers[column]
+
+
+def _check(
+    history: PurchaseHistory, values: NDArray[np.float64], name: str, meaning: str, low: float, high: float
+) -> None:
+    ids = history.table[columns.CUSTOMER_ID].to_numpy()
+    bad = ~np.isfinite(values) | (values < low) | (values > high)
+    if bad.any():
+        raise InputError(
+            f"{name} must be {meaning} for every customer.",
+            value=f"{int(bad.sum())} customers without, the first with {values[bad][0]}",
+            customer_ids=ids[bad],
+            remedy="Fill the column, name every group, or give one number.",
+        )

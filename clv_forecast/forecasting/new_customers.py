@@ -1,0 +1,126 @@
+"""What a new customer is worth, with and without the first order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import band, check_prob
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.plan import Plan, Spend
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.inference.model import Model
+from clv_forecast.models import transaction_model
+from clv_forecast.streams import STAGE_FIRST_ORDER, as_seed, customer_keys, gamma_pairs
+from clv_forecast.units import LIFETIME_YEARS, discount_per_unit, units_per_year
+
+_REPLICATES: Final = 50
+
+
+def new_customer_value(
+    model: Model,
+    *,
+    horizons: str | Sequence[str] = ("12 months", "36 months", "lifetime"),
+    discount_rate_annual: float = 0.10,
+    margin: float = 0.30,
+    cost_to_serve: float = 0.0,
+    cost_per_order: float = 0.0,
+    lifetime_years: float = LIFETIME_YEARS,
+    prob: float = 0.9,
+    rng: int | np.random.Generator = 1,
+) -> pd.DataFrame:
+    """Value of a customer who has just placed a first order, at each horizon.
+
+    Parameters
+    ----------
+    model : Model
+        With a spend part.
+    horizons, discount_rate_annual, margin, cost_to_serve, cost_per_order, lifetime_years, prob, rng
+        As in ``forecast``; here all are numbers.
+
+    Returns
+    -------
+    DataFrame
+        Per horizon: ``expected_purchases`` (repeat purchases), ``value`` of the repeat purchases, and
+        ``value_with_first``, which adds the first order's contribution; each with a predictive band of one new
+        customer, and ``mean_lower``, ``mean_upper``: the band of the expectation of ``value_with_first``.
+
+    Raises
+    ------
+    DomainError
+        If the model has no spend part, or an argument lies outside its domain.
+
+    Notes
+    -----
+    The first order is taken to follow the same distribution of spend as the others.
+    """
+    check_prob(prob)
+    if model.draws.spend is None:
+        raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
+    ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
+    seed = as_seed(rng)
+    plan = _plan(model, discount_rate_annual, margin, cost_to_serve, cost_per_order, seed)
+    boundaries = ends.boundaries(model.unit)
+    rows = np.arange(_REPLICATES)
+    expected = expected_money(plan, rows[:1], boundaries)
+    drawn = predictive_money(plan, rows, boundaries)
+    spend = plan.spend
+    assert spend is not None  # noqa: S101 - checked above
+    amount = gamma_pairs(plan.keys, STAGE_FIRST_ORDER, spend.p, spend.q, spend.v)
+    first = amount * margin - cost_per_order
+    first_expected = spend.expected(rows[:1])[:, 0] * margin - cost_per_order
+    table = []
+    for h, label in enumerate(ends.labels):
+        value, with_first = drawn.value[:, h], drawn.value[:, h] + first
+        mean_with_first = expected.value[0, h] + first_expected
+        low, high = band(value.ravel(), prob)
+        low_first, high_first = band(with_first.ravel(), prob)
+        mean_low, mean_high = band(mean_with_first, prob)
+        table.append(
+            {
+                "horizon": label,
+                "expected_purchases": float(expected.purchases[0, h].mean()),
+                "value": float(expected.value[0, h].mean()),
+                "value_lower": float(low),
+                "value_upper": float(high),
+                "value_with_first": float(mean_with_first.mean()),
+                "value_with_first_lower": float(low_first),
+                "value_with_first_upper": float(high_first),
+                "mean_lower": float(mean_low),
+                "mean_upper": float(mean_high),
+                "prob": prob,
+                "currency": model.currency,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def _plan(
+    model: Model, discount_rate_annual: float, margin: float, cost_to_serve: float, cost_per_order: float, seed: int
+) -> Plan:
+    zeros = np.zeros(_REPLICATES)
+    spend = model.draws.spend
+    draws = model.draws.n_draws
+    assert spend is not None  # noqa: S101 - checked by the caller
+    return Plan(
+        module=transaction_model(model.purchases),
+        params=model.draws.purchases,
+        draws=draws,
+        spend=Spend(p=spend.p[:, 0], q=spend.q[:, 0], v=spend.v[:, 0], count=zeros, total=zeros),
+        unit=model.unit,
+        discount=discount_per_unit(discount_rate_annual, model.unit),
+        frequency=zeros,
+        recency=zeros,
+        T=zeros,
+        margin=np.full(_REPLICATES, float(margin)),
+        cost_per_order=np.full(_REPLICATES, float(cost_per_order)),
+        cost_per_time=np.full(_REPLICATES, float(cost_to_serve) / units_per_year(model.unit)),
+        keys=customer_keys(seed, [f"new customer {k}" for k in range(_REPLICATES)]),
+        order=np.arange(_REPLICATES),
+        seed=seed,
+    )

@@ -1,0 +1,233 @@
+"""The forecast as an object: its tables, and the recipe that replays the draws behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.next_order import next_order_table
+from clv_forecast.forecasting.plan import Plan, chunks_of, customers_per_chunk
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.units import DAYS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValueDraws:
+    """Predictive draws of some customers.
+
+    Parameters
+    ----------
+    customer_ids : ndarray, shape (customer,)
+    horizons : tuple of str
+    purchases, revenue, value : ndarray, shape (draw, customer, horizon)
+        Cumulative from ``as_of`` to the end of each horizon.
+    first_draw : int
+        Number of the first draw.
+    """
+
+    customer_ids: NDArray[Any]
+    horizons: tuple[str, ...]
+    purchases: NDArray[np.int32]
+    revenue: NDArray[np.float64]
+    value: NDArray[np.float64]
+    first_draw: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """What every customer will be worth: tables, and the recipe that replays the draws behind them.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        Table ``forecast``: one row per customer and horizon.
+    totals : DataFrame
+        Table ``totals``: one row per group and horizon, the group ``all`` first.
+    horizons : Horizons
+    prob : float
+        Probability inside the bands.
+    assumptions : dict
+        Discount rate, margin, costs, lifetime and the convention of each, as given.
+    notes : tuple of str
+        What a reader must know before using the figures.
+    plan : Plan
+        Arrays and keys that replay any draw.
+    """
+
+    customers: pd.DataFrame
+    totals: pd.DataFrame
+    horizons: Horizons
+    prob: float
+    assumptions: dict[str, Any]
+    notes: tuple[str, ...]
+    plan: Plan
+    history_table: pd.DataFrame
+    as_of: pd.Timestamp
+    currency: str | None
+
+    def value_draws(self, customer_ids: Iterable[Any], horizons: Sequence[str] | None = None) -> ValueDraws:
+        """Predictive draws of the customers named, the same that the tables were made from.
+
+        Raises
+        ------
+        DomainError
+            If a customer or a horizon is unknown.
+        """
+        rows = self._rows(list(customer_ids))
+        kept = self.horizons.only(horizons)
+        return self._draws(self.plan, rows, kept)
+
+    def iter_value_draws(
+        self,
+        *,
+        by: Literal["customer", "draw"] = "customer",
+        horizons: Sequence[str] | None = None,
+        grid: str | None = None,
+        chunk: int | None = None,
+    ) -> Iterator[ValueDraws]:
+        """All predictive draws in bounded memory: blocks of customers, or blocks of draws.
+
+        Parameters
+        ----------
+        by : {"customer", "draw"}
+            Whether a block holds some customers with all draws, or some draws with all customers.
+        horizons : sequence of str, optional
+            Some of the forecast's horizons.
+        grid : {"week", "month", "quarter", "year"}, optional
+            Instead of the horizons: ends of equal periods up to the longest horizon.
+        chunk : int, optional
+            Customers or draws in a block; chosen for memory by default. It changes no number.
+
+        Yields
+        ------
+        ValueDraws
+
+        Raises
+        ------
+        DomainError
+            If ``by``, a horizon or the grid is unknown, or ``horizons`` and ``grid`` are both given.
+        """
+        if horizons is not None and grid is not None:
+            raise DomainError("Give horizons or a grid, not both.")
+        ends = Horizons.grid(grid, years=self.horizons.years[-1]) if grid else self.horizons.only(horizons)
+        size = len(ends.labels)
+        if by == "customer":
+            step = chunk or customers_per_chunk(self.plan.draws, size)
+            for start in range(0, self.plan.customers, step):
+                yield self._draws(self.plan, np.arange(start, min(start + step, self.plan.customers)), ends)
+        elif by == "draw":
+            step = chunk or max(1, 20_000_000 // (self.plan.customers * size))
+            for start in range(0, self.plan.draws, step):
+                part = self.plan.slice_draws(start, min(start + step, self.plan.draws))
+                yield self._draws(part, np.arange(self.plan.customers), ends)
+        else:
+            raise DomainError("by must be 'customer' or 'draw'.", value=repr(by))
+
+    def cash_flow(self, grid: str = "month") -> pd.DataFrame:
+        """Revenue and value of all customers in each coming period, with bands: the cash-flow curve.
+
+        Returns
+        -------
+        DataFrame
+            period, start, end, purchases, revenue and value (means of the draws) with bands, and the value
+            accumulated to the end of the period.
+        """
+        ends = Horizons.grid(grid, years=self.horizons.years[-1])
+        sums = {name: np.zeros((len(ends.labels), self.plan.draws)) for name in ("purchases", "revenue", "value")}
+        for block in self.iter_value_draws(by="customer", grid=grid):
+            for name, total in sums.items():
+                total += getattr(block, name).sum(axis=1).T
+        dates = [self.as_of, *ends.ends(self.as_of)]
+        table = pd.DataFrame({"period": range(1, len(ends.labels) + 1), "start": dates[:-1], "end": dates[1:]})
+        for name, total in sums.items():
+            each = np.diff(total, axis=0, prepend=0.0)
+            table[name] = each.mean(axis=1)
+            table[f"{name}_lower"], table[f"{name}_upper"] = band(each, self.prob)
+        table["value_so_far"] = sums["value"].mean(axis=1)
+        return table
+
+    def value_between(self, start: Any, end: Any) -> pd.DataFrame:
+        """Each customer's revenue and value between two future dates (discounted to ``as_of``), with bands.
+
+        Raises
+        ------
+        DomainError
+            If the dates are not in order, or not both after ``as_of``.
+        """
+        first, last = pd.Timestamp(start), pd.Timestamp(end)
+        if not self.as_of <= first < last:
+            raise DomainError(
+                f"The dates must be in order and not before {self.as_of.date()}.", value=f"{first} and {last}"
+            )
+        years = tuple(max((day - self.as_of).days / DAYS_PER_YEAR, 1e-9) for day in (first, last))
+        ends = Horizons(labels=("start", "end"), years=years)
+        boundaries = ends.boundaries(self.plan.unit)
+        names = ("revenue", "revenue_lower", "revenue_upper", "value", "value_lower", "value_upper")
+        out = {name: np.empty(self.plan.customers) for name in names}
+        for rows in chunks_of(self.plan, 2):
+            expected = expected_money(self.plan, rows, boundaries)
+            drawn = predictive_money(self.plan, rows, boundaries)
+            for name in ("revenue", "value"):
+                mean, draws = getattr(expected, name), getattr(drawn, name)
+                out[name][rows] = (mean[:, 1] - mean[:, 0]).mean(axis=-1)
+                out[f"{name}_lower"][rows], out[f"{name}_upper"][rows] = band(draws[:, 1] - draws[:, 0], self.prob)
+        ids = self.history_table[columns.CUSTOMER_ID]
+        return pd.DataFrame({columns.CUSTOMER_ID: ids.array, "start": first, "end": last, **out})
+
+    def next_order(self) -> pd.DataFrame:
+        """When each customer's next order is expected, and who is overdue; see ``next_order_table``."""
+        return next_order_table(self.plan, self.history_table, self.as_of)
+
+    def top(self, count: int = 10, horizon: str | None = None) -> pd.DataFrame:
+        """The most valuable customers at one horizon (the longest by default)."""
+        label = self.horizons.only([horizon]).labels[0] if horizon else self.horizons.labels[-1]
+        one = self.customers[self.customers["horizon"] == label]
+        by = "value" if one["value"].notna().any() else "expected_purchases"
+        return one.nlargest(count, by).reset_index(drop=True)
+
+    def __str__(self) -> str:
+        total = self.totals[self.totals["group"] == "all"]
+        lines = [f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on"]
+        for _, row in total.iterrows():
+            lines.append(
+                f"  {row['horizon']:>10}: value {row['value']:,.0f} "
+                f"({self.prob:.0%} band {row['value_lower']:,.0f} to {row['value_upper']:,.0f})"
+                + (f" [{row['note']}]" if row["note"] else "")
+            )
+        return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return self.totals.round(2).to_html(index=False) + "".join(f"<p>{note}</p>" for note in self.notes)
+
+    def _rows(self, ids: list[Any]) -> NDArray[np.intp]:
+        index = pd.Index(self.history_table[columns.CUSTOMER_ID])
+        rows = index.get_indexer(pd.Index(ids))
+        if (rows < 0).any():
+            raise DomainError(
+                "Every customer must be in the history.",
+                customer_ids=[i for i, row in zip(ids, rows, strict=True) if row < 0],
+                remedy="Check the ids and their type (1 and '1' differ).",
+            )
+        return np.asarray(rows)
+
+    def _draws(self, plan: Plan, rows: NDArray[np.intp], ends: Horizons) -> ValueDraws:
+        money = predictive_money(plan, rows, ends.boundaries(plan.unit))
+        ids = self.history_table[columns.CUSTOMER_ID].to_numpy()[rows]
+        return ValueDraws(
+            customer_ids=ids,
+            horizons=ends.labels,
+            purchases=np.moveaxis(money.purchases, 2, 0),
+            revenue=np.moveaxis(money.revenue, 2, 0),
+            value=np.moveaxis(money.value, 2, 0),
+            first_draw=plan.first_draw,
+        )
