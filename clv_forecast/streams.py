@@ -60,7 +60,7 @@ def as_streams(rng: RandomSource, customers: int) -> KeyedStreams:
     Raises
     ------
     DomainError
-        If ready streams do not have one key per customer, or ``rng`` is none of the three.
+        If ready streams do not have one key per customer, a seed is outside [0, 2**63), or ``rng`` is none of the three.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def as_streams(rng: RandomSource, customers: int) -> KeyedStreams:
     if isinstance(rng, np.random.Generator):
         return KeyedStreams(rng.integers(0, 2**64, size=customers, dtype=np.uint64))
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
-        return KeyedStreams(customer_keys(int(rng), range(customers)))
+        return KeyedStreams(customer_keys(as_seed(rng), range(customers)))
     raise DomainError("rng must be an int seed, a numpy Generator, or KeyedStreams.", value=repr(rng))
 
 
