@@ -136,8 +136,8 @@ def future_paths(
     streams = as_streams(rng, customers)
     keys = np.array(streams.keys, dtype=np.uint64)
     ends = np.array(np.broadcast_to(length, (customers,)))
-    count = np.zeros((n_draws, customers), dtype=np.int32)
-    alive_until = np.zeros((n_draws, customers))
+    count = np.empty((n_draws, customers), dtype=np.int32)
+    alive_until = np.empty((n_draws, customers))
     _count_paths(keys, streams.first_draw, kind, *fields, ends, count, alive_until)
     offsets = np.zeros(count.size + 1, dtype=np.int64)
     np.cumsum(count.ravel(), out=offsets[1:])
@@ -161,7 +161,7 @@ def _number_of_draws(in_fields: int, asked: int | None) -> int:
 
 @njit(cache=True, inline="always")
 def _at(field, draw, customer):  # type: ignore[no-untyped-def]
-    return field[min(draw, field.shape[0] - 1), min(customer, field.shape[1] - 1)]
+    return field[draw if field.shape[0] > 1 else 0, customer if field.shape[1] > 1 else 0]
 
 
 @njit(cache=True)
@@ -197,22 +197,22 @@ def _walk(key, draw, kind, alive, shape, rate, first, second, end, times, start,
 @njit(cache=True, parallel=True)
 def _count_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, alive_until):  # type: ignore[no-untyped-def]
     nowhere = np.empty(0)
-    for column in prange(keys.size):
-        c = np.int64(column)  # the parallel index is unsigned, and unsigned with signed makes floats
-        for d in range(count.shape[0]):
-            count[d, c], alive_until[d, c] = _walk(
-                keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
-                _at(first, d, c), _at(second, d, c), ends[c], nowhere, 0, False,
-            )  # fmt: skip
+    customers = keys.size
+    for path in prange(count.size):
+        d, c = np.int64(path) // customers, np.int64(path) % customers
+        count[d, c], alive_until[d, c] = _walk(
+            keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
+            _at(first, d, c), _at(second, d, c), ends[c], nowhere, 0, False,
+        )  # fmt: skip
 
 
 @njit(cache=True, parallel=True)
 def _fill_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, offsets, times):  # type: ignore[no-untyped-def]
-    for column in prange(keys.size):
-        c = np.int64(column)  # the parallel index is unsigned, and unsigned with signed makes floats
-        for d in range(count.shape[0]):
-            if count[d, c] > 0:
-                _walk(
-                    keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
-                    _at(first, d, c), _at(second, d, c), ends[c], times, offsets[d * keys.size + c], True,
-                )  # fmt: skip
+    customers = keys.size
+    for path in prange(count.size):
+        d, c = np.int64(path) // customers, np.int64(path) % customers
+        if count[d, c] > 0:
+            _walk(
+                keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
+                _at(first, d, c), _at(second, d, c), ends[c], times, offsets[path], True,
+            )  # fmt: skip

@@ -12,9 +12,9 @@ from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats
 
 PANEL: Final = 3.0
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 # exp(-42) < 1e-18: what lies beyond is lost in rounding.
-_DISCOUNTED_AWAY: Final = 42.0
+DISCOUNTED_AWAY: Final = 42.0
 
 
 def horizon_integral(
@@ -64,17 +64,17 @@ def horizon_integral(
         np.asarray(scale, dtype=np.float64),
     )
     cut = np.full(end.shape, np.inf)
-    np.divide(_DISCOUNTED_AWAY, rate, out=cut, where=rate > 0.0)
+    np.divide(DISCOUNTED_AWAY, rate, out=cut, where=rate > 0.0)
     end = np.minimum(end, cut)
     if not np.isfinite(end).all():
         raise DomainError("An infinite horizon needs a positive discount.", value="horizon inf, discount 0")
-    unit = np.minimum(unit, cut / _DISCOUNTED_AWAY)
+    unit = np.minimum(unit, cut / DISCOUNTED_AWAY)
     length = np.log1p(end / unit)
     panels = max(1, int(np.ceil(length.max(initial=0.0) / PANEL)))
     half = 0.5 * length / panels
     total: Floats = np.zeros(end.shape)
     for panel in range(panels):
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
             u = half * (2 * panel + 1 + node)
             tau = unit * np.expm1(u)
             total = total + (weight * half * unit) * np.exp(u - rate * tau) * integrand(tau)
