@@ -60,7 +60,8 @@ def as_streams(rng: RandomSource, customers: int) -> KeyedStreams:
     Raises
     ------
     DomainError
-        If ready streams do not have one key per customer, a seed is outside [0, 2**63), or ``rng`` is none of the three.
+        If ready streams do not have one key per customer, a seed is outside [0, 2**63), or ``rng`` is none
+        of the three.
 
     Examples
     --------
