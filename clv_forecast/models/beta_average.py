@@ -37,10 +37,13 @@ from clv_forecast.models.domain import Floats
 from clv_forecast.models.special import DISCOUNTED_AWAY, NODES, PANEL, WEIGHTS
 
 # Terms below this share of the sum so far end it; see test_beta_average for the accuracy reached.
-_NEGLIGIBLE: Final = 1e-14
-# Node spacing 2 pi / sqrt(_STRIP + _PEAK * curvature): the strip of analyticity rules broad peaks, the width sharp ones.
-_STRIP: Final = 400.0
-_PEAK: Final = 66.0
+_NEGLIGIBLE: Final = 1e-15
+# Where the hypergeometric series needs about this many terms or fewer, it is summed instead.
+_TERMS: Final = 250.0
+_DIGITS: Final = 32.0
+# Node spacing 2 pi / sqrt(_STRIP + _PEAK * curvature): the strip of analyticity rules wide peaks, the width narrow ones.
+_STRIP: Final = 700.0
+_PEAK: Final = 100.0
 
 
 def power_average(a: ArrayLike, b: ArrayLike, w: ArrayLike, nu: ArrayLike) -> Floats:
@@ -120,7 +123,7 @@ def _integral_to(p, w, nu):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _integrand(p, nu, times, weights):  # type: ignore[no-untyped-def]
+def _sum_over_nodes(p, nu, times, weights):  # type: ignore[no-untyped-def]
     """Compute the weighted sum of ``(1 + p omega)^-nu`` over the nodes and minus its derivative in ``p``."""
     value = 0.0
     slope = 0.0
@@ -146,49 +149,56 @@ def _peak(a, b, w, nu):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _average(a, b, w, nu, closed, times, weights):  # type: ignore[no-untyped-def]
-    """Average over Beta(a, b) of the closed integral, or of the weighted sum over the nodes."""
-    if closed:
-        last, _ = _integral_to(1.0, w, nu)
-        centre, curvature = _peak(a + 1.0, b + 1.0, w * max(nu, 1.0), min(nu, 1.0))
-    else:
-        last, _ = _integrand(1.0, nu, times, weights)
-        centre, curvature = _peak(a + 1.0, b + 1.0, w, nu)
+def _trapezoid(a, b, w, nu, reach, tilt, times, weights):  # type: ignore[no-untyped-def]
+    """Average over Beta(a, b) of the weighted sum over the nodes, or without any of the integral in closed form."""
+    closed = times.size == 0
+    last, _ = _integral_to(1.0, w, nu) if closed else _sum_over_nodes(1.0, nu, times, weights)
+    centre, curvature = _peak(a + 1.0, b + 1.0, reach, tilt)
     step = 2.0 * math.pi / math.sqrt(_STRIP + _PEAK * curvature)
     log_norm = math.lgamma(a + 1.0) + math.lgamma(b) - math.lgamma(a + b + 1.0)
     total = 0.0
-    for side in range(2):
-        k = 0 if side == 0 else -1
+    for side in (1, -1):
+        k = min(side, 0)
         while True:
             y = centre + k * step
             small = math.exp(-abs(y))
-            log_larger = -math.log1p(small)
-            p = 1.0 / (1.0 + small) if y >= 0.0 else small / (1.0 + small)
-            rest = small / (1.0 + small) if y >= 0.0 else 1.0 / (1.0 + small)
-            log_p = log_larger if y >= 0.0 else log_larger + y
-            log_rest = log_larger - y if y >= 0.0 else log_larger
-            value, slope = _integral_to(p, w, nu) if closed else _integrand(p, nu, times, weights)
-            term = math.exp((a + 1.0) * log_p + b * log_rest - log_norm) * (value - last + rest * slope / (a + b))
+            lesser = small / (1.0 + small)
+            log_greater = -math.log1p(small)
+            p, rest = (1.0 / (1.0 + small), lesser) if y >= 0.0 else (lesser, 1.0 / (1.0 + small))
+            log_weight = (a + 1.0 + b) * log_greater - (b * y if y >= 0.0 else -(a + 1.0) * y) - log_norm
+            value, slope = _integral_to(p, w, nu) if closed else _sum_over_nodes(p, nu, times, weights)
+            term = math.exp(log_weight) * (value - last + rest * slope / (a + b))
             total += term
-            k += 1 if side == 0 else -1
+            k += side
             if term <= _NEGLIGIBLE * total:
                 break
     return last + total * step
 
 
 @njit(cache=True)
-def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
-    if w == 0.0:
-        return 0.0 if integrate else 1.0
-    if not integrate:
-        return _average(a, b, w, nu, False, np.full(1, w), np.ones(1))
-    if discount == 0.0:
-        if w < math.inf:
-            return _average(a, b, w, nu, True, np.empty(0), np.empty(0))
-        return (a + b - 1.0) / ((a - 1.0) * (nu - 1.0)) if a > 1.0 and nu > 1.0 else math.inf
-    end = min(w, DISCOUNTED_AWAY / discount)
+def _series(a, b, nu, times, weights):  # type: ignore[no-untyped-def]
+    """Sum the hypergeometric series of all nodes at once, in ``omega / (1 + omega)``: its terms are positive."""
+    z = times / (1.0 + times)
+    terms = weights * np.exp(-nu * np.log1p(times))
+    sums = terms.copy()
+    largest = z[-1]
+    n = 0.0
+    while True:
+        ratio = (nu + n) * (b + n) / ((a + b + n) * (1.0 + n))
+        for j in range(z.size):
+            terms[j] *= ratio * z[j]
+            sums[j] += terms[j]
+        n += 1.0
+        bound = largest * max((nu + n) / (1.0 + n), 1.0)  # no later ratio of terms exceeds it
+        if bound < 1.0 and terms[-1] * bound <= _NEGLIGIBLE * sums[-1] * (1.0 - bound):
+            return sums.sum()
+
+
+@njit(cache=True)
+def _nodes(w, nu, discount):  # type: ignore[no-untyped-def]
+    """Lay Gauss-Legendre nodes in logarithmic time over ``(0, w)``; the weights hold the discount."""
     unit = 1.0 / max(nu, 1.0, discount)
-    length = math.log1p(end / unit)
+    length = math.log1p(w / unit)
     panels = max(1, math.ceil(length / PANEL))
     half = 0.5 * length / panels
     times = np.empty(panels * NODES.size)
@@ -197,7 +207,29 @@ def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
         u = half * (2 * (j // NODES.size) + 1 + NODES[j % NODES.size])
         times[j] = unit * math.expm1(u)
         weights[j] = WEIGHTS[j % NODES.size] * half * unit * math.exp(u - discount * times[j])
-    return _average(a, b, end, nu, False, times, weights)
+    return times, weights
+
+
+@njit(cache=True)
+def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
+    if w == 0.0:
+        return 0.0 if integrate else 1.0
+    end = min(w, DISCOUNTED_AWAY / discount) if discount > 0.0 else w
+    if end == math.inf:
+        return (a + b - 1.0) / ((a - 1.0) * (nu - 1.0)) if a > 1.0 and nu > 1.0 else math.inf
+    short = nu * end + _DIGITS / math.log1p(1.0 / end) < _TERMS
+    if not integrate:
+        times, weights = np.full(1, end), np.ones(1)
+        if short:
+            return _series(a, b, nu, times, weights)
+        return _trapezoid(a, b, end, nu, end, nu, times, weights)
+    times, weights = _nodes(end, nu, discount)
+    if short:
+        return _series(a, b, nu, times, weights)
+    reach = min(end, 1.0 / discount) if discount > 0.0 else end
+    if discount == 0.0:
+        times, weights = times[:0], weights[:0]
+    return _trapezoid(a, b, end, nu, reach * max(nu, 1.0), min(nu, 1.0), times, weights)
 
 
 @njit(cache=True, parallel=True)

@@ -1,4 +1,4 @@
-"""Quadrature over future time: Gauss-Legendre in logarithmic time."""
+"""Special functions: quadrature over future time, and differences of log-gamma and digamma without cancellation."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import digamma, gammaln
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats
 
-PANEL: Final = 3.0
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
+PANEL: Final = 1.5
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
 # exp(-42) < 1e-18: what lies beyond is lost in rounding.
 DISCOUNTED_AWAY: Final = 42.0
+# From here on six terms of Stirling's series are exact to rounding.
+_STIRLING_FROM: Final = 20.0
+_STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
 
 def horizon_integral(
@@ -49,7 +53,7 @@ def horizon_integral(
     Notes
     -----
     In ``u`` the integrand is analytic in a strip of half-width ``pi/2`` or wider when ``c`` is at most ``f``'s own
-    time scale and ``1/delta`` (taken care of here), so that panels of length 3 with 20 nodes each leave a
+    time scale and ``1/delta`` (taken care of here), so that panels of length 1.5 with 12 nodes each leave a
     relative error below 1e-12. The nodes are visited one by one: memory does not grow with their number.
 
     Examples
@@ -79,3 +83,92 @@ def horizon_integral(
             tau = unit * np.expm1(u)
             total = total + (weight * half * unit) * np.exp(u - rate * tau) * integrand(tau)
     return total
+
+
+def log_rising(z: ArrayLike, n: ArrayLike) -> Floats:
+    r"""Logarithm of the rising factorial, ``ln Gamma(z + n) - ln Gamma(z)``.
+
+    Parameters
+    ----------
+    z : array_like
+        Positive.
+    n : array_like
+        Not negative; need not be an integer.
+
+    Returns
+    -------
+    ndarray
+        Broadcast shape.
+
+    Notes
+    -----
+    For large ``z`` the two log-gammas agree in their leading digits; there the difference of Stirling's series is
+    used, so that a likelihood stays smooth when a fit runs to the edge (test: ``test_log_rising_far_out``).
+
+    Examples
+    --------
+    >>> round(float(np.exp(log_rising(1.0, 4))), 9)
+    24.0
+    """
+    return _by_size(z, n, _log_rising_near, _log_rising_far)
+
+
+def digamma_rising(z: ArrayLike, n: ArrayLike) -> Floats:
+    """Difference ``digamma(z + n) - digamma(z)``, the derivative of :func:`log_rising` in ``z``.
+
+    Parameters
+    ----------
+    z : array_like
+        Positive.
+    n : array_like
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        Broadcast shape.
+
+    Examples
+    --------
+    >>> round(float(digamma_rising(1.0, 2)), 9)
+    1.5
+    """
+    return _by_size(z, n, _digamma_rising_near, _digamma_rising_far)
+
+
+def _by_size(
+    z: ArrayLike,
+    n: ArrayLike,
+    near: Callable[[Floats, Floats], Floats],
+    far: Callable[[Floats, Floats], Floats],
+) -> Floats:
+    base, step = np.asarray(z, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    large = base >= _STIRLING_FROM
+    if large.all():
+        return far(base, step)
+    if not large.any():
+        return near(base, step)
+    result: Floats = np.where(large, far(np.maximum(base, _STIRLING_FROM), step), near(base, step))
+    return result
+
+
+def _log_rising_near(z: Floats, n: Floats) -> Floats:
+    difference: Floats = gammaln(z + n) - gammaln(z)
+    return difference
+
+
+def _log_rising_far(z: Floats, n: Floats) -> Floats:
+    tail = sum(c * ((z + n) ** -(2 * k + 1) - z ** -(2 * k + 1)) for k, c in enumerate(_STIRLING))
+    main: Floats = n * np.log(z) + (z + n - 0.5) * np.log1p(n / z) - n
+    return main + tail
+
+
+def _digamma_rising_near(z: Floats, n: Floats) -> Floats:
+    difference: Floats = digamma(z + n) - digamma(z)
+    return difference
+
+
+def _digamma_rising_far(z: Floats, n: Floats) -> Floats:
+    tail = sum((2 * k + 1) * c * (z ** -(2 * k + 2) - (z + n) ** -(2 * k + 2)) for k, c in enumerate(_STIRLING))
+    main: Floats = np.log1p(n / z) + 0.5 * n / (z * (z + n))
+    return main + tail
