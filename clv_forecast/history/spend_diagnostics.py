@@ -1,0 +1,213 @@
+"""Whether money is as Gamma-Gamma takes it: apart from frequency, steady over time, without freak orders."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+from clv_forecast import columns as c
+from clv_forecast.history.audit import Finding, Level
+from clv_forecast.history.purchase_log import PurchaseLog, day_number
+from clv_forecast.units import DAYS_PER_YEAR
+
+SIGNIFICANT: Final = 0.01
+MATERIAL: Final = 0.05
+FEWEST_CUSTOMERS_TESTED: Final = 30
+LARGEST_SHARE: Final = 0.01
+FREAK_ORDERS_EXPECTED: Final = 0.01
+_Z: Final = float(stats.norm.isf(SIGNIFICANT / 2))
+
+
+def spend_and_frequency(table: pd.DataFrame) -> Finding | None:
+    r"""Whether those who buy often also spend more (or less) per purchase, among repeaters.
+
+    The effect is what repeat revenue was, against what it would be were the two independent:
+    :math:`R = \overline{x m} / (\bar x\, \bar m) - 1`, its standard error from the influence function.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns frequency and monetary_value.
+
+    Returns
+    -------
+    Finding or None
+        None with fewer than 30 repeaters, or when all have the same frequency or the same mean.
+
+    Examples
+    --------
+    >>> x = np.arange(100) % 10 + 1
+    >>> finding = spend_and_frequency(pd.DataFrame({"frequency": x, "monetary_value": 10.0 * x}))
+    >>> finding.level, round(finding.values["effect"], 3)
+    ('caution', 0.273)
+    """
+    frequency = table[c.FREQUENCY].to_numpy(dtype=np.float64)
+    money = table[c.MONETARY_VALUE].to_numpy(dtype=np.float64)
+    used = (frequency > 0) & (money > 0)
+    x, m = frequency[used], money[used]
+    if x.size < FEWEST_CUSTOMERS_TESTED or np.ptp(x) == 0 or np.ptp(m) == 0:
+        return None
+    pearson = float(np.corrcoef(np.log(x), np.log(m))[0, 1])
+    rank = stats.spearmanr(x, m)
+    spearman, p_value = float(rank.statistic), float(rank.pvalue)
+    product = float(np.mean(x * m))
+    ratio = product / float(x.mean() * m.mean())
+    influence = ratio * (x * m / product - x / x.mean() - m / m.mean() + 1.0)
+    effect, error = ratio - 1.0, float(influence.std(ddof=1)) / math.sqrt(x.size)
+    dependent = p_value < SIGNIFICANT or abs(effect) > _Z * error
+    level: Level = "caution" if dependent and abs(effect) >= MATERIAL else "info"
+    meaning = (
+        "Gamma-Gamma takes them as independent: each customer's own orders correct this only in part, and the "
+        "value of frequent buyers, hence the total, leans the other way"
+        if level == "caution"
+        else "small enough for Gamma-Gamma, which takes them as independent"
+    )
+    return Finding(
+        name="spend_and_frequency",
+        level=level,
+        sentence=(
+            f"Among {x.size:,} repeaters, money per purchase and number of purchases correlate at {pearson:+.2f} in "
+            f"logs (Spearman {spearman:+.2f}, p = {p_value:.2g}); repeat revenue is {effect:+.1%} (standard error "
+            f"{error:.1%}) against what independence would give: {meaning}."
+        ),
+        values={
+            "repeaters": x.size,
+            "pearson_log": pearson,
+            "spearman": spearman,
+            "p_value": p_value,
+            "effect": effect,
+            "effect_standard_error": error,
+        },
+    )
+
+
+def drift_of_spend(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
+    """Whether the same customer spends more (or less) per repeat purchase as time goes by.
+
+    Least squares of ln(amount) on years with an effect per customer, standard error clustered by customer.
+    First purchases are left out: a first order often differs in kind, which would pass for drift.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : Timestamp
+
+    Returns
+    -------
+    Finding or None
+        None with fewer than 30 customers who have two repeat purchases.
+    """
+    used = (log.position > 0) & (log.count[log.customer] > 2)
+    customer, day = log.customer[used], log.day[used]
+    customers = int((log.count > 2).sum())
+    if customers < FEWEST_CUSTOMERS_TESTED:
+        return None
+    years = _within(customer, day / DAYS_PER_YEAR)
+    spread = float(years @ years)
+    logs = _within(customer, np.log(log.amount[used]))
+    slope = float(years @ logs) / spread
+    scores = np.bincount(customer, weights=years * (logs - slope * years))
+    error = math.sqrt(float(scores @ scores) * customers / (customers - 1)) / spread
+    # The model's constant money per order stands for the middle of the data; a year's forecast for its own middle
+    distance = (day_number(as_of) - float(day.mean())) / DAYS_PER_YEAR + 0.5
+    effect = math.expm1(slope * distance)
+    significant = abs(slope) > _Z * error
+    level: Level = "caution" if significant and abs(effect) >= MATERIAL else "info"
+    meaning = (
+        "the models hold money per purchase constant, so if this goes on, revenue of the next 12 months is "
+        f"{effect:+.1%} against the forecast"
+        if significant
+        else "no drift beyond chance, as the models take it"
+    )
+    return Finding(
+        name="drift_of_spend",
+        level=level,
+        sentence=(
+            f"The same customer's money per repeat purchase changes by {math.expm1(slope):+.1%} a year (95 % interval "
+            f"{math.expm1(slope - 1.96 * error):+.1%} to {math.expm1(slope + 1.96 * error):+.1%}; {customers:,} "
+            f"customers, {np.ptp(day) / DAYS_PER_YEAR:.1f} years): {meaning}."
+        ),
+        values={
+            "customers": customers,
+            "log_per_year": slope,
+            "log_per_year_standard_error": error,
+            "percent_per_year": 100.0 * math.expm1(slope),
+            "effect_next_year": effect,
+        },
+    )
+
+
+def large_orders(log: PurchaseLog) -> Finding | None:
+    r"""Single purchase-days that no Gamma spread within their customer makes.
+
+    Under Gamma-Gamma a customer's amounts are Gamma(p) with the customer's own scale, so an amount's share of the
+    customer's ``n`` amounts is Beta(p, (n - 1) p) and the variance of ln(amount) within customers is trigamma(p),
+    which gives p. A purchase-day is a freak when among all of them fewer than 0.01 so large would be expected.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+
+    Returns
+    -------
+    Finding or None
+        None with fewer than 30 customers who have two purchase-days, or when amounts never vary within a customer.
+    """
+    repeated = log.count[log.customer] > 1
+    customer, amount = log.customer[repeated], log.amount[repeated]
+    customers = int((log.count > 1).sum())
+    if customers < FEWEST_CUSTOMERS_TESTED:
+        return None
+    deviation = _within(customer, np.log(amount))
+    variance = float(deviation @ deviation) / (amount.size - customers)
+    if variance < 1e-8:
+        return None
+    shape = _inverse_trigamma(variance)
+    total = np.bincount(customer, weights=amount, minlength=log.count.size)
+    largest = np.zeros(log.count.size)
+    np.maximum.at(largest, customer, amount)
+    n, share = log.count[log.count > 1], (largest / np.where(total > 0, total, 1.0))[log.count > 1]
+    freak = special.betaincc(shape, (n - 1) * shape, np.minimum(share, 1.0)) < FREAK_ORDERS_EXPECTED / amount.size
+    freaks = int(freak.sum())
+    all_money = float(log.amount.sum())
+    freak_share = float(largest[log.count > 1][freak].sum()) / all_money
+    top = max(1, round(LARGEST_SHARE * log.amount.size))
+    top_share = float(np.partition(log.amount, -top)[-top:].sum()) / all_money
+    level: Level = "caution" if freak_share >= LARGEST_SHARE else "info"
+    found = f"{freaks:,} of {customers:,} repeaters have one beyond what a Gamma spread within a customer makes"
+    meaning = (
+        f"{found}, holding {freak_share:.1%} of all money. Gamma-Gamma takes part of it for a lasting level, so these "
+        "customers' value is too high, and everybody's band of spend too wide: look at them one by one"
+        if level == "caution"
+        else f"{found}, holding {freak_share:.2%} of all money, too little to matter"
+        if freaks
+        else "none is beyond what a Gamma spread within a customer makes"
+    )
+    return Finding(
+        name="large_orders",
+        level=level,
+        sentence=f"The largest 1 % of purchase-days ({top:,}) hold {top_share:.1%} of all money; {meaning}.",
+        values={
+            "top_share": top_share,
+            "freak_customers": freaks,
+            "freak_share": freak_share,
+            "shape_within_customer": shape,
+        },
+    )
+
+
+def _within(customer: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values less their customer's mean."""
+    count = np.bincount(customer)
+    mean: NDArray[np.float64] = np.bincount(customer, weights=values) / np.maximum(count, 1)
+    return values - mean[customer]
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Shape of the Gamma whose log has this variance."""
+    return math.exp(optimize.brentq(lambda t: float(special.polygamma(1, math.exp(t))) - value, -12.0, 22.0))

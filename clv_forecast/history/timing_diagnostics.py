@@ -1,0 +1,78 @@
+"""Whether purchases come at random times, as the models take them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from scipy import stats
+
+from clv_forecast.history.audit import Finding, Level
+from clv_forecast.history.purchase_log import PurchaseLog
+
+SIGNIFICANT: Final = 0.01
+FEWEST_PAIRS: Final = 30
+REGULAR_FROM: Final = 1.25
+CLUMPED_BELOW: Final = 0.8
+_Z: Final = float(stats.norm.isf(SIGNIFICANT / 2))
+
+
+def regularity(log: PurchaseLog) -> Finding | None:
+    r"""Whether a customer's purchases come more evenly, or more in clumps, than at random.
+
+    From each customer's last two gaps, :math:`M = g_1 / (g_1 + g_2)` [1]_: uniform under random timing, and
+    under Erlang-k gaps of variance :math:`1 / (4 (2 k + 1))`. Days make gaps whole numbers; under random timing
+    :math:`g_1` given the sum S is then uniform on 1, ..., S - 1, so the variance expected is
+    :math:`(S - 2) / (12 S)` exactly, which is used in place of 1/12.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+
+    Returns
+    -------
+    Finding or None
+        None with fewer than 30 customers of two gaps.
+
+    References
+    ----------
+    .. [1] Wheat & Morrison (1990), "Estimating purchase regularity with two interpurchase times",
+       Journal of Marketing Research 27(1), doi:10.1177/002224379002700108.
+    """
+    last = np.cumsum(log.count)[log.count > 2] - 1
+    first_gap = log.day[last - 1] - log.day[last - 2]
+    both = (log.day[last] - log.day[last - 2]).astype(np.float64)
+    pairs = both > 2
+    first_gap, both = first_gap[pairs], both[pairs]
+    if both.size < FEWEST_PAIRS:
+        return None
+    squares = np.square(first_gap / both - 0.5)
+    points = both - 1.0  # a uniform on so many whole numbers: its second and fourth central moments
+    second = (points**2 - 1.0) / 12.0
+    fourth = (points**2 - 1.0) * (3.0 * points**2 - 7.0) / 240.0
+    expected = second / both**2
+    z = float((squares - expected).sum() / math.sqrt(float(((fourth - second**2) / both**4).sum())))
+    variance = float(squares.mean() / expected.mean()) / 12.0
+    k = max(0.0, (1.0 - 4.0 * variance) / (8.0 * variance)) if variance > 0 else math.inf
+    level: Level = "info"
+    if z < -_Z and k >= REGULAR_FROM:
+        level = "caution"
+        meaning = (
+            f"purchases are more regular than the models' random timing (k about {k:.1f}), so a customer silent for a "
+            "few usual gaps is more surely gone than P(alive) says"
+        )
+    elif z > _Z and k <= CLUMPED_BELOW:
+        level = "caution"
+        meaning = (
+            f"purchases come in clumps more than the models' random timing (k about {k:.1f}), so P(alive) takes the "
+            "silence after a clump too readily for the end, and bands of purchases are too narrow"
+        )
+    else:
+        meaning = f"close to the models' random timing (k about {k:.1f}; 1 is random, 2 is clearly regular)"
+    return Finding(
+        name="regularity",
+        level=level,
+        sentence=f"From the last two gaps of {both.size:,} customers (z = {z:+.1f}): {meaning}.",
+        values={"customers": both.size, "k": k, "variance": variance, "z": z},
+    )
