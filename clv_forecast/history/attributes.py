@@ -1,0 +1,140 @@
+"""The customers' table: attributes beside the history, one row per customer, nothing lost unsaid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from clv_forecast import columns as c
+from clv_forecast.errors import InputError
+from clv_forecast.history.audit import Finding
+from clv_forecast.history.sources import check_columns, open_path
+
+_LEAST_SHARE: Final = 0.5
+"""Below this share of customers with attributes a caution is due: the two tables may use different ids."""
+
+
+def read_attributes(data: Any, customer: str) -> pd.DataFrame:
+    """Read the customers' table and check that each customer has one row.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame, pyarrow or Ibis table, str or Path
+    customer : str
+        Its column of customer ids.
+
+    Returns
+    -------
+    DataFrame
+        The columns as given, the ids in ``customer_id``.
+
+    Raises
+    ------
+    InputError
+        If ids are missing or occur twice, or ``data`` is no table.
+
+    Examples
+    --------
+    >>> read_attributes(pd.DataFrame({"id": [1, 1], "region": ["n", "s"]}), "id")
+    Traceback (most recent call last):
+        ...
+    clv_forecast.errors.InputError: The customers' table must have one row per customer. First customers: 1. Keep one row each; which one is right only you can say.
+    """
+    frame = _to_pandas(data)
+    check_columns([customer], [str(name) for name in frame.columns])
+    if customer != c.CUSTOMER_ID and c.CUSTOMER_ID in frame.columns:
+        raise InputError(
+            f"The customers' table has {customer!r} and {c.CUSTOMER_ID!r}: one of them must go.", remedy="Drop one."
+        )
+    frame = frame.rename(columns={customer: c.CUSTOMER_ID})
+    ids = frame[c.CUSTOMER_ID]
+    if ids.isna().any():
+        raise InputError("Every row of the customers' table needs an id.", value=f"{int(ids.isna().sum())} without")
+    if ids.duplicated().any():
+        raise InputError(
+            "The customers' table must have one row per customer.",
+            customer_ids=ids[ids.duplicated()].unique().tolist(),
+            remedy="Keep one row each; which one is right only you can say.",
+        )
+    if pd.api.types.is_float_dtype(ids.dtype) and (ids == ids.round()).all():
+        frame[c.CUSTOMER_ID] = ids.astype("int64")
+    return frame
+
+
+def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame | None, tuple[Finding, ...]]:
+    """Attributes in the order of the customers of the history, and what did not match.
+
+    Raises
+    ------
+    InputError
+        If no customer of the history is in the customers' table.
+
+    Examples
+    --------
+    >>> table, findings = align(pd.Series([1, 2]), pd.DataFrame({"customer_id": [2, 3], "region": ["n", "s"]}))
+    >>> table["region"].tolist(), [finding.name for finding in findings]
+    ([nan, 'n'], ['customers_without_attributes', 'attributes_without_orders'])
+    """
+    if attributes is None:
+        return None, ()
+    place = pd.Index(attributes[c.CUSTOMER_ID]).get_indexer(pd.Index(ids))
+    matched = int((place >= 0).sum())
+    if not matched:
+        raise InputError(
+            "No customer of the log is in the customers' table.",
+            value=f"{attributes[c.CUSTOMER_ID].iloc[0]!r} there, {ids.iloc[0]!r} in the log"
+            if len(attributes)
+            else "an empty table",
+            remedy="Compare the ids: their type (1 is not '1'), their case, their leading zeros.",
+        )
+    rows = attributes.drop(columns=c.CUSTOMER_ID).reset_index(drop=True)
+    aligned = rows.reindex(place).reset_index(drop=True) if matched < len(ids) else rows.take(place)
+    aligned = aligned.reset_index(drop=True)
+    aligned.insert(0, c.CUSTOMER_ID, ids.reset_index(drop=True))
+    return aligned, _findings(len(ids), len(attributes), matched)
+
+
+def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
+    found = []
+    if matched < customers:
+        found.append(
+            Finding(
+                name="customers_without_attributes",
+                level="caution" if matched < _LEAST_SHARE * customers else "info",
+                sentence=f"{customers - matched:,} of {customers:,} customers have no row in the customers' table: "
+                "their attributes are missing, and models by group leave them in a group of their own.",
+                values={"customers": customers - matched, "of": customers},
+            )
+        )
+    if matched < rows:
+        found.append(
+            Finding(
+                name="attributes_without_orders",
+                level="info",
+                sentence=f"{rows - matched:,} of {rows:,} rows of the customers' table belong to no customer with a "
+                "purchase by this day: they are not in the history.",
+                values={"rows": rows - matched, "of": rows},
+            )
+        )
+    return tuple(found)
+
+
+def _to_pandas(data: Any) -> pd.DataFrame:
+    if isinstance(data, pd.DataFrame):
+        return data.copy()
+    if isinstance(data, (str, Path)):
+        table, backend = open_path(data)
+        arrow = backend.to_pyarrow(table)
+    elif isinstance(data, ibis.Table):
+        arrow = data.to_pyarrow()
+    elif isinstance(data, pa.Table):
+        arrow = data
+    elif type(data).__module__.partition(".")[0] == "polars":
+        arrow = data.lazy().collect().to_arrow()
+    else:
+        raise InputError("The customers' table must be a table or the path of one.", value=type(data).__name__)
+    return pd.DataFrame(arrow.to_pandas())

@@ -1,0 +1,345 @@
+"""What each row of an order log is: a purchase, a refund, or left out for one named reason; one lazy expression."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, get_args
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.datatypes as dt
+import numpy as np
+import pandas as pd
+
+from clv_forecast import columns as c
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.sources import Source
+
+MONEY: Final = "decimal(38, 6)"
+LARGEST_AMOUNT: Final = 10**12
+"""Above a million millions an amount is taken for a mistake; micro-units of it also still fit 64 bits."""
+EARLIEST_YEAR: Final = 1900
+"""Dates before are what spreadsheets and two-digit years turn into."""
+EPOCH: Final = datetime.date(1970, 1, 1)
+
+AT: Final = "at"
+DAY: Final = "day"
+KIND: Final = "kind"
+DATE_TEXT: Final = "date_text"
+AMOUNT_TEXT: Final = "amount_text"
+OFFSET: Final = "has_offset"
+UNRECORDED: Final = "unrecorded"
+PURCHASE: Final = "purchase"
+REFUND: Final = "refund"
+
+_OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)$"
+
+RefundPolicy = Literal["net", "drop", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The options that decide what a row is.
+
+    Parameters
+    ----------
+    as_of : datetime.date
+        Last day that counts; nothing recorded later is known.
+    refunds : {"net", "drop", "error"}
+    time_zone : str, optional
+        Named zone in which days begin and end.
+    rates : tuple of (str, Decimal)
+        Value of one unit of each currency in the reporting currency; empty when no conversion is asked.
+    """
+
+    as_of: datetime.date
+    refunds: RefundPolicy
+    time_zone: str | None
+    rates: tuple[tuple[str, Decimal], ...]
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.String(), dt.Timestamp("UTC")), dt.Timestamp()))
+def _wall_clock(zone: str, instant: datetime.datetime) -> datetime.datetime:  # type: ignore[empty-body]
+    """Time on the wall of a named zone (DuckDB's ICU)."""
+
+
+@ibis.udf.scalar.builtin(name="multiply", signature=((dt.Decimal(38, 6), dt.Decimal(20, 10)), dt.Decimal(38, 16)))
+def _exact_product(amount: Decimal, rate: Decimal) -> Decimal:  # type: ignore[empty-body]
+    """Product of two decimals, no digit lost."""
+
+
+def parse_day(value: Any, name: str) -> datetime.date:
+    """Calendar day of a date, a timestamp, or ISO text.
+
+    Raises
+    ------
+    DomainError
+        If ``value`` is none of these.
+
+    Examples
+    --------
+    >>> parse_day("1997-09-30", "as_of")
+    datetime.date(1997, 9, 30)
+    """
+    if isinstance(value, (str, datetime.date, np.datetime64)):
+        try:
+            day = pd.Timestamp(value)
+        except (ValueError, TypeError):
+            day = None
+        if day is not None and not pd.isna(day):
+            return day.date()
+    raise DomainError(f"{name} must be a day: a date, a Timestamp, or text like '1997-09-30'.", value=repr(value))
+
+
+def check_time_zone(name: str | None) -> str | None:
+    """Return a named zone of the tz database, or None.
+
+    Raises
+    ------
+    DomainError
+        If there is no such zone.
+
+    Examples
+    --------
+    >>> check_time_zone("Europe/Berlin")
+    'Europe/Berlin'
+    """
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, TypeError, OSError):
+        raise DomainError("time_zone must be a named zone, such as 'Europe/Berlin'.", value=repr(name)) from None
+
+
+def check_refunds(policy: str) -> RefundPolicy:
+    """Return the refund policy when it is one of net, drop, error.
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_refunds("net")
+    'net'
+    """
+    if policy not in get_args(RefundPolicy):
+        raise DomainError("refunds must be 'net', 'drop' or 'error'.", value=repr(policy))
+    return policy  # type: ignore[return-value]
+
+
+def check_rates(rates: Mapping[str, Any] | None) -> tuple[tuple[str, Decimal], ...]:
+    """Rates as exact decimals; the reporting currency is the one whose rate is 1.
+
+    Raises
+    ------
+    DomainError
+        If a rate is not positive and finite, or none is 1.
+
+    Examples
+    --------
+    >>> check_rates({"EUR": 1, "USD": 0.92})
+    (('EUR', Decimal('1')), ('USD', Decimal('0.92')))
+    """
+    if not rates:
+        return ()
+    exact: list[tuple[str, Decimal]] = []
+    for code, rate in rates.items():
+        try:
+            value = Decimal(str(rate))
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite() or not Decimal("1e-9") <= value < Decimal("1e9"):
+            raise DomainError("A rate must be a number between 1e-9 and 1e9.", value=f"{code!r}: {rate!r}")
+        exact.append((str(code), value))
+    if all(value != 1 for _, value in exact):
+        raise DomainError("rates must give the reporting currency the rate 1.", value=dict(rates))
+    return tuple(exact)
+
+
+def classify(source: Source, rules: Rules) -> Any:
+    """Every row with its local time, day, exact amount, and what it is (``kind``).
+
+    A row gets the first kind that applies: customer_missing, currency_missing, date_missing, date_unreadable,
+    amount_missing, amount_infinite, amount_unreadable, amount_out_of_range, after_as_of, recorded_after_as_of,
+    zero_amount, refund_dropped; else it is a ``purchase`` (amount > 0) or a ``refund`` (amount < 0).
+
+    Returns
+    -------
+    ibis Table
+        customer_id, at, day (days since 1970-01-01), amount, kind, has_offset, unrecorded, order_id, category, margin,
+        and date and amount as they were written.
+
+    Raises
+    ------
+    InputError
+        If a column has a type that cannot be a date or an amount.
+    """
+    raw = source.table
+    has = set(raw.columns)
+    no_text = ibis.null("string")
+    at, offset = _local_time(raw[c.DATE], c.DATE, rules.time_zone)
+    amount = _money(raw[c.AMOUNT], c.AMOUNT)
+    currency = _text(raw[c.CURRENCY]) if c.CURRENCY in has else no_text
+    if rules.rates:
+        amount = _converted(amount, currency, rules.rates)
+    recorded, recorded_offset = (
+        _local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone)
+        if c.RECORDED_AT in has
+        else (ibis.null("timestamp"), ibis.literal(False))
+    )
+    shaped = raw.select(
+        **{
+            c.CUSTOMER_ID: _customer(raw[c.CUSTOMER_ID]),
+            AT: ibis.ifelse(at.year() >= EARLIEST_YEAR, at, ibis.null("timestamp")),
+            "recorded": recorded,
+            c.AMOUNT: ibis.ifelse(amount.abs() < LARGEST_AMOUNT, amount, ibis.null(MONEY)),
+            DATE_TEXT: raw[c.DATE].cast("string"),
+            AMOUNT_TEXT: raw[c.AMOUNT].cast("string"),
+            "flaw": _amount_flaw(raw[c.AMOUNT]),
+            OFFSET: offset | recorded_offset,
+            c.ORDER_ID: _text(raw[c.ORDER_ID]) if c.ORDER_ID in has else no_text,
+            c.CATEGORY: _text(raw[c.CATEGORY]) if c.CATEGORY in has else no_text,
+            c.MARGIN: _money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY),
+            c.CURRENCY: currency,
+        }
+    )
+    shaped = shaped.mutate(
+        **{
+            DAY: shaped[AT].date().epoch_days().cast("int32"),
+            "recorded_day": shaped.recorded.date().epoch_days().cast("int32"),
+        }
+    )
+    last = (rules.as_of - EPOCH).days
+    kind = ibis.cases(
+        (shaped[c.CUSTOMER_ID].isnull(), "customer_missing"),
+        (shaped[c.CURRENCY].isnull() & ibis.literal(c.CURRENCY in has), "currency_missing"),
+        (shaped[DATE_TEXT].isnull(), "date_missing"),
+        (shaped[AT].isnull(), "date_unreadable"),
+        (shaped.flaw != "", shaped.flaw),
+        (shaped[c.AMOUNT].isnull(), "amount_out_of_range"),
+        (shaped[DAY] > last, "after_as_of"),
+        (shaped.recorded_day > last, "recorded_after_as_of"),
+        (shaped[c.AMOUNT] == 0, "zero_amount"),
+        (shaped[c.AMOUNT] > 0, PURCHASE),
+        else_=ibis.literal("refund_dropped" if rules.refunds == "drop" else REFUND),
+    )
+    unrecorded = shaped.recorded.isnull() & ibis.literal(c.RECORDED_AT in has)
+    return shaped.mutate(**{KIND: kind, UNRECORDED: unrecorded}).drop("recorded", "recorded_day", "flaw")
+
+
+def _customer(ids: Any) -> Any:
+    kind = ids.type()
+    if kind.is_string():
+        return ibis.ifelse(ids.strip() == "", ibis.null("string"), ids)
+    return ibis.ifelse(ids.isnan(), ibis.null(kind), ids) if kind.is_floating() else ids
+
+
+def _text(column: Any) -> Any:
+    return column.cast("string").strip().nullif("")
+
+
+def _local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
+    """Wall-clock time in the zone, and whether a text carries an offset from UTC that needs the zone."""
+    kind = column.type()
+    never = ibis.literal(False)
+    if kind.is_date():
+        return column.cast("timestamp"), never
+    if kind.is_timestamp() and kind.timezone is None:
+        return column.cast("timestamp(6)"), never
+    if kind.is_timestamp():
+        if zone is None:
+            raise InputError(
+                f"The column {name!r} carries a time zone ({kind.timezone}), so time_zone must name the zone whose "
+                "days count.",
+                remedy="Pass for example time_zone='Europe/Berlin'.",
+            )
+        return _wall_clock(zone, column.cast("timestamp('UTC')")), never
+    if kind.is_string():
+        text = column.strip()
+        offset = text.re_search(_OFFSET).fill_null(False)
+        naive = text.try_cast("timestamp")
+        if zone is None:
+            return naive, offset
+        return ibis.ifelse(offset, _wall_clock(zone, text.try_cast("timestamp('UTC')")), naive), never
+    hint = " Numbers can be days of a spreadsheet or seconds: the data do not say which." if kind.is_numeric() else ""
+    raise InputError(
+        f"The column {name!r} must hold dates, timestamps or ISO text, not {kind}.{hint}",
+        remedy="Convert it first, for example with pandas.to_datetime(..., unit='D', origin='1899-12-30').",
+    )
+
+
+def _money(column: Any, name: str) -> Any:
+    kind = column.type()
+    if not (kind.is_numeric() or kind.is_string()) or kind.is_boolean():
+        raise InputError(f"The column {name!r} must hold numbers or numbers as text, not {kind}.")
+    return (column.strip() if kind.is_string() else column).try_cast(MONEY)
+
+
+def _amount_flaw(column: Any) -> Any:
+    """Name of what is wrong with an amount as it was written; empty when it is a number."""
+    kind = column.type()
+    if kind.is_string():
+        number = column.strip().try_cast("float64")
+        return ibis.cases(
+            (column.isnull() | (column.strip() == "") | number.isnan(), "amount_missing"),
+            (number.isinf(), "amount_infinite"),
+            (number.isnull(), "amount_unreadable"),
+            else_="",
+        )
+    if kind.is_floating():
+        return ibis.cases(
+            (column.isnull() | column.isnan(), "amount_missing"), (column.isinf(), "amount_infinite"), else_=""
+        )
+    return ibis.ifelse(column.isnull(), "amount_missing", "")
+
+
+def _converted(amount: Any, currency: Any, rates: tuple[tuple[str, Decimal], ...]) -> Any:
+    places = ((currency == code, ibis.literal(str(rate)).cast("decimal(20, 10)")) for code, rate in rates)
+    rate = ibis.cases(*places, else_=ibis.null("decimal(20, 10)"))
+    return _exact_product(amount, rate).cast(MONEY)
+
+
+def is_currency_code(text: str | None) -> bool:
+    """Whether the text is three capital letters, and so a currency and not a column.
+
+    Examples
+    --------
+    >>> is_currency_code("EUR"), is_currency_code("currency")
+    (True, False)
+    """
+    return text is not None and len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
+
+
+def check_currency(source: Source, rates: tuple[tuple[str, Decimal], ...], constant: str | None) -> str | None:
+    """Return the currency that amounts are reported in, or None when nothing names it.
+
+    Raises
+    ------
+    InputError
+        If the log mixes currencies and no rates are given, or one of them has no rate.
+    DomainError
+        If rates are given without a currency column.
+    """
+    if c.CURRENCY not in source.table.columns:
+        if rates:
+            raise DomainError("rates need a currency column.", remedy="Name it with currency='...'.")
+        return constant
+    code = _text(source.table[c.CURRENCY]).name(c.CURRENCY)
+    counted = source.fetch(source.table.group_by(code).agg(rows=lambda t: t.count()).order_by(c.CURRENCY)).to_pylist()
+    found = {record[c.CURRENCY]: record["rows"] for record in counted if record[c.CURRENCY] is not None}
+    if not rates and len(found) > 1:
+        raise InputError(
+            "Amounts in several currencies cannot be added without rates.",
+            value=", ".join(f"{name} ({rows:,} rows)" for name, rows in found.items()),
+            remedy="Pass rates={'EUR': 1, 'USD': 0.92}, or make one history per currency.",
+        )
+    without = [name for name in found if rates and name not in dict(rates)]
+    if without:
+        raise InputError("Every currency of the log needs a rate.", value=", ".join(without))
+    return next((name for name, rate in rates if rate == 1), None) if rates else next(iter(found), None)

@@ -1,0 +1,272 @@
+"""Where the order log lies: any table or file becomes one lazy Ibis table on DuckDB, ids kept as they are."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clv_forecast import columns as c
+from clv_forecast.errors import DomainError, InputError
+
+_CSV: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+_PARQUET: Final = (".parquet", ".pq")
+_ACCEPTED: Final = "a pandas or polars DataFrame, a pyarrow or Ibis table, or the path of a CSV or Parquet file"
+
+
+@dataclass(frozen=True, slots=True)
+class IdCode:
+    """Customer ids that DuckDB has no type for: DuckDB sees their rank, the tables get the ids back.
+
+    Parameters
+    ----------
+    values : ndarray of object, shape (customer,)
+        The distinct ids, in the order of their ranks.
+    """
+
+    values: np.ndarray[Any, np.dtype[np.object_]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An order log ready to be queried: a lazy table under this package's column names.
+
+    Parameters
+    ----------
+    table : ibis Table
+        The mapped columns, untouched.
+    backend : ibis DuckDB backend
+    id_code : IdCode, optional
+    label : str
+        What was read, in words.
+    """
+
+    table: Any
+    backend: Any
+    id_code: IdCode | None
+    label: str
+
+    def fetch(self, expression: Any) -> pa.Table:
+        """Run an expression and return its rows."""
+        return self.backend.to_pyarrow(expression)
+
+    def ids(self, column: pa.ChunkedArray) -> pd.Series:
+        """Customer ids as the caller wrote them."""
+        if self.id_code is None:
+            return pd.Series(column.to_pandas(), name=c.CUSTOMER_ID)
+        decoded = self.id_code.values[column.to_numpy()]
+        return pd.Series(decoded, dtype=object, name=c.CUSTOMER_ID)
+
+    def id_of(self, value: Any) -> Any:
+        """One customer id as the caller wrote it; None stays None."""
+        return value if self.id_code is None or value is None else self.id_code.values[value]
+
+
+def open_source(data: Any, mapping: Mapping[str, str]) -> Source:
+    """Open an order log where it lies and give its columns this package's names.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame, pyarrow Table, Ibis table, str or Path
+        A path may hold wildcards (``orders/2024-*.parquet``); columns of a CSV are read as text, so that no digit
+        of an amount and no leading zero of an id is lost.
+    mapping : mapping of str to str
+        Name in this package -> name in ``data``.
+
+    Raises
+    ------
+    InputError
+        If ``data`` is none of these, no file matches, or a named column is missing or occurs twice.
+    DomainError
+        If two names are mapped to one column.
+
+    Examples
+    --------
+    >>> source = open_source(pd.DataFrame({"who": [1], "day": ["2024-01-01"]}), {"customer_id": "who", "date": "day"})
+    >>> source.table.columns
+    ('customer_id', 'date')
+    """
+    if len(set(mapping.values())) != len(mapping):
+        raise DomainError("Each column option must name a column of its own.", value=dict(mapping))
+    if isinstance(data, (str, Path)):
+        return _open_path(data, mapping)
+    if isinstance(data, ibis.Table):
+        return _open_ibis(data, mapping)
+    if isinstance(data, pd.DataFrame):
+        check_columns(mapping.values(), [str(name) for name in data.columns])
+        frame = data[list(mapping.values())].set_axis(list(mapping), axis=1)
+        arrow, code = _arrow_from_pandas(frame)
+        return _open_arrow(arrow, code, "a pandas DataFrame")
+    if isinstance(data, pa.Table):
+        check_columns(mapping.values(), data.column_names)
+        return _open_arrow(data.select(list(mapping.values())).rename_columns(list(mapping)), None, "a pyarrow table")
+    if type(data).__module__.partition(".")[0] == "polars":
+        frame = data.lazy().collect()
+        check_columns(mapping.values(), frame.columns)
+        arrow = frame.select(list(mapping.values())).to_arrow().rename_columns(list(mapping))
+        return _open_arrow(arrow, None, "a polars DataFrame")
+    raise InputError(f"The order log must be {_ACCEPTED}.", value=type(data).__name__)
+
+
+def check_columns(wanted: Iterable[str], existing: Iterable[str]) -> None:
+    """Refuse a column that is missing (naming the nearest one) or that occurs twice.
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> check_columns(["amount"], ["customer_id", "Amount"])
+    Traceback (most recent call last):
+        ...
+    clv_forecast.errors.InputError: The column 'amount' does not exist. Nearest: 'Amount'. Columns: customer_id, Amount.
+    """
+    present = list(existing)
+    for name in wanted:
+        if present.count(name) > 1:
+            raise InputError(f"The column {name!r} occurs {present.count(name)} times.", remedy="Rename all but one.")
+        if name not in present:
+            folded = {column.casefold(): column for column in reversed(present)}
+            near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+            nearest = f" Nearest: {folded[near[0]]!r}." if near else ""
+            raise InputError(f"The column {name!r} does not exist.{nearest} Columns: {', '.join(present)}.")
+
+
+def _connect() -> Any:
+    folder = str(Path(tempfile.gettempdir()) / "clv_forecast_duckdb")
+    return ibis.duckdb.connect(temp_directory=folder)
+
+
+def _open_arrow(table: pa.Table, code: IdCode | None, label: str) -> Source:
+    if code is None and not _duckdb_knows(table.schema.field(c.CUSTOMER_ID).type):
+        ids, code = _encode(table[c.CUSTOMER_ID].to_pandas().astype(object))
+        table = table.set_column(table.schema.get_field_index(c.CUSTOMER_ID), c.CUSTOMER_ID, ids)
+    return Source(table=ibis.memtable(table), backend=_connect(), id_code=code, label=label)
+
+
+def open_path(path: str | Path) -> tuple[Any, Any]:
+    """Open CSV or Parquet files, all columns, lazily.
+
+    Parameters
+    ----------
+    path : str or Path
+        May hold wildcards. Columns of CSV files come as text.
+
+    Returns
+    -------
+    table : ibis Table
+    backend : ibis DuckDB backend
+
+    Raises
+    ------
+    InputError
+        If no file matches, the endings are of several kinds, or DuckDB cannot read a file.
+    """
+    text = str(path)
+    files = sorted(glob.glob(text))
+    if not files:
+        raise InputError("No file matches the path.", value=repr(text))
+    backend = _connect()
+    try:
+        if all(name.lower().endswith(_PARQUET) for name in files):
+            return backend.read_parquet(files), backend
+        if all(name.lower().endswith(_CSV) for name in files):
+            return backend.read_csv(files, all_varchar=True, header=True), backend
+    except duckdb.Error as error:
+        raise InputError("DuckDB cannot read the file.", value=repr(text), remedy=str(error)) from error
+    raise InputError(
+        "A path must lead to CSV or Parquet files, all of one kind.",
+        value=repr(text),
+        remedy=f"Endings known: {', '.join(_CSV + _PARQUET)}.",
+    )
+
+
+def _open_path(path: str | Path, mapping: Mapping[str, str]) -> Source:
+    table, backend = open_path(path)
+    check_columns(mapping.values(), table.columns)
+    table = table.select(**{name: table[column] for name, column in mapping.items()})
+    if table[c.CUSTOMER_ID].type().is_string() and _all_integers(backend, table[c.CUSTOMER_ID]):
+        table = table.mutate(**{c.CUSTOMER_ID: table[c.CUSTOMER_ID].try_cast("int64")})
+    return Source(table=table, backend=backend, id_code=None, label=f"files at {path}")
+
+
+def _open_ibis(table: Any, mapping: Mapping[str, str]) -> Source:
+    check_columns(mapping.values(), table.columns)
+    chosen = table.select(**{name: table[column] for name, column in mapping.items()})
+    try:
+        backend = table.get_backend()
+    except Exception:  # an expression over in-memory tables has no backend of its own
+        backend = _connect()
+    if backend.name == "duckdb":
+        return Source(table=chosen, backend=backend, id_code=None, label="an Ibis table")
+    return _open_arrow(chosen.to_pyarrow(), None, f"an Ibis table on {backend.name}, fetched into DuckDB")
+
+
+def _all_integers(backend: Any, ids: Any) -> bool:
+    """Whether every id of a CSV is an integer written the usual way (``00042`` is not, and stays text)."""
+    odd = ids.notnull() & (ids.try_cast("int64").cast("string").fill_null("") != ids)
+    found: bool | None = backend.to_pyarrow(odd.any()).as_py()
+    return not found
+
+
+def _duckdb_knows(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _duckdb_knows(kind.value_type)
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+    )
+
+
+def _arrow_from_pandas(frame: pd.DataFrame) -> tuple[pa.Table, IdCode | None]:
+    code: IdCode | None = None
+    arrays: dict[str, Any] = {}
+    for name in frame.columns:
+        series = frame[name]
+        try:
+            array = pa.Array.from_pandas(series)
+            plain = name != c.CUSTOMER_ID or _duckdb_knows(array.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            plain = False
+        if plain:
+            arrays[name] = array
+        elif name == c.CUSTOMER_ID:
+            arrays[name], code = _encode(series.astype(object))
+        else:  # a column of mixed kinds, as spreadsheets give: read as text
+            arrays[name] = pa.array([None if _missing(value) else str(value) for value in series], pa.string())
+    return pa.table(arrays), code
+
+
+def _encode(ids: pd.Series) -> tuple[pa.Array, IdCode]:
+    ranks, distinct = pd.factorize(ids, use_na_sentinel=True)
+    values = list(distinct)
+    try:
+        order = sorted(range(len(values)), key=values.__getitem__)
+    except TypeError:  # ids of several types have no order among them: by type, then by text
+        order = sorted(range(len(values)), key=lambda i: (type(values[i]).__name__, str(values[i])))
+    place = np.empty(len(values), dtype=np.int64)
+    place[order] = np.arange(len(values))
+    coded = np.where(ranks >= 0, place[ranks] if len(values) else -1, -1)
+    sorted_values = np.empty(len(values), dtype=object)
+    for i, j in enumerate(order):
+        sorted_values[i] = values[j]
+    return pa.array(coded, mask=coded < 0), IdCode(sorted_values)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)) or value is pd.NA

@@ -1,0 +1,321 @@
+"""From classified rows to purchase-days, and from purchase-days to one row per customer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clv_forecast import columns as c
+from clv_forecast.errors import InputError
+from clv_forecast.history.audit import format_example, format_money
+from clv_forecast.history.cleaning import AT, DAY, KIND, MONEY, PURCHASE, REFUND
+from clv_forecast.history.refunds import Matching, from_micro, match_refunds, to_micro
+from clv_forecast.history.sources import Source
+from clv_forecast.units import DAYS_PER_UNIT, TimeUnit
+
+LOGARITHM: Final = "decimal(38, 18)"
+"""Logarithms are summed as decimals: exact, so that the sum does not depend on which thread came first."""
+_MARGIN_UNKNOWN: Final = "margin_unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refunded:
+    """What matching the refunds did, in rows, customers and money.
+
+    Parameters
+    ----------
+    rows, customers : int
+        Refund rows matched in full or in part, and their customers.
+    amount : Decimal
+        Money matched (>= 0).
+    by_level : mapping of str to Decimal
+        Money matched on each level of ``refunds.LEVELS``.
+    unmatched_rows, unmatched_customers : int
+        Refund rows of which nothing was matched, and their customers.
+    unmatched_amount, remainder : Decimal
+        Money without a purchase to take it from; of it, the rest of refunds matched in part.
+    cancelled_rows, cancelled_customers : int
+        Purchase rows taken back in full, and their customers.
+    cancelled_amount : Decimal
+    days_cancelled : int
+        Customer-days with purchases of which nothing was left.
+    example_unmatched, example_cancelled : str
+        One row of each as text.
+    """
+
+    rows: int = 0
+    customers: int = 0
+    amount: Decimal = Decimal(0)
+    by_level: Mapping[str, Decimal] = field(default_factory=dict)
+    unmatched_rows: int = 0
+    unmatched_customers: int = 0
+    unmatched_amount: Decimal = Decimal(0)
+    remainder: Decimal = Decimal(0)
+    cancelled_rows: int = 0
+    cancelled_customers: int = 0
+    cancelled_amount: Decimal = Decimal(0)
+    days_cancelled: int = 0
+    example_unmatched: str = ""
+    example_cancelled: str = ""
+
+
+NO_REFUNDS: Final = Refunded()
+
+
+def purchase_days(source: Source, rows: Any, *, refunds: bool, margin: bool) -> tuple[Any, Refunded]:
+    """Purchases by customer and day with what is left of them: a lazy table, and what the refunds did.
+
+    Customers without refunds never leave DuckDB; the rows of the others are fetched, matched and put back.
+
+    Parameters
+    ----------
+    source : Source
+    rows : ibis Table
+        From ``cleaning.classify``.
+    refunds : bool
+        Whether there are refunds to net.
+    margin : bool
+        Whether rows carry a margin.
+
+    Returns
+    -------
+    days : ibis Table
+        customer_id, day, amount (> 0), and with margins ``margin`` and whether some are unknown.
+    refunded : Refunded
+    """
+    lines = rows.filter(rows[KIND] == PURCHASE)
+    if not refunds:
+        return _by_day(lines, margin=margin), NO_REFUNDS
+    refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
+    events = rows.filter(rows[KIND].isin([PURCHASE, REFUND])).semi_join(refunders, c.CUSTOMER_ID)
+    names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
+    fetched = source.fetch(events.order_by(names).select(*names, DAY))
+    netted, refunded = _net(source, fetched, margin=margin)
+    others = _by_day(lines.anti_join(refunders, c.CUSTOMER_ID), margin=margin)
+    return others.union(ibis.memtable(netted).cast(others.schema())), refunded
+
+
+def _by_day(lines: Any, *, margin: bool) -> Any:
+    sums = {c.AMOUNT: lines[c.AMOUNT].sum().cast(MONEY)}
+    if margin:
+        sums[c.MARGIN] = lines[c.MARGIN].sum().cast(MONEY)
+        sums[_MARGIN_UNKNOWN] = lines[c.MARGIN].isnull().any()
+    return lines.group_by([c.CUSTOMER_ID, DAY]).agg(**sums)
+
+
+def _net(source: Source, events: pa.Table, *, margin: bool) -> tuple[pa.Table, Refunded]:
+    customer = _codes(events[c.CUSTOMER_ID])
+    at = pc.cast(events[AT], pa.int64()).to_numpy()
+    amount = to_micro(events[c.AMOUNT])
+    matching = match_refunds(customer, at, _codes(events[c.ORDER_ID]), _codes(events[c.CATEGORY]), amount)
+    day = events[DAY].to_numpy().astype(np.int64)
+    kept = matching.left > 0
+    starts = _starts(customer[kept], day[kept])
+    heads = np.flatnonzero(kept)[starts]
+    netted = {
+        c.CUSTOMER_ID: events[c.CUSTOMER_ID].take(pa.array(heads)),
+        DAY: pa.array(day[heads].astype(np.int32)),
+        c.AMOUNT: from_micro(np.add.reduceat(matching.left[kept], starts) if len(starts) else matching.left[:0]),
+    }
+    if margin:
+        netted |= _margins(events, customer, amount, matching, heads)
+    return pa.table(netted), _refunded(source, events, customer, day, amount, matching)
+
+
+def _margins(
+    events: pa.Table,
+    customer: np.ndarray[Any, Any],
+    amount: np.ndarray[Any, Any],
+    matching: Matching,
+    heads: np.ndarray[Any, Any],
+) -> dict[str, pa.Array]:
+    """Margin of each customer, all of it on the first day left: only the customer's total is used.
+
+    A refund gives its margin back in the share in which it was matched.
+    """
+    share = np.where(amount < 0, 1.0 - matching.unmatched / np.maximum(-amount, 1), 1.0)
+    parts = np.rint(to_micro(events[c.MARGIN]) * share).astype(np.int64)
+    unknown = events[c.MARGIN].is_null().to_numpy()
+    size = int(customer.max(initial=-1)) + 1
+    total = np.zeros(size, dtype=np.int64)
+    np.add.at(total, customer, parts)
+    some_unknown = np.zeros(size, dtype=np.bool_)
+    np.logical_or.at(some_unknown, customer, unknown)
+    owner = customer[heads]
+    first = np.r_[True, owner[1:] != owner[:-1]] if len(owner) else np.zeros(0, dtype=np.bool_)
+    return {c.MARGIN: from_micro(np.where(first, total[owner], 0)), _MARGIN_UNKNOWN: pa.array(some_unknown[owner])}
+
+
+def _refunded(
+    source: Source,
+    events: pa.Table,
+    customer: np.ndarray[Any, Any],
+    day: np.ndarray[Any, Any],
+    amount: np.ndarray[Any, Any],
+    matching: Matching,
+) -> Refunded:
+    refund, line = amount < 0, amount > 0
+    matched = refund & (matching.unmatched < -amount)
+    unmatched = refund & (matching.unmatched == -amount)
+    cancelled = line & (matching.left == 0)
+    bought = len(_starts(customer[line], day[line]))
+    return Refunded(
+        rows=int(matched.sum()),
+        customers=len(np.unique(customer[matched])),
+        amount=_exact(-amount[refund]) - _exact(matching.unmatched),
+        by_level={level: Decimal(units).scaleb(-6) for level, units in matching.by_level.items()},
+        unmatched_rows=int(unmatched.sum()),
+        unmatched_customers=len(np.unique(customer[unmatched])),
+        unmatched_amount=_exact(matching.unmatched),
+        remainder=_exact(matching.unmatched[matched]),
+        cancelled_rows=int(cancelled.sum()),
+        cancelled_customers=len(np.unique(customer[cancelled])),
+        cancelled_amount=_exact(amount[cancelled]),
+        days_cancelled=bought - len(_starts(customer[matching.left > 0], day[matching.left > 0])),
+        example_unmatched=_first(source, events, unmatched),
+        example_cancelled=_first(source, events, cancelled),
+    )
+
+
+def _first(source: Source, events: pa.Table, rows: np.ndarray[Any, Any]) -> str:
+    found = np.flatnonzero(rows)
+    if not len(found):
+        return ""
+    record = events.slice(int(found[0]), 1).to_pylist()[0]
+    shown = [(c.CUSTOMER_ID, source.id_of(record[c.CUSTOMER_ID])), (c.DATE, record[AT])]
+    shown.append((c.AMOUNT, format_money(record[c.AMOUNT])))
+    return format_example(shown + [(n, record[n]) for n in (c.ORDER_ID, c.CATEGORY) if record[n] is not None])
+
+
+def _exact(units: np.ndarray[Any, Any]) -> Decimal:
+    return Decimal(sum(units.tolist())).scaleb(-6)
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    encoded = column.combine_chunks().dictionary_encode()
+    codes: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
+    return codes
+
+
+def _starts(*keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Where a new combination of keys begins in rows sorted by them."""
+    if not len(keys[0]):
+        return np.zeros(0, dtype=np.intp)
+    change = np.zeros(len(keys[0]), dtype=np.bool_)
+    change[0] = True
+    for key in keys:
+        change[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(change)
+
+
+def customer_table(source: Source, days: Any, *, as_of_day: int, unit: TimeUnit, margin: bool) -> pd.DataFrame:
+    """One row per customer in the columns of ``columns.HISTORY`` (``already_there`` is False), sorted by id.
+
+    Money is summed as decimals and turned into float once, here.
+
+    Raises
+    ------
+    InputError
+        If no purchase is left.
+    """
+    fetched = source.fetch(_per_customer(days, margin=margin))
+    if not fetched.num_rows:
+        raise InputError("No customer has a purchase left.", remedy="Read what was left out and why with `audit`.")
+    got = {name: fetched[name].to_numpy() for name in fetched.column_names if name != c.CUSTOMER_ID}
+    length = DAYS_PER_UNIT[unit]
+    repeats = got["purchases"].astype(np.int64) - 1
+    repeat_sum = got["repeat"]
+    table = pd.DataFrame(
+        {
+            c.CUSTOMER_ID: source.ids(fetched[c.CUSTOMER_ID]),
+            c.FIRST_PURCHASE: _dates(got["first_day"]),
+            c.LAST_PURCHASE: _dates(got["last_day"]),
+            c.FREQUENCY: repeats,
+            c.RECENCY: (got["last_day"] - got["first_day"]) / length,
+            c.T: (as_of_day - got["first_day"]) / length,
+            c.MONETARY_VALUE: np.where(repeats > 0, repeat_sum / np.maximum(repeats, 1), np.nan),
+            c.FIRST_REVENUE: got["first_amount"],
+            c.TOTAL_REVENUE: got["total"],
+            c.SPEND_COUNT_REPEAT: repeats,
+            c.SPEND_SUM_REPEAT: repeat_sum,
+            c.SPEND_SUM_LOG_REPEAT: got["log_repeat"],
+            c.SPEND_COUNT_ALL: repeats + 1,
+            c.SPEND_SUM_ALL: got["total"],
+            c.SPEND_SUM_LOG_ALL: got["log_all"],
+            c.SUM_LOG_INTERVALS: np.where(repeats > 0, got["log_gaps"] - repeats * math.log(length), 0.0),
+            c.ALREADY_THERE: False,
+        }
+    )[list(c.HISTORY)]
+    if margin:
+        table[c.TOTAL_MARGIN] = got["margin"]
+    return table
+
+
+def _per_customer(days: Any, *, margin: bool) -> Any:
+    in_order = ibis.window(group_by=c.CUSTOMER_ID, order_by=DAY)
+    days = days.mutate(
+        log=days[c.AMOUNT].cast("float64").ln().cast(LOGARITHM),
+        gap=(days[DAY] - days[DAY].lag().over(in_order)).cast("float64").ln().cast(LOGARITHM),
+    )
+    sums = {
+        "first_day": days[DAY].min(),
+        "last_day": days[DAY].max(),
+        "purchases": days.count(),
+        "first_amount": days[c.AMOUNT].argmin(days[DAY]),
+        "total": days[c.AMOUNT].sum().cast(MONEY),
+        "log_all": days["log"].sum().cast(LOGARITHM),
+        "log_first": days["log"].argmin(days[DAY]),
+        "log_gaps": days["gap"].sum().cast(LOGARITHM),
+    }
+    if margin:
+        sums["margin"] = days[c.MARGIN].sum().cast(MONEY)
+        sums[_MARGIN_UNKNOWN] = days[_MARGIN_UNKNOWN].any()
+    found = days.group_by(c.CUSTOMER_ID).agg(**sums)
+    result = {
+        c.CUSTOMER_ID: found[c.CUSTOMER_ID],
+        "first_day": found["first_day"],
+        "last_day": found["last_day"],
+        "purchases": found["purchases"],
+        "first_amount": found["first_amount"].cast("float64"),
+        "total": found["total"].cast("float64"),
+        "repeat": (found["total"] - found["first_amount"]).cast("float64"),
+        "log_all": found["log_all"].cast("float64"),
+        "log_repeat": (found["log_all"] - found["log_first"]).cast("float64"),
+        "log_gaps": found["log_gaps"].cast("float64").fill_null(0.0),
+    }
+    if margin:
+        known = found["margin"].cast("float64")
+        result["margin"] = ibis.ifelse(found[_MARGIN_UNKNOWN], ibis.null("float64"), known)
+    return found.select(**result).order_by(c.CUSTOMER_ID)
+
+
+def days_frame(source: Source, days: Any, *, after: int | None = None, upto: int | None = None) -> pd.DataFrame:
+    """Purchase-days as rows of customer_id, date, amount, sorted; only those in ``(after, upto]`` when given."""
+    if after is not None:
+        days = days.filter(days[DAY] > after)
+    if upto is not None:
+        days = days.filter(days[DAY] <= upto)
+    chosen = days.select(
+        **{c.CUSTOMER_ID: days[c.CUSTOMER_ID], DAY: days[DAY], c.AMOUNT: days[c.AMOUNT].cast("float64")}
+    ).order_by([c.CUSTOMER_ID, DAY])
+    fetched = source.fetch(chosen)
+    return pd.DataFrame(
+        {
+            c.CUSTOMER_ID: source.ids(fetched[c.CUSTOMER_ID]),
+            c.DATE: _dates(fetched[DAY].to_numpy()),
+            c.AMOUNT: fetched[c.AMOUNT].to_numpy(),
+        }
+    )
+
+
+def _dates(days: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[us]"))
