@@ -113,8 +113,8 @@ def _grid(value: ArrayLike) -> Floats:
 def _panel(remaining, k_near, k_far, share, fast):  # type: ignore[no-untyped-def]
     """Length of the next panel, its quadrature rule, and the fall of the log-integrand over it.
 
-    The fall over ``h`` is ``(k_near - 1) h + k_far ln(1 + share (e^h - 1)) + fast (e^h - 1)``, convex in ``h``: Newton's
-    method from the right meets the allowed fall without passing it.
+    The fall over ``h`` is ``(k_near - 1) h + k_far ln(1 + share (e^h - 1)) + fast (e^h - 1)``, convex in ``h``:
+    Newton's method from the right meets the allowed fall without passing it.
     """
     longest = _LENGTHS[-1]
     h = min(remaining, longest)
@@ -188,15 +188,14 @@ def _settled(log_value, total, k_near, k_far, share, fast, h):  # type: ignore[n
 
 @njit(cache=True, inline="always")
 def _at(field, i, j):  # type: ignore[no-untyped-def]
-    return field[min(i, field.shape[0] - 1), min(j, field.shape[1] - 1)]
+    return field[i if field.shape[0] > 1 else 0, j if field.shape[1] > 1 else 0]
 
 
 @njit(cache=True, parallel=True)
 def _fill(k_a, a, k_b, b, length, discount, out):  # type: ignore[no-untyped-def]
     columns = out.shape[1]
     for index in prange(out.size):
-        i = index // columns
-        j = index - i * columns
+        i, j = np.int64(index) // columns, np.int64(index) % columns
         out[i, j] = _integral(
             _at(k_a, i, j), _at(a, i, j), _at(k_b, i, j), _at(b, i, j), _at(length, i, j), _at(discount, i, j)
         )

@@ -1,0 +1,518 @@
+r"""Pareto/NBD: buy at a constant rate, until a death that nobody sees and that may come at any time.
+
+Purchases while alive are Poisson with rate ``lambda ~ Gamma(r, alpha)``; the lifetime is exponential with rate
+``mu ~ Gamma(s, beta)``, independent. Given alive at ``T``, ``lambda ~ Gamma(r + x, alpha + T)`` and
+``mu ~ Gamma(s, beta + T)``, independent: everything about the future follows.
+
+Every function takes parameters that broadcast to (draw, customer), and works in logarithms throughout. All of them
+rest on one integral, :func:`clv_forecast.models.decay.log_decay_integral`, which has neither the branch on alpha
+versus beta nor the pole at ``s = 1`` of the closed forms.
+
+References
+----------
+.. [1] Schmittlein, Morrison & Colombo (1987), "Counting your customers: who are they and what will they do next?",
+   Management Science 33(1), doi:10.1287/mnsc.33.1.1.
+.. [2] Fader & Hardie (2005), "A note on deriving the Pareto/NBD model and related expressions",
+   http://brucehardie.com/notes/009/.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, gammaln, log_expit, xlog1py
+
+from clv_forecast.errors import DomainError
+from clv_forecast.models.death_counts import log_count_integral
+from clv_forecast.models.decay import log_decay_integral
+from clv_forecast.models.domain import Floats, checked_discount, checked_history, checked_horizon, non_negative
+from clv_forecast.models.pareto_likelihood import log_likelihood, log_likelihood_gradient, log_odds_dead
+from clv_forecast.models.pareto_parameters import (
+    PARAMETERS,
+    UNCONSTRAINED,
+    Params,
+    constrain,
+    constrain_jacobian,
+    prior_location_scale,
+    starting_points,
+    unconstrain,
+)
+from clv_forecast.models.paths import FuturePurchases, future_paths
+from clv_forecast.models.special import log_rising
+from clv_forecast.streams import RandomSource
+
+__all__ = [
+    "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
+    "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
+    "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
+    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "simulate", "starting_points",
+    "unconstrain",
+]  # fmt: skip
+
+future_key: Final = ("frequency", "T")
+
+
+def p_alive(params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
+    r"""Probability that each customer is alive at ``T`` (eq. 36-37 of [1]_).
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In [0, 1]; exactly 1 where ``recency == T``, so also at ``T == 0``.
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or not finite, or recency exceeds T.
+
+    References
+    ----------
+    .. [1] Fader & Hardie (2005), http://brucehardie.com/notes/009/.
+
+    Examples
+    --------
+    >>> p_alive(Params(0.55315, 10.57633, 0.60625, 11.67150), 26, 30.86, 31).round(4)
+    array([0.9979])
+    """
+    return np.asarray(expit(-log_odds_dead(params, *checked_history(frequency, recency, T))))
+
+
+def expected_purchases(
+    params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+) -> Floats:
+    r"""Expected purchases of each customer in ``(T, T + horizon]`` (eq. 41 of [1]_).
+
+    .. math:: E[Y(h) \mid x, t_x, T] = P(\text{alive}) \frac{r+x}{\alpha+T}
+              \int_0^h \left(\frac{\beta+T}{\beta+T+\tau}\right)^{s} d\tau
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+    horizon : array_like
+        Scalar or (customer,), in the unit of ``T``; >= 0. Infinite gives ``inf`` where ``s <= 1``.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        Purchases, >= 0.
+
+    Raises
+    ------
+    DomainError
+        If the horizon is negative or NaN, or the history is out of its domain.
+
+    Notes
+    -----
+    The usual form of the integral is 0/0 at ``s = 1``; the one coded is smooth there.
+
+    References
+    ----------
+    .. [1] Fader & Hardie (2005), http://brucehardie.com/notes/009/.
+
+    Examples
+    --------
+    >>> expected_purchases(Params(0.55315, 10.57633, 0.60625, 11.67150), 26, 30.86, 31, horizon=52).round(6)
+    array([25.457246])
+    """
+    return discounted_purchases(params, frequency, recency, T, horizon=horizon, discount=0.0)
+
+
+def discounted_purchases(
+    params: Params,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    *,
+    horizon: ArrayLike,
+    discount: ArrayLike,
+) -> Floats:
+    r"""Expected purchases in ``(T, T + horizon]``, each multiplied by ``exp(-discount * time since T)``.
+
+    With an infinite horizon these are the discounted expected residual transactions of [1]_.
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+    horizon : array_like
+        Scalar or (customer,), in the unit of ``T``; >= 0, infinite allowed.
+    discount : array_like
+        Continuous rate per unit of ``T``, >= 0. At 0 this is :func:`expected_purchases`.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        Discounted purchases, >= 0.
+
+    Raises
+    ------
+    DomainError
+        If horizon or discount is negative or NaN, or the history is out of its domain.
+
+    References
+    ----------
+    .. [1] Fader, Hardie & Lee (2005), "RFM and CLV: using iso-value curves for customer base analysis",
+       Journal of Marketing Research 42(4), doi:10.1509/jmkr.2005.42.4.415.
+
+    Examples
+    --------
+    >>> params = Params(0.5629966, 12.559037, 0.4081095, 10.5148048)
+    >>> discounted_purchases(params, 7, 35, 77.86, horizon=float("inf"), discount=0.0027).round(6)
+    array([1.864183])
+    """
+    x, t_x, length = checked_history(frequency, recency, T)
+    log_alive = log_expit(-log_odds_dead(params, x, t_x, length))
+    return np.exp(log_alive + _log_purchases_given_alive(params, x, length, horizon, discount))
+
+
+def expected_purchases_given_alive(
+    params: Params, frequency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike, discount: ArrayLike = 0.0
+) -> Floats:
+    """Discounted purchases expected in ``(T, T + horizon]`` from a customer who is alive at ``T``.
+
+    It depends on the history through ``future_key`` only; times :func:`p_alive` it is :func:`discounted_purchases`.
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    horizon, discount : array_like
+        As for :func:`discounted_purchases`.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or NaN.
+
+    Examples
+    --------
+    >>> expected_purchases_given_alive(Params(0.6, 10.0, 1.0, 12.0), 2, 38.0, horizon=50.0).round(6)
+    array([1.877274])
+    """
+    x, length = np.broadcast_arrays(non_negative("frequency", frequency), non_negative("T", T))
+    return np.exp(_log_purchases_given_alive(params, x, length, horizon, discount))
+
+
+def expected_time_alive(
+    params: Params,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    *,
+    horizon: ArrayLike,
+    discount: ArrayLike = 0.0,
+) -> Floats:
+    r"""Expected discounted time alive in ``(T, T + horizon]``.
+
+    .. math:: P(\text{alive}) \int_0^h e^{-\delta\tau} \left(\frac{\beta+T}{\beta+T+\tau}\right)^{s} d\tau
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+    horizon, discount : array_like
+        As for :func:`discounted_purchases`.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In the unit of ``T``; at most the horizon.
+
+    Raises
+    ------
+    DomainError
+        If horizon or discount is negative or NaN, or the history is out of its domain.
+
+    Examples
+    --------
+    >>> expected_time_alive(Params(0.55315, 10.57633, 0.60625, 11.67150), 26, 30.86, 31, horizon=52).round(4)
+    array([39.8604])
+    """
+    x, t_x, length = checked_history(frequency, recency, T)
+    log_alive = log_expit(-log_odds_dead(params, x, t_x, length))
+    return np.exp(log_alive + _log_time_given_alive(params, length, horizon, discount))
+
+
+def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
+    r"""Probability that a new customer makes ``n`` repeat purchases in ``(0, horizon]``.
+
+    The customer either outlives the horizon or dies at some ``u`` before it:
+
+    .. math:: P(X(h) = n) = \frac{\Gamma(r+n)}{\Gamma(r)\, n!} \left[ \left(\frac{\alpha}{\alpha+h}\right)^r
+              \left(\frac{h}{\alpha+h}\right)^n \left(\frac{\beta}{\beta+h}\right)^s + \frac{s}{\beta} K_n \right]
+
+    with ``K_n`` of :mod:`clv_forecast.models.death_counts`.
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to ``n`` and ``horizon``.
+    n : array_like
+        Whole numbers >= 0.
+    horizon : array_like
+        >= 0; infinite allowed.
+
+    Returns
+    -------
+    ndarray
+        Broadcast shape of the arguments.
+
+    Raises
+    ------
+    DomainError
+        If ``n`` is negative or no whole number, or the horizon is negative or NaN.
+
+    Examples
+    --------
+    >>> purchase_pmf(Params(0.553, 10.578, 0.606, 11.669), [0, 1, 2], horizon=39).round(5)
+    array([0.59363, 0.16556, 0.08249])
+    """
+    end = checked_horizon(horizon)
+    count = non_negative("n", n).reshape(np.shape(n))
+    if (count != np.floor(count)).any():
+        raise DomainError("n must hold whole numbers.", value=n)
+    r, alpha, s, beta = params.r, params.alpha, params.s, params.beta
+    with np.errstate(divide="ignore"):
+        inverse = alpha / end
+    survived = -r * np.log1p(end / alpha) - xlog1py(count, inverse) - s * np.log1p(end / beta)
+    died = np.log(s) - np.log(beta) + log_count_integral(count, r, alpha, s, beta, end)
+    return np.exp(log_rising(r, count) - gammaln(count + 1.0) + np.logaddexp(survived, died))
+
+
+def expected_purchases_new(params: Params, *, horizon: ArrayLike) -> Floats:
+    r"""Expected repeat purchases of a new customer in ``(0, horizon]`` (eq. 27 of [1]_).
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to ``horizon``.
+    horizon : array_like
+        >= 0; infinite gives ``inf`` where ``s <= 1``.
+
+    Returns
+    -------
+    ndarray
+        Broadcast shape of the arguments.
+
+    Raises
+    ------
+    DomainError
+        If the horizon is negative or NaN.
+
+    References
+    ----------
+    .. [1] Fader & Hardie (2005), http://brucehardie.com/notes/009/.
+
+    Examples
+    --------
+    >>> expected_purchases_new(Params(0.553, 10.578, 0.606, 11.669), horizon=[0, 39]).round(6)
+    array([0.      , 1.213003])
+    """
+    log_time = log_decay_integral(0.0, params.beta, params.s, params.beta, checked_horizon(horizon))
+    return np.exp(np.log(params.r) - np.log(params.alpha) + log_time)
+
+
+def probability_no_purchase(
+    params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+) -> Floats:
+    r"""Probability that each customer buys nothing in ``(T, T + horizon]``.
+
+    Already dead, or alive and silent until the horizon, or alive and silent until death:
+
+    .. math:: 1 - P_a + P_a \left[ \left(\tfrac{A}{A+h}\right)^{r+x} \left(\tfrac{B}{B+h}\right)^{s} + \tfrac{s}{B}
+              \int_0^h \left(\tfrac{A}{A+u}\right)^{r+x} \left(\tfrac{B}{B+u}\right)^{s+1} du \right],
+              \quad A = \alpha + T, \; B = \beta + T
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+    horizon : array_like
+        Scalar or (customer,), in the unit of ``T``; >= 0, infinite allowed.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In [0, 1].
+
+    Raises
+    ------
+    DomainError
+        If the horizon is negative or NaN, or the history is out of its domain.
+
+    Examples
+    --------
+    >>> params = Params(0.553, 10.578, 0.606, 11.669)
+    >>> probability_no_purchase(params, [0, 10], [0.0, 30.0], [38.0, 38.0], horizon=10).round(6)
+    array([0.972013, 0.381604])
+    """
+    x, t_x, length = checked_history(frequency, recency, T)
+    end = checked_horizon(horizon)
+    log_odds = log_odds_dead(params, x, t_x, length)
+    rate_a, rate_b = params.alpha + length, params.beta + length
+    silent = -(params.r + x) * np.log1p(end / rate_a) - params.s * np.log1p(end / rate_b)
+    dying = np.log(params.s / rate_b) + log_decay_integral(params.r + x, rate_a, params.s + 1.0, rate_b, end)
+    return np.minimum(1.0, expit(log_odds) + np.exp(log_expit(-log_odds) + np.logaddexp(silent, dying)))
+
+
+def next_purchase_quantile(params: Params, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike) -> Floats:
+    r"""Time since ``T`` by which an alive customer who stays alive has bought again, with a given probability.
+
+    .. math:: (\alpha + T) \left[ (1 - \pi)^{-1/(r+x)} - 1 \right]
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    probability : array_like
+        In [0, 1).
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In the unit of ``T``; ``inf`` where it exceeds the largest float.
+
+    Raises
+    ------
+    DomainError
+        If ``probability`` lies outside [0, 1), or frequency or T is negative or not finite.
+
+    Examples
+    --------
+    >>> next_purchase_quantile(Params(0.553, 10.578, 0.606, 11.669), 2, 38.86, probability=0.5).round(4)
+    array([15.4214])
+    """
+    x, length = np.broadcast_arrays(non_negative("frequency", frequency), non_negative("T", T))
+    level = np.asarray(probability, dtype=np.float64)
+    if not ((level >= 0.0) & (level < 1.0)).all():
+        raise DomainError("probability must lie in [0, 1).", value=probability)
+    with np.errstate(over="ignore"):
+        return np.asarray((params.alpha + length) * np.expm1(-np.log1p(-level) / (params.r + x)))
+
+
+def draw_future_purchases(
+    params: Params,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    *,
+    horizon: ArrayLike,
+    rng: RandomSource,
+    draws: int | None = None,
+) -> FuturePurchases:
+    """Draw the purchases of each customer in ``(T, T + horizon]``.
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+    horizon : array_like
+        Scalar or (customer,), finite, in the unit of ``T``.
+    rng : int, numpy Generator or KeyedStreams
+        Source of randomness.
+    draws : int, optional
+        Number of draws when the parameters have no draw axis (default 1).
+
+    Returns
+    -------
+    FuturePurchases
+
+    Raises
+    ------
+    DomainError
+        If the horizon is negative, NaN or infinite, or the history is out of its domain.
+
+    Examples
+    --------
+    >>> params = Params(0.553, 10.578, 0.606, 11.669)
+    >>> draw_future_purchases(params, [2, 0], [30.0, 0.0], [38.0, 38.0], horizon=52, rng=1, draws=3).count.shape
+    (3, 2)
+    """
+    x, t_x, length = checked_history(frequency, recency, T)
+    return future_paths(
+        p_alive=expit(-log_odds_dead(params, x, t_x, length)),
+        shape=params.r + x,
+        rate=params.alpha + length,
+        death=(params.s, params.beta + length),
+        horizon=horizon,
+        rng=rng,
+        draws=draws,
+    )
+
+
+def simulate(params: Params, T: ArrayLike, *, rng: RandomSource, draws: int | None = None) -> FuturePurchases:
+    """Draw the repeat purchases of new customers from their first purchase, at time 0, to ``T``.
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    T : array_like, shape (customer,)
+        Finite; one entry per customer.
+    rng : int, numpy Generator or KeyedStreams
+        Source of randomness.
+    draws : int, optional
+        Number of draws when the parameters have no draw axis (default 1).
+
+    Returns
+    -------
+    FuturePurchases
+        Its ``summary()`` gives frequency and recency.
+
+    Raises
+    ------
+    DomainError
+        If ``T`` is negative or not finite.
+
+    Examples
+    --------
+    >>> simulate(Params(0.553, 10.578, 0.606, 11.669), [39.0, 39.0, 26.0], rng=1).count.shape
+    (1, 3)
+    """
+    length = non_negative("T", T)
+    return future_paths(
+        p_alive=1.0,
+        shape=params.r,
+        rate=params.alpha,
+        death=(params.s, params.beta),
+        horizon=length,
+        rng=rng,
+        draws=draws,
+    )
+
+
+def _log_time_given_alive(params: Params, T: Floats, horizon: ArrayLike, discount: ArrayLike) -> Floats:
+    rate_b = params.beta + T
+    end, rate = checked_horizon(horizon), checked_discount(discount)
+    return log_decay_integral(0.0, rate_b, params.s, rate_b, end, discount=rate)
+
+
+def _log_purchases_given_alive(params: Params, x: Floats, T: Floats, horizon: ArrayLike, discount: ArrayLike) -> Floats:
+    log_rate = np.log(params.r + x) - np.log(params.alpha + T)
+    return log_rate + _log_time_given_alive(params, T, horizon, discount)
