@@ -1,0 +1,95 @@
+"""The sibling transaction models fitted to the same rows, and what the comparison says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.inference.faces import box
+from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference.problem import purchase_problem
+from clv_forecast.inference.sufficient import PurchaseRows, compress
+from clv_forecast.models import TRANSACTION_MODELS
+from clv_forecast.progress import Progress, silent
+
+ROWS_AT_MOST: Final = 20_000
+TITLES: Final = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "pareto_nbd": "Pareto/NBD"}
+_WORTH_SAYING: Final = 2.0  # log-likelihood units, at the same number of parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """Alternatives and what they say.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per model, best first: model, log_likelihood, aic, difference (from the fitted model).
+    notes : tuple of str
+    """
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def compare_siblings(
+    model: str, rows: PurchaseRows, log_likelihood: float, *, seed: int, progress: Progress = silent
+) -> Comparison:
+    """Fit every transaction model to the same rows.
+
+    Parameters
+    ----------
+    model : str
+        The fitted model.
+    rows : PurchaseRows
+    log_likelihood : float
+        Of the fitted model on ``rows``, in the user's units.
+    seed : int
+        Chooses the customers when there are more than 20,000 distinct rows: then all models, the fitted one too, are
+        compared on a sample of customers, and a note says so.
+    progress : Progress
+
+    Returns
+    -------
+    Comparison
+    """
+    sampled = rows.weights.size > ROWS_AT_MOST
+    used = _sample(rows, seed) if sampled else rows
+    found = {} if sampled else {model: log_likelihood}
+    for done, name in enumerate(TRANSACTION_MODELS):
+        progress("compare", done, len(TRANSACTION_MODELS))
+        if name not in found:
+            problem = purchase_problem(name, used)
+            lower, upper = box(problem.coordinates)
+            found[name] = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper).value
+            found[name] += problem.offset
+    progress("compare", len(TRANSACTION_MODELS), len(TRANSACTION_MODELS))
+    table = pd.DataFrame({"model": list(found), "log_likelihood": list(found.values())})
+    table["aic"] = 2.0 * 4 - 2.0 * table["log_likelihood"]
+    table["difference"] = table["log_likelihood"] - found[model]
+    table = table.sort_values("log_likelihood", ascending=False, ignore_index=True)
+    notes = [_sentence(model, table)]
+    if sampled:
+        notes.append(f"The comparison rests on a random sample of {int(used.weights.sum()):,} customers, for speed.")
+    return Comparison(table=table, notes=tuple(notes))
+
+
+def _sentence(model: str, table: pd.DataFrame) -> str:
+    best, gain = str(table["model"].iloc[0]), float(table["difference"].iloc[0])
+    name = TITLES.get(model, model)
+    if best == model:
+        lead = -float(table["difference"].iloc[1])
+        return f"{name} fits best of its siblings, by {lead:.1f} log-likelihood units."
+    if gain < _WORTH_SAYING:
+        return f"{TITLES.get(best, best)} fits {name}'s data about as well (+{gain:.1f} log-likelihood units)."
+    return f"{TITLES.get(best, best)} fits better than {name} by {gain:.1f} log-likelihood units on the same customers."
+
+
+def _sample(rows: PurchaseRows, seed: int) -> PurchaseRows:
+    """As many customers as rows are allowed, each equally likely, whatever their order in the history."""
+    customers = np.repeat(np.arange(rows.weights.size), rows.weights.astype(np.int64))
+    kept = np.random.default_rng([seed, 3]).choice(customers, size=ROWS_AT_MOST, replace=False)
+    return compress(rows.frequency[kept], rows.recency[kept], rows.T[kept])

@@ -1,0 +1,99 @@
+"""Parameter draws: the one currency of uncertainty, whatever method made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast.errors import DomainError
+
+ASYMPTOTIC: Final = "asymptotic"
+LAPLACE: Final = "laplace posterior"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ParameterDraws:
+    """Equal-weight draws of the parameters, on the user's scale.
+
+    Parameters
+    ----------
+    purchases : Params of the transaction model
+        Each field of shape (draw, 1), so that it broadcasts to (draw, customer).
+    spend : Params of the Gamma-Gamma model, or None
+        Each field of shape (draw, 1); None when no spend was fitted.
+    kind : str
+        How the purchase parameters were drawn: ``"asymptotic"`` or ``"laplace posterior"``.
+    spend_kind : str or None
+        The same for the spend parameters.
+    """
+
+    purchases: Any
+    spend: Any | None
+    kind: str
+    spend_kind: str | None = None
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return int(getattr(self.purchases, fields(self.purchases)[0].name).shape[0])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per draw, one column per parameter.
+
+        Returns
+        -------
+        DataFrame
+            Index ``draw``; columns are the parameters of purchases, then of spend.
+        """
+        columns = _columns(self.purchases)
+        if self.spend is not None:
+            columns |= _columns(self.spend)
+        frame = pd.DataFrame(columns)
+        frame.index.name = "draw"
+        return frame
+
+    def thin(self, n: int) -> ParameterDraws:
+        """Keep ``n`` draws, evenly spaced, always the same ones.
+
+        Raises
+        ------
+        DomainError
+            If ``n`` is not between 1 and the number of draws.
+        """
+        if not 1 <= n <= self.n_draws:
+            raise DomainError(f"draws must be between 1 and the {self.n_draws} draws of the fit.", value=n)
+        if n == self.n_draws:
+            return self
+        kept = np.arange(n) * self.n_draws // n
+        return ParameterDraws(
+            purchases=_take(self.purchases, kept),
+            spend=None if self.spend is None else _take(self.spend, kept),
+            kind=self.kind,
+            spend_kind=self.spend_kind,
+        )
+
+
+def params_of_draws(params_type: Any, columns: Sequence[NDArray[np.float64]]) -> Any:
+    """Build ``Params`` with fields of shape (draw, 1) from one vector per parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clv_forecast.models import bg_nbd
+    >>> params_of_draws(bg_nbd.Params, [np.ones(5)] * 4).alpha.shape
+    (5, 1)
+    """
+    return params_type(*(np.asarray(column, dtype=np.float64).reshape(-1, 1) for column in columns))
+
+
+def _columns(params: Any) -> dict[str, NDArray[np.float64]]:
+    return {field.name: np.asarray(getattr(params, field.name)).ravel() for field in fields(params)}
+
+
+def _take(params: Any, kept: NDArray[np.intp]) -> Any:
+    return params_of_draws(type(params), [column[kept] for column in _columns(params).values()])

@@ -1,0 +1,105 @@
+"""The fitted model: parameters, their draws, and the report of the fit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from clv_forecast.inference.archive import write_archive
+from clv_forecast.inference.datatree import model_datatree
+from clv_forecast.inference.draws import ParameterDraws
+from clv_forecast.inference.encoding import encode_model
+from clv_forecast.inference.report import FitReport
+from clv_forecast.units import TimeUnit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Model:
+    """A fitted model of purchases and, if wanted, of spend. Made by `fit`, kept by `save`.
+
+    Parameters
+    ----------
+    purchases : str
+        Name of the transaction model.
+    spend : str or None
+        ``"gamma_gamma"`` or None.
+    method : str
+        ``"mle"`` or ``"laplace"``.
+    parameters : DataFrame
+        One row per parameter: parameter, estimate, standard_error, lower, upper, prob, interval; in the user's units.
+    estimate, spend_estimate : Params
+        At the optimum (the posterior mode for ``"laplace"``), scalar fields.
+    report : FitReport
+    draws : ParameterDraws
+    unit : str
+        Time unit of the parameters.
+    currency : str or None
+    as_of : Timestamp
+        End of the observation, inclusive.
+    spend_from : str or None
+        ``"repeat"`` or ``"all"``: the amounts the spend model was fitted to, and has to be given.
+    spend_level : str or None
+        ``"orders"`` or ``"means"``: the likelihood of the spend model.
+    time_scale, money_scale : float
+        What the data were divided by in the fit.
+    seed : int
+        Of the draws.
+    """
+
+    purchases: str
+    spend: str | None
+    method: str
+    parameters: pd.DataFrame
+    estimate: Any
+    spend_estimate: Any | None
+    report: FitReport
+    draws: ParameterDraws
+    unit: TimeUnit
+    currency: str | None
+    as_of: pd.Timestamp
+    spend_from: str | None
+    spend_level: str | None
+    time_scale: float
+    money_scale: float | None
+    seed: int
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model to a folder, in one step; and `load_model` reads it back.
+
+        Raises
+        ------
+        StoreError
+            If the folder exists and is not a saved model, or cannot be written.
+        """
+        write_archive(folder, *encode_model(self))
+
+    def to_datatree(self) -> xr.DataTree:
+        """Hand the draws to xarray and ArviZ; see `clv_forecast.inference.datatree.model_datatree`."""
+        return model_datatree(self)
+
+    def __str__(self) -> str:
+        """Title, parameters and report as text."""
+        table = self.parameters.drop(columns=["prob", "interval"]).to_string(
+            index=False, float_format=lambda value: f"{value:.5g}", na_rep="-"
+        )
+        return f"{self._title()}\n{table}\n{self.report}"
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<Model {self._title()}: {self.report.status.value}>"
+
+    def _repr_html_(self) -> str:
+        table = self.parameters.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="")
+        return f"<h4>{escape(self._title())}</h4>{table}<pre>{escape(str(self.report))}</pre>"
+
+    def _title(self) -> str:
+        spend = "" if self.spend is None else f" + {self.spend} ({self.spend_from} orders, by {self.spend_level})"
+        money = "" if self.currency is None else f", {self.currency}"
+        return f"{self.purchases}{spend}, {self.method}, per {self.unit}{money}, as of {self.as_of:%Y-%m-%d}"

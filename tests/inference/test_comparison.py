@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from clv_forecast.inference import comparison
+from clv_forecast.inference.comparison import compare_siblings
+from clv_forecast.inference.faces import box
+from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference.problem import purchase_problem
+from clv_forecast.inference.sufficient import compress
+from tests.inference.simulated import simulate_purchases
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return compress(*simulate_purchases(np.random.default_rng(21), 1200, r=0.6, alpha=5.0, a=0.8, b=2.5, length=70.0))
+
+
+def best(model, rows):
+    problem = purchase_problem(model, rows)
+    lower, upper = box(problem.coordinates)
+    return maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper).value + problem.offset
+
+
+def test_alternatives_are_the_siblings_fitted_to_the_same_rows(rows):
+    own = best("mbg_nbd", rows)
+    table = compare_siblings("mbg_nbd", rows, own, seed=1).table.set_index("model")
+    assert sorted(table.index) == ["bg_nbd", "mbg_nbd", "pareto_nbd"]
+    assert table.loc["mbg_nbd", "difference"] == 0.0
+    assert table.loc["bg_nbd", "log_likelihood"] == pytest.approx(best("bg_nbd", rows), rel=1e-12)
+    assert table.loc["bg_nbd", "difference"] == pytest.approx(best("bg_nbd", rows) - own, abs=1e-6)
+    assert (table["aic"] == 8.0 - 2.0 * table["log_likelihood"]).all()
+    assert table["log_likelihood"].is_monotonic_decreasing
+
+
+def test_the_true_model_wins_and_the_sentence_says_by_how_much(rows):
+    found = compare_siblings("mbg_nbd", rows, best("mbg_nbd", rows), seed=1)
+    lead = found.table["difference"].iloc[0]
+    assert found.table["model"].iloc[0] == "bg_nbd"
+    assert found.notes == (
+        f"BG/NBD fits better than MBG/NBD by {lead:.1f} log-likelihood units on the same customers.",
+    )
+    winner = compare_siblings("bg_nbd", rows, best("bg_nbd", rows), seed=1)
+    assert winner.notes[0].startswith("BG/NBD fits best of its siblings, by ")
+
+
+def test_many_rows_are_sampled_and_the_note_says_so(rows, monkeypatch):
+    monkeypatch.setattr(comparison, "ROWS_AT_MOST", 400)
+    found = compare_siblings("bg_nbd", rows, -1.0, seed=1)
+    assert found.notes[-1] == "The comparison rests on a random sample of 400 customers, for speed."
+    assert found.table.set_index("model").loc["bg_nbd", "log_likelihood"] < -400
+    again = compare_siblings("bg_nbd", rows, -1.0, seed=1)
+    assert (again.table["log_likelihood"] == found.table["log_likelihood"]).all()

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from clv_forecast.inference.problem import purchase_problem, spend_problem
+from clv_forecast.inference.sufficient import compress, compress_spend
+from clv_forecast.models import TRANSACTION_MODELS
+from tests.inference.simulated import cdnow_sample, simulate_purchases, simulate_spend
+
+MODELS = sorted(TRANSACTION_MODELS)
+
+
+@pytest.fixture(scope="module")
+def customers():
+    return simulate_purchases(np.random.default_rng(5), 300, r=0.5, alpha=6.0, a=0.8, b=2.0, length=60.0)
+
+
+def problems(customers, factor=1.0):
+    frequency, recency, T = customers
+    for model in MODELS:
+        yield purchase_problem(model, compress(frequency, recency * factor, T * factor))
+    n, total, sum_log = simulate_spend(np.random.default_rng(6), frequency, p=6.0, q=4.0, v=15.0)
+    yield spend_problem(compress_spend(n, total * factor, sum_log + n * np.log(factor)), orders=True)
+    yield spend_problem(compress_spend(n, total * factor), orders=False)
+
+
+def test_gradient_and_jacobian_agree_with_finite_differences(customers):
+    for problem in problems(customers):
+        theta = problem.starts[0] + 0.1
+        numeric = approx_fprime(theta, lambda t, p=problem: p.value_gradient(t)[0], 1e-6)
+        np.testing.assert_allclose(problem.value_gradient(theta)[1], numeric, rtol=1e-4, atol=1e-2)
+
+        def natural(t, problem=problem):
+            return np.array([float(getattr(problem.constrain(t), name)) for name in problem.parameters])
+
+        np.testing.assert_allclose(problem.jacobian(theta), approx_fprime(theta, natural, 1e-7), rtol=1e-4, atol=1e-4)
+
+
+def test_values_agree_with_the_gradients_value_draw_by_draw(customers):
+    for problem in problems(customers):
+        thetas = np.array([*problem.starts, problem.prior_location])
+        single = [problem.value_gradient(theta)[0] for theta in thetas]
+        np.testing.assert_allclose(problem.values(thetas), single, rtol=1e-11)
+
+
+def test_cents_and_hours_change_nothing_but_the_offset(customers):
+    for problem, other in zip(problems(customers), problems(customers, factor=128.0), strict=True):
+        theta = problem.starts[0]
+        np.testing.assert_allclose(other.starts[0], theta, rtol=1e-13)
+        np.testing.assert_array_equal(other.prior_location, problem.prior_location)
+        assert other.value_gradient(theta)[0] == pytest.approx(problem.value_gradient(theta)[0], rel=1e-12)
+
+
+def test_log_likelihood_is_in_the_users_unit():
+    table = cdnow_sample().table
+    rows = compress(table["frequency"], table["recency"], table["T"])
+    problem = purchase_problem("bg_nbd", rows)
+    params = problem.constrain(problem.starts[0])
+    direct = TRANSACTION_MODELS["bg_nbd"].log_likelihood(params, table["frequency"], table["recency"], table["T"])
+    assert problem.value_gradient(problem.starts[0])[0] + problem.offset == pytest.approx(direct.sum(), rel=1e-12)
+
+
+def test_weights_equal_repeated_rows(customers):
+    frequency, recency, T = customers
+    doubled = purchase_problem("bg_nbd", compress(*(np.repeat(c, 2) for c in customers)))
+    once = purchase_problem("bg_nbd", compress(frequency, recency, T))
+    theta = once.starts[0]
+    assert doubled.n_rows == once.n_rows
+    assert doubled.n_observations == 2 * once.n_observations
+    assert doubled.value_gradient(theta)[0] == pytest.approx(2.0 * once.value_gradient(theta)[0], rel=1e-12)
