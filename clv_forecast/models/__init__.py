@@ -1,1 +1,176 @@
 """The probability models, as pure functions of arrays with the same names in every module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from numpy.typing import ArrayLike
+
+from clv_forecast.errors import DomainError
+from clv_forecast.models import bg_nbd, mbg_nbd, pareto_nbd
+from clv_forecast.models.domain import Floats
+from clv_forecast.models.paths import FuturePurchases
+from clv_forecast.streams import RandomSource
+
+
+class TransactionModel(Protocol):
+    """What every module of a transaction model offers; :mod:`clv_forecast.models.bg_nbd` documents each name."""
+
+    @property
+    def PARAMETERS(self) -> tuple[str, ...]:
+        """Names of the natural parameters."""
+        ...
+
+    @property
+    def UNCONSTRAINED(self) -> tuple[str, ...]:
+        """Names of the free vector's entries."""
+        ...
+
+    @property
+    def future_key(self) -> tuple[str, ...]:
+        """Columns on which the future of a living customer depends."""
+        ...
+
+    @property
+    def Params(self) -> Callable[..., Any]:
+        """The frozen parameters."""
+        ...
+
+    def log_likelihood(self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
+        """Log-likelihood of each customer."""
+        ...
+
+    def log_likelihood_gradient(
+        self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
+    ) -> tuple[Floats, Floats]:
+        """Log-likelihood of each customer and its derivatives, for scalar parameters."""
+        ...
+
+    def p_alive(self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
+        """Probability of being alive at ``T``."""
+        ...
+
+    def expected_purchases(
+        self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> Floats:
+        """Expected purchases in ``(T, T + horizon]``."""
+        ...
+
+    def discounted_purchases(
+        self,
+        params: Any,
+        frequency: ArrayLike,
+        recency: ArrayLike,
+        T: ArrayLike,
+        *,
+        horizon: ArrayLike,
+        discount: ArrayLike,
+    ) -> Floats:
+        """Discounted expected purchases in ``(T, T + horizon]``."""
+        ...
+
+    def expected_purchases_given_alive(
+        self, params: Any, frequency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike, discount: ArrayLike = 0.0
+    ) -> Floats:
+        """Discounted expected purchases of a customer known to be alive at ``T``."""
+        ...
+
+    def expected_time_alive(
+        self,
+        params: Any,
+        frequency: ArrayLike,
+        recency: ArrayLike,
+        T: ArrayLike,
+        *,
+        horizon: ArrayLike,
+        discount: ArrayLike = 0.0,
+    ) -> Floats:
+        """Discounted expected time alive in ``(T, T + horizon]``."""
+        ...
+
+    def purchase_pmf(self, params: Any, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
+        """Probability that a new customer makes ``n`` repeat purchases."""
+        ...
+
+    def expected_purchases_new(self, params: Any, *, horizon: ArrayLike) -> Floats:
+        """Expected repeat purchases of a new customer."""
+        ...
+
+    def probability_no_purchase(
+        self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> Floats:
+        """Probability of no purchase in ``(T, T + horizon]``."""
+        ...
+
+    def next_purchase_quantile(
+        self, params: Any, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike
+    ) -> Floats:
+        """Time within which a living customer buys again with the given probability."""
+        ...
+
+    def draw_future_purchases(
+        self,
+        params: Any,
+        frequency: ArrayLike,
+        recency: ArrayLike,
+        T: ArrayLike,
+        *,
+        horizon: ArrayLike,
+        rng: RandomSource,
+        draws: int | None = None,
+    ) -> FuturePurchases:
+        """Draw the purchases in ``(T, T + horizon]``."""
+        ...
+
+    def simulate(self, params: Any, T: ArrayLike, *, rng: RandomSource) -> FuturePurchases:
+        """Simulate new customers from their first purchase to ``T``."""
+        ...
+
+    def unconstrain(self, params: Any) -> Floats:
+        """Free vector of the parameters."""
+        ...
+
+    def constrain(self, theta: ArrayLike) -> Any:
+        """Parameters of the free vector."""
+        ...
+
+    def constrain_jacobian(self, theta: ArrayLike) -> Floats:
+        """Derivatives of the natural parameters, rows, with respect to the free vector, columns."""
+        ...
+
+    def starting_points(
+        self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, weights: ArrayLike
+    ) -> list[Floats]:
+        """Free vectors to start a fit from."""
+        ...
+
+    def prior_location_scale(self, time_scale: float, rate: float) -> tuple[Floats, Floats]:
+        """Location and scale of the default prior on the free vector."""
+        ...
+
+
+TRANSACTION_MODELS: Final[Mapping[str, TransactionModel]] = MappingProxyType(
+    {"bg_nbd": bg_nbd, "mbg_nbd": mbg_nbd, "pareto_nbd": pareto_nbd}
+)
+
+
+def transaction_model(name: str) -> TransactionModel:
+    """Look up the module of a transaction model.
+
+    Raises
+    ------
+    DomainError
+        If no model has that name.
+
+    Examples
+    --------
+    >>> transaction_model("bg_nbd").PARAMETERS
+    ('r', 'alpha', 'a', 'b')
+    """
+    if name not in TRANSACTION_MODELS:
+        raise DomainError(
+            "Unknown transaction model.", value=repr(name), remedy=f"Known: {', '.join(TRANSACTION_MODELS)}."
+        )
+    return TRANSACTION_MODELS[name]

@@ -41,7 +41,7 @@ _NEGLIGIBLE: Final = 1e-15
 # Where the hypergeometric series needs about this many terms or fewer, it is summed instead.
 _TERMS: Final = 250.0
 _DIGITS: Final = 32.0
-# Node spacing 2 pi / sqrt(_STRIP + _PEAK * curvature): the strip of analyticity rules wide peaks, the width narrow ones.
+# Node spacing is 2 pi over the root of _STRIP + _PEAK * curvature: wide peaks are ruled by the strip, narrow by width.
 _STRIP: Final = 700.0
 _PEAK: Final = 100.0
 

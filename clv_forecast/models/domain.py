@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,46 @@ def non_negative(name: str, values: ArrayLike) -> Floats:
     return array
 
 
+def checked_counts(n: ArrayLike) -> Floats:
+    """Counts of purchases as a float array of at least one dimension.
+
+    Raises
+    ------
+    DomainError
+        If any entry is negative or not a whole number.
+
+    Examples
+    --------
+    >>> checked_counts([0, 1])
+    array([0., 1.])
+    """
+    counts = non_negative("n", n)
+    broken = counts != np.floor(counts)
+    if broken.any():
+        raise DomainError("n must be a whole number of purchases.", value=_first(counts, broken))
+    return counts
+
+
+def checked_probability(probability: ArrayLike) -> Floats:
+    """Probabilities as a float array (a scalar stays a scalar).
+
+    Raises
+    ------
+    DomainError
+        If any entry is outside [0, 1) or NaN.
+
+    Examples
+    --------
+    >>> checked_probability(0.5)
+    array(0.5)
+    """
+    array = np.asarray(probability, dtype=np.float64)
+    allowed = (array >= 0.0) & (array < 1.0)
+    if not allowed.all():
+        raise DomainError("probability must lie in [0, 1).", value=_first(array, ~allowed))
+    return array
+
+
 def checked_horizon(horizon: ArrayLike, *, finite: bool = False) -> Floats:
     """Horizon as a float array (a scalar stays a scalar).
 
@@ -124,6 +165,46 @@ def checked_discount(discount: ArrayLike) -> Floats:
     if not allowed.all():
         raise DomainError("discount must be finite and not negative.", value=_first(array, ~allowed))
     return array
+
+
+def stacked(columns: Sequence[Floats]) -> Floats:
+    """Stack per-parameter arrays, all scalar or of shape (draw, 1), to shape (parameter,) or (draw, parameter).
+
+    Raises
+    ------
+    DomainError
+        If they vary by customer.
+
+    Examples
+    --------
+    >>> stacked([np.array(1.0), np.array(2.0)])
+    array([1., 2.])
+    """
+    fields = np.broadcast_arrays(*columns)
+    if fields[0].ndim == 0:
+        return np.stack(fields)
+    if fields[0].ndim != 2 or fields[0].shape[1] != 1:
+        raise DomainError("Parameters to stack must be scalar or of shape (draw, 1).", value=fields[0].shape)
+    return np.concatenate(fields, axis=1)
+
+
+def unstacked(theta: ArrayLike, size: int) -> list[Floats]:
+    """Split shape (size,) or (draw, size) into scalar arrays or arrays of shape (draw, 1), undoing :func:`stacked`.
+
+    Raises
+    ------
+    DomainError
+        If ``theta`` has another shape.
+
+    Examples
+    --------
+    >>> [column.shape for column in unstacked(np.zeros((5, 2)), 2)]
+    [(5, 1), (5, 1)]
+    """
+    free = np.asarray(theta, dtype=np.float64)
+    if free.ndim not in (1, 2) or free.shape[-1] != size:
+        raise DomainError(f"theta must have shape ({size},) or (draw, {size}).", value=free.shape)
+    return list(free if free.ndim == 1 else free.T[:, :, None])
 
 
 def _first(values: NDArray[Any], where: NDArray[np.bool_]) -> float:
