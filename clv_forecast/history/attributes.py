@@ -12,7 +12,7 @@ import pyarrow as pa
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import Finding
-from clv_forecast.history.sources import check_columns, open_path
+from clv_forecast.history.sources import CSV, check_columns, open_path
 
 _LEAST_SHARE: Final = 0.5
 """Below this share of customers with attributes a caution is due: the two tables may use different ids."""
@@ -39,12 +39,10 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
 
     Examples
     --------
-    >>> read_attributes(pd.DataFrame({"id": [1, 1], "region": ["n", "s"]}), "id")
-    Traceback (most recent call last):
-        ...
-    clv_forecast.errors.InputError: The customers' table must have one row per customer. First customers: 1. Keep one row each; which one is right only you can say.
+    >>> read_attributes(pd.DataFrame({"id": [1, 2], "region": ["n", "s"]}), "id").columns.tolist()
+    ['customer_id', 'region']
     """
-    frame = _to_pandas(data)
+    frame = read_table(data, "The customers' table")
     check_columns([customer], [str(name) for name in frame.columns])
     if customer != c.CUSTOMER_ID and c.CUSTOMER_ID in frame.columns:
         raise InputError(
@@ -58,7 +56,7 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
         raise InputError(
             "The customers' table must have one row per customer.",
             customer_ids=ids[ids.duplicated()].unique().tolist(),
-            remedy="Keep one row each; which one is right only you can say.",
+            remedy="Keep one each.",
         )
     if pd.api.types.is_float_dtype(ids.dtype) and (ids == ids.round()).all():
         frame[c.CUSTOMER_ID] = ids.astype("int64")
@@ -123,18 +121,41 @@ def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _to_pandas(data: Any) -> pd.DataFrame:
+def read_table(data: Any, name: str) -> pd.DataFrame:
+    """Any accepted table or path as a pandas DataFrame of its own.
+
+    Raises
+    ------
+    InputError
+        If ``data`` is none.
+
+    Examples
+    --------
+    >>> read_table(pa.table({"customer_id": [1]}), "The customers' table").columns.tolist()
+    ['customer_id']
+    """
     if isinstance(data, pd.DataFrame):
         return data.copy()
     if isinstance(data, (str, Path)):
         table, backend = open_path(data)
-        arrow = backend.to_pyarrow(table)
-    elif isinstance(data, ibis.Table):
+        frame = pd.DataFrame(backend.to_pyarrow(table).to_pandas())
+        return frame.apply(_numbers_of_text) if str(data).lower().endswith(CSV) else frame
+    if isinstance(data, ibis.Table):
         arrow = data.to_pyarrow()
     elif isinstance(data, pa.Table):
         arrow = data
     elif type(data).__module__.partition(".")[0] == "polars":
         arrow = data.lazy().collect().to_arrow()
     else:
-        raise InputError("The customers' table must be a table or the path of one.", value=type(data).__name__)
+        raise InputError(f"{name} must be a table or the path of one.", value=type(data).__name__)
     return pd.DataFrame(arrow.to_pandas())
+
+
+def _numbers_of_text(column: pd.Series) -> pd.Series:
+    """A CSV column as numbers when all its values are; a leading zero makes it text (an id, a postal code)."""
+    if column.astype("string").str.match(r"0\d").any():
+        return column
+    try:
+        return pd.to_numeric(column)
+    except (ValueError, TypeError):
+        return column

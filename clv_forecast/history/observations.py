@@ -18,16 +18,7 @@ from clv_forecast.history.cleaning import AMOUNT_TEXT, AT, DATE_TEXT, KIND, PURC
 from clv_forecast.history.reconciliation import NO_EXAMPLE, Count, row_text
 from clv_forecast.history.sources import Source
 from clv_forecast.history.summary import Refunded
-from clv_forecast.units import DAYS_PER_UNIT, TimeUnit
 
-FEW_CUSTOMERS: Final = 100
-"""Four parameters of a purchase model fitted on fewer customers have standard errors as large as themselves."""
-TOO_FEW_CUSTOMERS: Final = 10
-"""Fewer can be forecast with a model fitted elsewhere, but no model can be fitted on them."""
-FEW_REPEATS: Final = 50
-"""Purchase rate and dropout are learned from repeat purchases alone."""
-SHORT_DAYS: Final = 56
-"""In less than eight weeks a pause and the end of a customer look the same for most trades."""
 OPENING_MONTHS: Final = 12
 """A yearly buyer shows within a year; who does not is new, or was away for more than one."""
 
@@ -44,7 +35,6 @@ class Seen:
     counts : mapping of str to Count
     refunded : Refunded
     table : DataFrame
-    unit : str
     opening : datetime.date
         Customers first seen before it were already there.
     """
@@ -55,7 +45,6 @@ class Seen:
     counts: Mapping[str, Count]
     refunded: Refunded
     table: pd.DataFrame
-    unit: TimeUnit
     opening: datetime.date
 
 
@@ -121,8 +110,8 @@ def opening_end(table: pd.DataFrame, as_of: datetime.date) -> datetime.date:
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Everything worth saying about the rows and the size of the history, cautions where a model may suffer."""
-    found = [_period(seen), _merged(seen), _already_there(seen), *_sizes(seen), *_lines(seen)]
-    return tuple(finding for finding in [*found, _ids(seen), *_known(seen)] if finding is not None)
+    found = [_period(seen), _merged(seen), _cohort(seen), *_lines(seen), _ids(seen), *_known(seen)]
+    return tuple(finding for finding in found if finding is not None)
 
 
 def _period(seen: Seen) -> Finding:
@@ -150,74 +139,20 @@ def _merged(seen: Seen) -> Finding | None:
     )
 
 
-def _already_there(seen: Seen) -> Finding:
-    there, all_customers = int(seen.table[c.ALREADY_THERE].sum()), len(seen.table)
-    values: dict[str, float | str] = {
-        "observed_from": str(seen.opening),
-        "already_there": there,
-        "customers": all_customers,
-    }
-    if there == all_customers:
-        meaning = (
-            "Nobody was first seen later: the log is either a cohort acquired then, or one without new customers. For "
-            "a cohort the first purchases are real ones; pass observed_from=the first day to count them as new"
-        )
-    else:
-        meaning = (
-            "Their first purchase may lie before the log, so they count as already there, not as new; T and frequency "
-            "start at the first purchase seen, which takes old customers for younger ones"
-        )
+def _cohort(seen: Seen) -> Finding | None:
+    """Nobody new in the second half of the log: a file of customers who came early, not a company's whole log."""
+    first, last = seen.table[c.FIRST_PURCHASE].min(), seen.table[c.FIRST_PURCHASE].max()
+    end = pd.Timestamp(seen.rules.as_of)
+    if last > first + (end - first) / 2:
+        return None
     return Finding(
-        name="already_there",
+        name="cohort_log",
         level="info",
-        sentence=f"{there:,} of {all_customers:,} customers were first seen before {seen.opening}. {meaning}.",
-        values=values,
+        sentence=f"Nobody bought first after {last.date()}, in the later part of the log: it follows customers who "
+        "came early, and tells nothing about new ones. If they were all new then, pass observed_from="
+        f"'{first.date()}'; otherwise those first seen before {seen.opening} count as already there.",
+        values={"last_first_purchase": str(last.date()), "observed_from": str(seen.opening)},
     )
-
-
-def _sizes(seen: Seen) -> list[Finding]:
-    customers, repeats = len(seen.table), int(seen.table[c.FREQUENCY].sum())
-    found = []
-    if customers < FEW_CUSTOMERS:
-        use = "too few to fit any model" if customers < TOO_FEW_CUSTOMERS else "parameters will be very uncertain"
-        found.append(
-            Finding(
-                name="few_customers",
-                level="caution",
-                sentence=f"Only {customers:,} customers (below {FEW_CUSTOMERS}): {use}.",
-                values={"customers": customers, "least": FEW_CUSTOMERS},
-            )
-        )
-    if repeats < FEW_REPEATS:
-        found.append(
-            Finding(
-                name="few_repeat_purchases",
-                level="caution",
-                sentence=f"Only {repeats:,} repeat purchases (below {FEW_REPEATS}): purchase rate and dropout are "
-                "learned from these alone, so the priors will decide.",
-                values={"repeat_purchases": repeats, "least": FEW_REPEATS},
-            )
-        )
-    observed = (pd.Timestamp(seen.rules.as_of) - seen.table[c.FIRST_PURCHASE].min()).days
-    interval = _typical_interval(seen.table, seen.unit)
-    if observed < SHORT_DAYS or observed < interval:
-        found.append(
-            Finding(
-                name="short_observation",
-                level="caution",
-                sentence=f"The log is observed for {observed:,} days, less than {SHORT_DAYS} days or one typical time "
-                "between purchases: a pause cannot be told from the end of a customer.",
-                values={"days": observed, "least": SHORT_DAYS},
-            )
-        )
-    return found
-
-
-def _typical_interval(table: pd.DataFrame, unit: TimeUnit) -> float:
-    """Days between two purchases of a repeat buyer, from all customers' time and repeat purchases."""
-    repeats = int(table[c.FREQUENCY].sum())
-    buyers = table[table[c.FREQUENCY] > 0]
-    return float(buyers[c.T].sum()) * DAYS_PER_UNIT[unit] / repeats if repeats else 0.0
 
 
 def _lines(seen: Seen) -> list[Finding]:

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -14,10 +14,15 @@ from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import cleaning, observations, reconciliation, summary
 from clv_forecast.history.attributes import align, read_attributes
-from clv_forecast.history.audit import Audit
-from clv_forecast.history.cleaning import EPOCH, REFUND, RefundPolicy, Rules
+from clv_forecast.history.audit import Audit, Finding
+from clv_forecast.history.cleaning import EPOCH, REFUND, Rules
+from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
+from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.sources import Source, open_source
 from clv_forecast.units import TimeUnit, check_unit
+
+DIAGNOSED_PURCHASES: Final = 1_000_000
+"""Above this many purchase-days the diagnostics read those of every n-th customer, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -302,9 +307,9 @@ def _build(
     table[c.ALREADY_THERE] = table[c.FIRST_PURCHASE] < pd.Timestamp(opening)
     aligned, findings = align(table[c.CUSTOMER_ID], attributes)
     seen = observations.Seen(
-        source=source, rows=rows, rules=rules, counts=counts, refunded=refunded, table=table, unit=unit, opening=opening
+        source=source, rows=rows, rules=rules, counts=counts, refunded=refunded, table=table, opening=opening
     )
-    findings = observations.findings(seen) + findings
+    findings = observations.findings(seen) + findings + _diagnosed(source, days, table, rules, unit, opening)
     steps = reconciliation.ledger(
         counts,
         refunded,
@@ -323,3 +328,29 @@ def _build(
         audit=Audit(ledger=steps, findings=findings, currency=currency),
         events=Events(source=source, rules=rules, observed_from=observed_from, attributes=attributes, days=days),
     )
+
+
+def _diagnosed(
+    source: Source, days: Any, table: pd.DataFrame, rules: Rules, unit: TimeUnit, opening: datetime.date
+) -> tuple[Finding, ...]:
+    """Findings on timing and money; a large log is judged by every n-th customer, and the audit says so."""
+    purchases = int(table[c.SPEND_COUNT_ALL].sum())
+    every = -(-purchases // DIAGNOSED_PURCHASES)
+    chosen = days if every == 1 else summary.days_of_every(source, days, every)
+    found = diagnose(
+        table,
+        summary.days_frame(source, chosen),
+        as_of=pd.Timestamp(rules.as_of),
+        unit=unit,
+        observed_from=pd.Timestamp(opening),
+    )
+    if every == 1:
+        return found
+    sampled = Finding(
+        name="diagnosed_on_part",
+        level="info",
+        sentence=f"Timing, spend and season are judged on every {every:,}th customer, as the log has {purchases:,} "
+        "purchases; the history itself has all of them.",
+        values={"every": every, "purchases": purchases},
+    )
+    return (*found, sampled)

@@ -197,7 +197,7 @@ def _refund_steps(refunded: Refunded) -> list[Step]:
                 customers=refunded.unmatched_customers,
                 amount=-refunded.unmatched_amount,
                 sentence=f"Refunds without an earlier purchase of the same customer with money left: "
-                f"{_rows(refunded.unmatched_rows)}. {_money(refunded.unmatched_amount)} of refunds are set aside{rest}: "
+                f"{_rows(refunded.unmatched_rows)}. {_money(refunded.unmatched_amount)} are set aside{rest}: "
                 "the revenue kept is that much higher than the sum of the log.",
                 example=refunded.example_unmatched,
             )

@@ -19,7 +19,7 @@ import pyarrow as pa
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 
-_CSV: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+CSV: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _PARQUET: Final = (".parquet", ".pq")
 _ACCEPTED: Final = "a pandas or polars DataFrame, a pyarrow or Ibis table, or the path of a CSV or Parquet file"
 
@@ -181,14 +181,14 @@ def open_path(path: str | Path) -> tuple[Any, Any]:
     try:
         if all(name.lower().endswith(_PARQUET) for name in files):
             return backend.read_parquet(files), backend
-        if all(name.lower().endswith(_CSV) for name in files):
+        if all(name.lower().endswith(CSV) for name in files):
             return backend.read_csv(files, all_varchar=True, header=True), backend
     except duckdb.Error as error:
         raise InputError("DuckDB cannot read the file.", value=repr(text), remedy=str(error)) from error
     raise InputError(
         "A path must lead to CSV or Parquet files, all of one kind.",
         value=repr(text),
-        remedy=f"Endings known: {', '.join(_CSV + _PARQUET)}.",
+        remedy=f"Endings known: {', '.join(CSV + _PARQUET)}.",
     )
 
 
@@ -216,8 +216,8 @@ def _open_ibis(table: Any, mapping: Mapping[str, str]) -> Source:
 def _all_integers(backend: Any, ids: Any) -> bool:
     """Whether every id of a CSV is an integer written the usual way (``00042`` is not, and stays text)."""
     odd = ids.notnull() & (ids.try_cast("int64").cast("string").fill_null("") != ids)
-    found: bool | None = backend.to_pyarrow(odd.any()).as_py()
-    return not found
+    found = backend.to_pyarrow(odd.any()).as_py()
+    return bool(found is not True)
 
 
 def _duckdb_knows(kind: pa.DataType) -> bool:
