@@ -18,7 +18,7 @@ class PurchaseLog:
     Parameters
     ----------
     customer : ndarray of int64, shape (purchase,)
-        Number of the customer, 0, 1, 2, ... without holes.
+        Number of the customer in the order of ids, 0, 1, 2, ... without holes.
     day : ndarray of int64, shape (purchase,)
         Days since 1970-01-01.
     amount : ndarray of float64, shape (purchase,)
@@ -57,9 +57,9 @@ def purchase_log(purchases: pd.DataFrame) -> PurchaseLog:
     --------
     >>> days = pd.to_datetime(["2024-01-05", "2024-01-01", "2024-01-03"])
     >>> purchase_log(pd.DataFrame({"customer_id": ["b", "a", "b"], "date": days, "amount": [1.0, 2.0, 3.0]})).amount
-    array([3., 1., 2.])
+    array([2., 3., 1.])
     """
-    codes, ids = pd.factorize(purchases[c.CUSTOMER_ID])
+    codes, ids = pd.factorize(purchases[c.CUSTOMER_ID], sort=True)  # so that no sum depends on the order of rows
     day = purchases[c.DATE].to_numpy(dtype="datetime64[D]").astype(np.int64)
     order = np.lexsort((day, codes))
     customer = codes[order].astype(np.int64)

@@ -55,7 +55,7 @@ def season(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     -------
     Finding or None
         None where there is too little to say: fewer than three months, fewer than five repeat purchases a month,
-        or a single cohort, whose age and calendar are one.
+        a single cohort, whose age and calendar are one, or a regression that does not settle.
     """
     cells = monthly_repeats(log, as_of)
     months = np.unique(cells.month)
@@ -68,13 +68,13 @@ def season(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     single = np.hstack([age_and_cohort, _indicators(cells.month)])
     smooth_deviance, smooth_rank, smooth = _poisson_fit(age_and_cohort, cells)
     single_deviance, single_rank, _ = _poisson_fit(single, cells)
-    if single_rank == smooth_rank:
+    year_deviance, year_rank, _ = _poisson_fit(of_the_year, cells)
+    if single_rank == smooth_rank or math.isnan(smooth_deviance + single_deviance + year_deviance):
         return None
     if days < DAYS_OF_A_SEASON:
         chance = max(1.0, single_deviance / max(1, cells.repeats.size - single_rank))
         excess = (smooth_deviance - single_deviance) / chance
         return _too_short_for_season(cells, smooth, chance, float(stats.chi2.sf(excess, single_rank - smooth_rank)))
-    year_deviance, year_rank, _ = _poisson_fit(of_the_year, cells)
     spread = max(1.0, (year_deviance - single_deviance) / max(1, single_rank - year_rank))
     f = (smooth_deviance - year_deviance) / (year_rank - smooth_rank) / spread
     p_value = float(stats.f.sf(f, year_rank - smooth_rank, max(1, single_rank - year_rank)))
@@ -147,8 +147,8 @@ def _too_short_for_season(cells: MonthlyRepeats, smooth: NDArray[np.float64], ch
     moved = p_value < SIGNIFICANT and deviation >= DEVIATION_THAT_MATTERS
     varying = f"differ by {deviation:.0%} (one standard deviation) beyond chance, p = {p_value:.2g}"
     meaning = (
-        "the models' rate is constant, so a forecast of part of a year, and the band of a total without a common shock, "
-        "miss this"
+        "the models' rate is constant, so a forecast of part of a year misses this, and so does the band of a total "
+        "without a common shock"
         if moved
         else "little enough for the models' constant rate, as far as can be seen"
     )
@@ -156,25 +156,28 @@ def _too_short_for_season(cells: MonthlyRepeats, smooth: NDArray[np.float64], ch
         name="season",
         level="caution" if moved else "info",
         sentence=(
-            f"The log covers {months.size} months, and a season needs two full years to be told from a trend. Given the "
-            f"customers' age, months {varying}: {meaning}."
+            f"The log covers {months.size} months, and a season needs two full years to be told from a trend. "
+            f"Given the customers' age, months {varying}: {meaning}."
         ),
         values={"months": months.size, "p_value": p_value, "deviation": deviation},
     )
 
 
 def _months(day: NDArray[np.int64]) -> NDArray[np.int64]:
-    return day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    number: NDArray[np.int64] = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return number
 
 
 def _indicators(levels: NDArray[np.int64]) -> NDArray[np.float64]:
-    return (levels[:, None] == np.unique(levels)[None, :]).astype(np.float64)
+    equal: NDArray[np.bool_] = levels[:, None] == np.unique(levels)[None, :]
+    return equal.astype(np.float64)
 
 
 def _poisson_fit(design: NDArray[np.float64], cells: MonthlyRepeats) -> tuple[float, int, NDArray[np.float64]]:
     """Deviance, rank and fitted repeats of a Poisson regression with log link, by Newton steps.
 
-    The indicators overlap; a ridge far below the data's weight picks one of the equal solutions.
+    The indicators overlap; a ridge far below the data's weight picks one of the equal solutions. The deviance is
+    NaN when the steps did not settle.
     """
     offset = np.log(cells.exposure)
     log_mean = np.log(cells.repeats + 0.5)
@@ -190,6 +193,8 @@ def _poisson_fit(design: NDArray[np.float64], cells: MonthlyRepeats) -> tuple[fl
         target = weighted.T @ (log_mean - offset + cells.repeats / mean - 1.0)
         solved = linalg.solve(information + ridge * np.eye(design.shape[1]), target, assume_a="pos")
         log_mean = np.clip(offset + design @ solved, -20.0, 40.0)
+    else:
+        deviance = math.nan
     return deviance, int(np.linalg.matrix_rank(design.T @ design, hermitian=True)), mean
 
 

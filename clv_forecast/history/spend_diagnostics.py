@@ -114,7 +114,7 @@ def drift_of_spend(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     scores = np.bincount(customer, weights=years * (logs - slope * years))
     error = math.sqrt(float(scores @ scores) * customers / (customers - 1)) / spread
     # The model's constant money per order stands for the middle of the data; a year's forecast for its own middle
-    distance = (day_number(as_of) - float(day.mean())) / DAYS_PER_YEAR + 0.5
+    distance = (day_number(as_of) - float(log.day[log.position > 0].mean())) / DAYS_PER_YEAR + 0.5
     effect = math.expm1(slope * distance)
     significant = abs(slope) > _Z * error
     level: Level = "caution" if significant and abs(effect) >= MATERIAL else "info"
