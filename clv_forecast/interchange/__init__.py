@@ -1,1 +1,15 @@
-"""Fitted models and tables of other packages, in and out."""
+"""Tables, fitters and draws of other packages, in and out: lifetimes and pymc-marketing."""
+
+from __future__ import annotations
+
+from clv_forecast.interchange.lifetimes_fitters import from_lifetimes, to_lifetimes
+from clv_forecast.interchange.lifetimes_tables import summary_from_lifetimes, summary_to_lifetimes
+from clv_forecast.interchange.pymc_marketing import from_pymc_marketing
+
+__all__ = [
+    "from_lifetimes",
+    "from_pymc_marketing",
+    "summary_from_lifetimes",
+    "summary_to_lifetimes",
+    "to_lifetimes",
+]
