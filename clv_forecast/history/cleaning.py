@@ -233,6 +233,12 @@ def classify(source: Source, rules: Rules) -> Any:
     return shaped.mutate(**{KIND: kind, UNRECORDED: unrecorded}).drop("recorded", "recorded_day", "flaw")
 
 
+def usable(rows: Any) -> Any:
+    """Only the purchases and refunds, in the columns that netting and summing need."""
+    chosen = rows.filter(rows[KIND].isin([PURCHASE, REFUND]))
+    return chosen.select(c.CUSTOMER_ID, AT, DAY, c.AMOUNT, KIND, c.ORDER_ID, c.CATEGORY, c.MARGIN)
+
+
 def _customer(ids: Any) -> Any:
     kind = ids.type()
     if kind.is_string():

@@ -14,13 +14,17 @@ import pandas as pd
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import Finding
-from clv_forecast.history.cleaning import AMOUNT_TEXT, AT, DATE_TEXT, KIND, PURCHASE, REFUND, Rules
-from clv_forecast.history.reconciliation import NO_EXAMPLE, Count, row_text
+from clv_forecast.history.cleaning import AT, KIND, PURCHASE, REFUND, Rules
+from clv_forecast.history.reconciliation import NO_EXAMPLE, Count
 from clv_forecast.history.sources import Source
-from clv_forecast.history.summary import Refunded
+from clv_forecast.history.summary import Refunded, event_text
 
 OPENING_MONTHS: Final = 12
 """A yearly buyer shows within a year; who does not is new, or was away for more than one."""
+
+
+_ROW: Final = (c.CUSTOMER_ID, AT, c.AMOUNT, c.ORDER_ID, c.CATEGORY)
+"""What makes two rows the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class Seen:
     ----------
     source : Source
     rows : ibis Table
+        The usable ones.
     rules : Rules
     counts : mapping of str to Count
     refunded : Refunded
@@ -157,9 +162,7 @@ def _cohort(seen: Seen) -> Finding | None:
 
 def _lines(seen: Seen) -> list[Finding]:
     """Orders of several lines, order ids shared by customers, rows delivered twice."""
-    rows = seen.rows.filter(seen.rows[KIND].isin([PURCHASE, REFUND]))
-    key = ibis.struct({name: rows[name] for name in (c.CUSTOMER_ID, AT, c.AMOUNT, c.ORDER_ID, c.CATEGORY)}).hash()
-    rows = rows.mutate(row_key=key)
+    rows = seen.rows.mutate(row_key=ibis.struct({name: seen.rows[name] for name in _ROW}).hash())
     counted = seen.source.fetch(rows.agg(total=rows.count(), distinct=rows.row_key.nunique())).to_pylist()[0]
     found = []
     if counted["distinct"] < counted["total"]:
@@ -170,12 +173,13 @@ def _lines(seen: Seen) -> list[Finding]:
 
 
 def _repeated(seen: Seen, rows: Any) -> Finding:
-    groups = rows.group_by("row_key").agg(times=rows.count()).filter(ibis._.times > 1)
-    twice = rows.semi_join(groups, "row_key")
-    extra = seen.source.fetch(groups.times.sum() - groups.count()).as_py()
-    customers = seen.source.fetch(twice[c.CUSTOMER_ID].nunique()).as_py()
-    order = [c.CUSTOMER_ID, DATE_TEXT, AMOUNT_TEXT, c.ORDER_ID, c.CATEGORY]
-    example = row_text(seen.source, seen.source.fetch(twice.order_by(order).limit(1)).to_pylist()[0])
+    keys = rows.group_by("row_key").agg(times=rows.count()).filter(ibis._.times > 1)
+    twice = rows.semi_join(keys, "row_key").group_by(list(_ROW)).agg(times=ibis._.count()).filter(ibis._.times > 1)
+    measures = {"rows": twice.times.sum() - twice.count(), "customers": twice[c.CUSTOMER_ID].nunique()}
+    got = seen.source.fetch(twice.agg(**measures)).to_pylist()[0]
+    extra, customers = int(got["rows"] or 0), got["customers"]
+    first = seen.source.fetch(twice.order_by(list(_ROW)).limit(1)).to_pylist()
+    example = event_text(seen.source, first[0])
     named = c.ORDER_ID in seen.source.table.columns
     what = (
         "customer, time, amount, order and category" if named else "customer, time and amount (no order id tells them)"

@@ -15,7 +15,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import cleaning, observations, reconciliation, summary
 from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.audit import Audit, Finding
-from clv_forecast.history.cleaning import EPOCH, REFUND, Rules
+from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.sources import Source, open_source
@@ -300,14 +300,17 @@ def _build(
     observations.refuse_unusable(source, rows, rules, counts, shown)
     margin = c.MARGIN in source.table.columns
     refund_rows = counts[REFUND].rows if REFUND in counts else 0
-    days, refunded = summary.purchase_days(source, rows, refunds=refund_rows > 0, margin=margin)
+    usable = cleaning.usable(rows)
+    usable = source.settle(usable, counts[PURCHASE].rows + refund_rows)
+    days, refunded = summary.purchase_days(source, usable, refunds=refund_rows > 0, margin=margin)
+    days = source.settle(days, counts[PURCHASE].rows)
     as_of_day = (rules.as_of - EPOCH).days
     table = summary.customer_table(source, days, as_of_day=as_of_day, unit=unit, margin=margin)
     opening = observed_from or observations.opening_end(table, rules.as_of)
     table[c.ALREADY_THERE] = table[c.FIRST_PURCHASE] < pd.Timestamp(opening)
     aligned, findings = align(table[c.CUSTOMER_ID], attributes)
     seen = observations.Seen(
-        source=source, rows=rows, rules=rules, counts=counts, refunded=refunded, table=table, opening=opening
+        source=source, rows=usable, rules=rules, counts=counts, refunded=refunded, table=table, opening=opening
     )
     findings = observations.findings(seen) + findings + _diagnosed(source, days, table, rules, unit, opening)
     steps = reconciliation.ledger(

@@ -21,6 +21,8 @@ from clv_forecast.errors import DomainError, InputError
 
 CSV: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _PARQUET: Final = (".parquet", ".pq")
+HELD_ROWS: Final = 2_000_000
+"""Up to this many rows an intermediate result is held in memory (some 100 bytes a row)."""
 _ACCEPTED: Final = "a pandas or polars DataFrame, a pyarrow or Ibis table, or the path of a CSV or Parquet file"
 
 
@@ -59,6 +61,13 @@ class Source:
     def fetch(self, expression: Any) -> pa.Table:
         """Run an expression and return its rows."""
         return self.backend.to_pyarrow(expression)
+
+    def settle(self, expression: Any, rows: int) -> Any:
+        """Run an expression once when it has few rows, so that later queries start from its result.
+
+        A larger one stays lazy, and every later query reads the source again.
+        """
+        return ibis.memtable(self.fetch(expression)) if rows <= HELD_ROWS else expression
 
     def ids(self, column: pa.ChunkedArray) -> pd.Series:
         """Customer ids as the caller wrote them."""

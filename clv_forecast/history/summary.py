@@ -80,7 +80,7 @@ def purchase_days(source: Source, rows: Any, *, refunds: bool, margin: bool) -> 
     ----------
     source : Source
     rows : ibis Table
-        From ``cleaning.classify``.
+        From ``cleaning.usable``.
     refunds : bool
         Whether there are refunds to net.
     margin : bool
@@ -96,7 +96,7 @@ def purchase_days(source: Source, rows: Any, *, refunds: bool, margin: bool) -> 
     if not refunds:
         return _by_day(lines, margin=margin), NO_REFUNDS
     refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
-    events = rows.filter(rows[KIND].isin([PURCHASE, REFUND])).semi_join(refunders, c.CUSTOMER_ID)
+    events = rows.semi_join(refunders, c.CUSTOMER_ID)
     names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
     fetched = source.fetch(events.order_by(names).select(*names, DAY))
     netted, refunded = _net(source, fetched, margin=margin)
@@ -188,12 +188,14 @@ def _refunded(
 
 def _first(source: Source, events: pa.Table, rows: np.ndarray[Any, Any]) -> str:
     found = np.flatnonzero(rows)
-    if not len(found):
-        return ""
-    record = events.slice(int(found[0]), 1).to_pylist()[0]
-    shown = [(c.CUSTOMER_ID, source.id_of(record[c.CUSTOMER_ID])), (c.DATE, record[AT])]
-    shown.append((c.AMOUNT, format_money(record[c.AMOUNT])))
-    return format_example(shown + [(n, record[n]) for n in (c.ORDER_ID, c.CATEGORY) if record[n] is not None])
+    return event_text(source, events.slice(int(found[0]), 1).to_pylist()[0]) if len(found) else ""
+
+
+def event_text(source: Source, event: Mapping[str, Any]) -> str:
+    """One purchase or refund as text, with the customer id as the caller wrote it."""
+    shown = [(c.CUSTOMER_ID, source.id_of(event[c.CUSTOMER_ID])), (c.DATE, event[AT])]
+    shown.append((c.AMOUNT, format_money(event[c.AMOUNT])))
+    return format_example(shown + [(n, event[n]) for n in (c.ORDER_ID, c.CATEGORY) if event[n] is not None])
 
 
 def _exact(units: np.ndarray[Any, Any]) -> Decimal:
