@@ -8,7 +8,7 @@ Gumbel top-k (sampling without replacement): Kool, van Hoof, Welling (2019), arX
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -128,18 +128,23 @@ def laplace_posterior(
     Raises
     ------
     FitError
-        If the posterior has no interior mode.
+        If the posterior has no mode.
 
     Notes
     -----
+    A coordinate along which the likelihood is unbounded, so that no prior holds it back (orders that are all alike,
+    for one), is held at the edge of the box.
+
     Proposals come from a multivariate t with 7 degrees of freedom at the mode, scaled by the inverse Hessian: 20 for
     each draw. Importance weights are Pareto-smoothed and the draws resampled without replacement. Where k-hat is too
     high a t inflated by 1.5 is tried, then a mixture of it with a t at the weighted moments, adapted up to 3 times;
     the proposal with the lowest k-hat is used.
     """
-    mode, covariance = _mode(problem, start)
-    base = _Component(location=mode.theta, factor=np.linalg.cholesky(covariance))
-    wide = _Component(location=mode.theta, factor=_INFLATION * base.factor)
+    full_mode, held = _mode(problem, start)
+    problem = _restricted(problem, full_mode.theta, ~held)
+    mode, covariance = full_mode.theta[~held], np.linalg.inv(-full_mode.hessian[np.ix_(~held, ~held)])
+    base = _Component(location=mode, factor=np.linalg.cholesky(covariance))
+    wide = _Component(location=mode, factor=_INFLATION * base.factor)
     count = PROPOSALS_PER_DRAW * draws
     threshold = min(1.0 - 1.0 / np.log10(count), 0.7)
     best = _weighted(problem, "t", (base,), count, generator)
@@ -154,9 +159,11 @@ def laplace_posterior(
     progress("laplace", 1 + _ADAPTATIONS, 1 + _ADAPTATIONS)
     keys = best.log_weights + generator.gumbel(size=count)
     kept = generator.permutation(np.sort(np.argpartition(-keys, draws - 1)[:draws]))
+    thetas = np.tile(full_mode.theta, (draws, 1))
+    thetas[:, ~held] = best.thetas[kept]
     return LaplacePosterior(
-        draws=best.thetas[kept],
-        mode=mode,
+        draws=thetas,
+        mode=full_mode,
         k_hat=best.k_hat,
         k_threshold=float(threshold),
         proposals=count,
@@ -164,7 +171,8 @@ def laplace_posterior(
     )
 
 
-def _mode(problem: Problem, start: Floats | None) -> tuple[Optimum, Floats]:
+def _mode(problem: Problem, start: Floats | None) -> tuple[Optimum, NDArray[np.bool_]]:
+    """Find the posterior mode, and the coordinates that run to the edge of the box even against their prior."""
     location, scale = problem.prior_location, problem.prior_scale
 
     def log_posterior(theta: Floats) -> tuple[float, Floats]:
@@ -175,15 +183,35 @@ def _mode(problem: Problem, start: Floats | None) -> tuple[Optimum, Floats]:
     lower, upper = box(problem.coordinates)
     starts = [location] if start is None else [np.clip(start, location - 2 * scale, location + 2 * scale), location]
     mode = maximise(log_posterior, starts, lower=lower, upper=upper)
-    values = np.linalg.eigvalsh(-mode.hessian)
-    inside = bool(((mode.theta > lower) & (mode.theta < upper)).all())
-    if not inside or not np.isfinite(mode.value) or values[0] <= 0.0 or mode.decrement > 1e-4:
+    held = (mode.theta <= lower) | (mode.theta >= upper)
+    free = -mode.hessian[np.ix_(~held, ~held)]
+    smallest = float(np.linalg.eigvalsh(free)[0]) if free.size else 0.0
+    if not np.isfinite(mode.value) or smallest <= 0.0 or mode.decrement > 1e-4:
         raise FitError(
-            f"{problem.model}: the posterior under the default priors has no interior mode.",
-            value=f"promised gain {mode.decrement:.2g}, smallest curvature {values[0]:.2g}",
+            f"{problem.model}: the posterior under the default priors has no mode.",
+            value=f"promised gain {mode.decrement:.2g}, smallest curvature {smallest:.2g}",
             remedy="Look at the audit of the history: the log may hold too few repeat purchases.",
         )
-    return mode, np.linalg.inv(-mode.hessian)
+    return mode, held
+
+
+def _restricted(problem: Problem, theta: Floats, free: NDArray[np.bool_]) -> Problem:
+    """Hold the coordinates that are not free at ``theta``."""
+    if free.all():
+        return problem
+
+    def values(parts: Floats) -> Floats:
+        thetas = np.tile(theta, (len(parts), 1))
+        thetas[:, free] = parts
+        return problem.values(thetas)
+
+    return replace(
+        problem,
+        coordinates=tuple(name for name, is_free in zip(problem.coordinates, free, strict=True) if is_free),
+        values=values,
+        prior_location=problem.prior_location[free],
+        prior_scale=problem.prior_scale[free],
+    )
 
 
 def _weighted(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.metadata import distribution
 
 import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+
+AS_OF = pd.Timestamp("1997-09-30")
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Summary:
     table: pd.DataFrame
     unit: str = "week"
     currency: str | None = None
-    as_of: pd.Timestamp = pd.Timestamp("1997-09-30")
+    as_of: pd.Timestamp = AS_OF
 
 
 def summary(frequency, recency, T, *, n=None, total=None, sum_log=None) -> Summary:
@@ -38,8 +40,7 @@ def summary(frequency, recency, T, *, n=None, total=None, sum_log=None) -> Summa
 
 def lifetimes_file(name: str) -> pd.DataFrame:
     """One of the csv files that ship with lifetimes, without importing it."""
-    with (files("lifetimes") / "datasets" / name).open("rb") as file:
-        return pd.read_csv(file)
+    return pd.read_csv(str(distribution("lifetimes").locate_file(f"lifetimes/datasets/{name}")))
 
 
 def cdnow_sample() -> Summary:

@@ -141,7 +141,7 @@ def test_every_customer_twice_keeps_the_optimum_and_shrinks_the_errors(order_his
 def test_the_seed_decides_the_draws_and_nothing_else(order_history, model):
     same, other = (fit(order_history, draws=500, rng=seed, compare=False) for seed in (7, 8))
     pd.testing.assert_frame_equal(same.draws.to_frame(), model.draws.to_frame(), check_exact=True)
-    assert not np.isclose(other.draws.to_frame(), model.draws.to_frame()).any()
+    assert np.isclose(other.draws.to_frame(), model.draws.to_frame()).mean() < 0.01
     pd.testing.assert_frame_equal(other.parameters, model.parameters, check_exact=True)
 
 
