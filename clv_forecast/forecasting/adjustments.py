@@ -68,7 +68,7 @@ class CommonShock:
         key = customer_keys(seed, [_SHOCK_KEY])[0]
         z = normals(key, first_draw, draws, STAGE_SHOCK, periods + 1)
         log = self.level * z[:, :1] + self.noise * z[:, 1:] - 0.5 * (self.level**2 + self.noise**2)
-        return np.exp(log)
+        return np.asarray(np.exp(log))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -17,8 +19,8 @@ from clv_forecast.forecasting.plan import Plan
 _PANEL_WIDTH: Final = 0.5
 _PANEL_NODES: Final = 8
 _LARGEST_SHARED_FREQUENCY: Final = 24
-_NODES: Final = 8
-_NODES_PER_LENGTH: Final = 6
+_TIMES: Final = 6
+_TIMES_PER_LENGTH: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,23 +119,21 @@ def _tables(
     shape = (len(nodes), len(boundaries), plan.draws)
     undiscounted, discounted, served = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     x = np.full(len(nodes), frequency)
-    for tau, weight, h in zip(ahead, length, panel, strict=True):
-        rate = _by_node(plan, plan.module.purchase_rate_given_alive(plan.params, x, nodes, ahead=tau), len(nodes))
-        undiscounted[:, h] += weight * rate
-        factor = weight * math.exp(-plan.discount * tau)
-        discounted[:, h] += factor * rate
-        if needs_served:
-            alive = plan.module.survival_given_alive(plan.params, x, nodes, ahead=tau)
-            served[:, h] += factor * _by_node(plan, alive, len(nodes))
-    return (
-        np.cumsum(undiscounted, axis=1),
-        np.cumsum(discounted, axis=1),
-        np.cumsum(served, axis=1),
-    )
 
+    def over_time(function: Callable[..., NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        def at(tau: float) -> NDArray[np.float64]:
+            return np.broadcast_to(function(plan.params, x, nodes, ahead=tau), (plan.draws, len(nodes))).T
 
-def _by_node(plan: Plan, values: NDArray[np.float64], nodes: int) -> NDArray[np.float64]:
-    return np.broadcast_to(values, (plan.draws, nodes)).T
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:  # the functions release the interpreter's lock
+            return list(threads.map(at, ahead))
+
+    for j, rate in enumerate(over_time(plan.module.purchase_rate_given_alive)):
+        undiscounted[:, panel[j]] += length[j] * rate
+        discounted[:, panel[j]] += length[j] * math.exp(-plan.discount * ahead[j]) * rate
+    if needs_served:
+        for j, alive in enumerate(over_time(plan.module.survival_given_alive)):
+            served[:, panel[j]] += length[j] * math.exp(-plan.discount * ahead[j]) * alive
+    return np.cumsum(undiscounted, axis=1), np.cumsum(discounted, axis=1), np.cumsum(served, axis=1)
 
 
 def _ahead(
@@ -141,15 +141,15 @@ def _ahead(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     """Quadrature over future time: points, weights, and the horizon in which each point lies.
 
-    Gauss-Legendre in ``log(1 + tau / scale)``, where ``scale`` is the shortest time in which the purchase rate
+    Gauss-Legendre in ``log(1 + tau / scale)``, where ``scale`` is about the shortest time in which the purchase rate
     changes, so that one rule serves steep and slow decay.
     """
-    alpha = float(np.min(plan.params.alpha))
-    scale = (alpha + float(nodes.min())) / (1.0 + 0.25 * frequency)
+    origin = min(float(np.min(getattr(plan.params, name))) for name in _time_parameters(plan))
+    scale = (origin + float(nodes.min())) / (1.0 + 0.25 * frequency)
     edges = np.log1p(np.concatenate([[0.0], boundaries]) / scale)
     ahead, weights, panel = [], [], []
     for h, (low, high) in enumerate(pairwise(edges)):
-        count = _NODES + math.ceil(_NODES_PER_LENGTH * (high - low))
+        count = _TIMES + math.ceil(_TIMES_PER_LENGTH * (high - low))
         point, weight = np.polynomial.legendre.leggauss(count)
         u = low + 0.5 * (high - low) * (point + 1.0)
         ahead.append(scale * np.expm1(u))

@@ -112,6 +112,7 @@ def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
         )
     else:
         values = np.full(len(history.table), float(rule))
+    values = np.asarray(values, dtype=np.float64)
     _check(history, values, "margin", "a rate between -10 and 1 (0.3 is 30 %)", -10.0, 1.0)
     return values
 

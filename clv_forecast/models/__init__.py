@@ -77,6 +77,14 @@ class TransactionModel(Protocol):
         """Discounted expected purchases of a customer known to be alive at ``T``."""
         ...
 
+    def purchase_rate_given_alive(self, params: Any, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+        """Expected purchase rate at ``T + ahead`` of a customer alive at ``T``."""
+        ...
+
+    def survival_given_alive(self, params: Any, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+        """Probability that a customer alive at ``T`` is alive at ``T + ahead``."""
+        ...
+
     def expected_time_alive(
         self,
         params: Any,

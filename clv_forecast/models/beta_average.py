@@ -32,10 +32,13 @@ from typing import Final
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike
+from scipy.special import hyp2f1
 
 from clv_forecast.models.domain import Floats
 from clv_forecast.models.special import DISCOUNTED_AWAY, NODES, PANEL, WEIGHTS
 
+# Largest a, b, w, nu up to which the library's 2F1 (Pfaff form, a < nu) errs by less than 1e-10; tested there.
+_LIBRARY_IS_EXACT: Final = (3.0, 60.0, 1000.0, 100.0)
 # Terms below this share of the sum so far end it; see test_beta_average for the accuracy reached.
 _NEGLIGIBLE: Final = 1e-15
 # Where the hypergeometric series needs about this many terms or fewer, it is summed instead.
@@ -67,6 +70,29 @@ def power_average(a: ArrayLike, b: ArrayLike, w: ArrayLike, nu: ArrayLike) -> Fl
     True
     """
     return _over_elements(a, b, w, nu, 0.0, integrate=False)
+
+
+def quick_power_average(a: ArrayLike, b: ArrayLike, w: ArrayLike, nu: ArrayLike) -> Floats:
+    """The same as :func:`power_average`, by the library's 2F1 where that is exact to 1e-10, and several times faster.
+
+    Examples
+    --------
+    >>> bool(abs(quick_power_average(0.8, 2.4, 3.0, 2.0) / power_average(0.8, 2.4, 3.0, 2.0) - 1.0) < 1e-12)
+    True
+    """
+    fields = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (a, b, w, nu)))
+    tame = np.logical_and.reduce([field <= limit for field, limit in zip(fields, _LIBRARY_IS_EXACT, strict=True)])
+    tame &= fields[0] < fields[3]
+    if not tame.any():
+        return power_average(*fields)
+    result = np.empty(tame.shape)
+    first, second, power, exponent = fields if tame.all() else (field[tame] for field in fields)
+    value = (1.0 + power) ** -first * hyp2f1(first, first + second - exponent, first + second, power / (1.0 + power))
+    if tame.all():
+        return np.asarray(value)
+    result[tame] = value
+    result[~tame] = power_average(*(field[~tame] for field in fields))
+    return result
 
 
 def power_integral_average(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, expit, gammaln, xlogy
 
-from clv_forecast.models.beta_average import power_integral_average
+from clv_forecast.models.beta_average import power_integral_average, quick_power_average
 from clv_forecast.models.beta_geometric_parameters import Params
 from clv_forecast.models.domain import Floats
 from clv_forecast.models.paths import FuturePurchases, future_paths
@@ -83,6 +83,18 @@ def time_given_alive(
     """Discounted expected time in ``(T, T + horizon]`` before leaving, of a customer alive at ``T``."""
     s, beta = params.r + frequency, params.alpha + T
     return beta * power_integral_average(params.a, params.b + frequency + initial, horizon / beta, s, discount * beta)
+
+
+def purchase_rate_given_alive(params: Params, frequency: Floats, T: Floats, ahead: Floats, initial: int) -> Floats:
+    """Expected purchase rate at ``T + ahead`` of a customer alive at ``T``."""
+    s, beta = params.r + frequency, params.alpha + T
+    return s / beta * quick_power_average(params.a, params.b + frequency + initial, ahead / beta, s + 1.0)
+
+
+def survival_given_alive(params: Params, frequency: Floats, T: Floats, ahead: Floats, initial: int) -> Floats:
+    """Probability that a customer alive at ``T`` is alive at ``T + ahead``."""
+    s, beta = params.r + frequency, params.alpha + T
+    return quick_power_average(params.a, params.b + frequency + initial, ahead / beta, s)
 
 
 def times_alive(alive: Floats, given_alive: Floats) -> Floats:

@@ -48,8 +48,8 @@ __all__ = [
     "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
     "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
     "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
-    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "simulate", "starting_points",
-    "unconstrain",
+    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "purchase_rate_given_alive",
+    "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
 future_key: Final = ("frequency", "T")
@@ -279,6 +279,69 @@ def expected_purchases_given_alive(
     return beta_geometric.purchases_given_alive(
         params, x, length, checked_horizon(horizon), checked_discount(discount), _INITIAL
     )
+
+
+def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+    r"""Expected purchase rate at ``T + ahead`` of a customer who is alive at ``T``.
+
+    .. math:: \frac{r + x}{\alpha + T}\, {}_2F_1\Big(r + x + 1, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big)
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    ahead : array_like
+        Time since ``T``, not negative.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        Purchases per unit of time. Its integral over a horizon is :func:`expected_purchases_given_alive`.
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or NaN.
+
+    Examples
+    --------
+    >>> purchase_rate_given_alive(Params(0.25, 4.0, 0.8, 2.5), 2, 38.0, ahead=0.0).round(6)
+    array(0.053571)
+    """
+    x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
+    return beta_geometric.purchase_rate_given_alive(params, x, length, later, _INITIAL)
+
+
+def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+    r"""Probability that a customer alive at ``T`` is still alive at ``T + ahead``.
+
+    .. math:: {}_2F_1\Big(r + x, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big)
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    ahead : array_like
+        Time since ``T``, not negative.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or NaN.
+
+    Examples
+    --------
+    >>> survival_given_alive(Params(0.25, 4.0, 0.8, 2.5), 2, 38.0, ahead=0.0).round(6)
+    array(1.)
+    """
+    x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
+    return beta_geometric.survival_given_alive(params, x, length, later, _INITIAL)
 
 
 def expected_time_alive(

@@ -24,10 +24,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln, log_expit, xlog1py
 
-from clv_forecast.errors import DomainError
 from clv_forecast.models.death_counts import log_count_integral
 from clv_forecast.models.decay import log_decay_integral
-from clv_forecast.models.domain import Floats, checked_discount, checked_history, checked_horizon, non_negative
+from clv_forecast.models.domain import (
+    Floats,
+    checked_counts,
+    checked_discount,
+    checked_history,
+    checked_horizon,
+    checked_probability,
+    non_negative,
+)
 from clv_forecast.models.pareto_likelihood import log_likelihood, log_likelihood_gradient, log_odds_dead
 from clv_forecast.models.pareto_parameters import (
     PARAMETERS,
@@ -47,8 +54,8 @@ __all__ = [
     "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
     "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
     "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
-    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "simulate", "starting_points",
-    "unconstrain",
+    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "purchase_rate_given_alive",
+    "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
 future_key: Final = ("frequency", "T")
@@ -212,6 +219,74 @@ def expected_purchases_given_alive(
     return np.exp(_log_purchases_given_alive(params, x, length, horizon, discount))
 
 
+def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+    r"""Expected purchase rate at ``T + ahead`` of a customer who is alive at ``T``.
+
+    .. math:: \frac{r + x}{\alpha + T} \Big(\frac{\beta + T}{\beta + T + \tau}\Big)^{s}
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    ahead : array_like
+        Time since ``T``, not negative.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        Purchases per unit of time. Its integral over a horizon is :func:`expected_purchases_given_alive`.
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or NaN.
+
+    Examples
+    --------
+    >>> purchase_rate_given_alive(Params(0.6, 10.0, 1.0, 12.0), 2, 38.0, ahead=0.0).round(6)
+    array(0.054167)
+    """
+    x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
+    rate: Floats = (
+        (params.r + x) / (params.alpha + length) * np.exp(-params.s * np.log1p(later / (params.beta + length)))
+    )
+    return rate
+
+
+def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
+    r"""Probability that a customer alive at ``T`` is still alive at ``T + ahead``.
+
+    .. math:: \Big(\frac{\beta + T}{\beta + T + \tau}\Big)^{s}
+
+    Parameters
+    ----------
+    params : Params
+        Each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    ahead : array_like
+        Time since ``T``, not negative.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or NaN.
+
+    Examples
+    --------
+    >>> survival_given_alive(Params(0.6, 10.0, 1.0, 12.0), 2, 38.0, ahead=0.0).round(6)
+    array(1.)
+    """
+    length, later = non_negative("T", T), non_negative("ahead", ahead)
+    shape = np.broadcast_shapes(np.shape(non_negative("frequency", frequency)), length.shape)
+    alive = np.exp(-params.s * np.log1p(later / (params.beta + np.broadcast_to(length, shape))))
+    return np.asarray(alive)
+
+
 def expected_time_alive(
     params: Params,
     frequency: ArrayLike,
@@ -289,9 +364,7 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
     array([0.59363, 0.16556, 0.08249])
     """
     end = checked_horizon(horizon)
-    count = non_negative("n", n).reshape(np.shape(n))
-    if (count != np.floor(count)).any():
-        raise DomainError("n must hold whole numbers.", value=n)
+    count = checked_counts(n)
     r, alpha, s, beta = params.r, params.alpha, params.s, params.beta
     with np.errstate(divide="ignore"):
         inverse = alpha / end
@@ -407,9 +480,7 @@ def next_purchase_quantile(params: Params, frequency: ArrayLike, T: ArrayLike, *
     array([15.4214])
     """
     x, length = np.broadcast_arrays(non_negative("frequency", frequency), non_negative("T", T))
-    level = np.asarray(probability, dtype=np.float64)
-    if not ((level >= 0.0) & (level < 1.0)).all():
-        raise DomainError("probability must lie in [0, 1).", value=probability)
+    level = checked_probability(probability)
     with np.errstate(over="ignore"):
         return np.asarray((params.alpha + length) * np.expm1(-np.log1p(-level) / (params.r + x)))
 

@@ -1,0 +1,123 @@
+"""Command line: arguments to one verb to an exit code. No arithmetic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from clv_forecast.demo import run_demo
+from clv_forecast.errors import ClvForecastError, DomainError, FitError
+from clv_forecast.history.purchase_history import RefundPolicy, purchase_history
+from clv_forecast.progress import Progress
+from clv_forecast.tables_as_text import demo_text
+
+EXIT_BAD_DATA = 1
+EXIT_USAGE = 2
+EXIT_FIT_FAILED = 3
+
+app = typer.Typer(
+    help="Probabilistic customer lifetime value: from an order log to value with honest bands.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep subcommands named even while there are few."""
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("output/cdnow"),
+) -> None:
+    """Run the main job on the real CDNOW log: audit, fit, forecast with bands."""
+    with _bars() as progress:
+        made = run_demo(output, progress=progress)
+    typer.echo(demo_text(made))
+
+
+@app.command()
+def audit(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file (or a glob) with one row per order or line.")],
+    as_of: Annotated[str, typer.Option(help="Last day of the log, such as 2011-08-31.")],
+    customer: Annotated[str, typer.Option(help="Column with the customer.")] = "customer_id",
+    date: Annotated[str, typer.Option(help="Column with the date of the order.")] = "date",
+    amount: Annotated[str, typer.Option(help="Column with the amount of money.")] = "amount",
+    order_id: Annotated[str | None, typer.Option(help="Column with the order number.")] = None,
+    category: Annotated[str | None, typer.Option(help="Column with the product or category.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Column with the currency.")] = None,
+    refunds: Annotated[str, typer.Option(help="What to do with negative amounts: net, drop or error.")] = "net",
+    time_zone: Annotated[str | None, typer.Option(help="Time zone whose days count, such as Europe/London.")] = None,
+    unit: Annotated[str, typer.Option(help="Unit of time: hour, day, week, month or year.")] = "week",
+) -> None:
+    """Say what an order log holds, what would be merged, netted or left out, and what it means for the models."""
+    with _bars() as progress:
+        progress("read", 0, 1)
+        history = purchase_history(
+            file,
+            as_of=as_of,
+            unit=unit,
+            customer=customer,
+            date=date,
+            amount=amount,
+            order_id=order_id,
+            category=category,
+            currency=currency,
+            refunds=_refund_policy(refunds),
+            time_zone=time_zone,
+        )
+        progress("read", 1, 1)
+    typer.echo(str(history.audit))
+
+
+def main() -> None:
+    """Entry point: run a command and turn errors into exit codes."""
+    try:
+        app()
+    except FitError as error:
+        _fail(error, EXIT_FIT_FAILED)
+    except DomainError as error:
+        _fail(error, EXIT_USAGE)
+    except ClvForecastError as error:
+        _fail(error, EXIT_BAD_DATA)
+
+
+def _fail(error: Exception, code: int) -> None:
+    typer.echo(f"Error: {error}", err=True)
+    sys.exit(code)
+
+
+def _refund_policy(text: str) -> RefundPolicy:
+    if text not in ("net", "drop", "error"):
+        raise DomainError("refunds must be net, drop or error.", value=repr(text))
+    return text  # type: ignore[return-value]
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """Progress bars on stderr, one per stage."""
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,82 @@
+"""The main job on real data: the CDNOW log from orders to value, written to a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clv_forecast.forecasting.forecast import forecast
+from clv_forecast.forecasting.new_customers import new_customer_value
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
+from clv_forecast.history.samples import load_cdnow
+from clv_forecast.inference.fit import fit
+from clv_forecast.inference.model import Model
+from clv_forecast.progress import Progress, silent
+
+AS_OF = "1998-06-30"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Demo:
+    """What the main job made, and where it lies."""
+
+    history: PurchaseHistory
+    model: Model
+    forecast: Forecast
+    new_customer: pd.DataFrame
+    folder: Path
+
+
+def run_demo(folder: Path, *, progress: Progress = silent) -> Demo:
+    """Audit, fit and forecast the full CDNOW log (23,570 customers), and write the tables to ``folder``.
+
+    The folder is written aside and put in place at the end, so it is complete or not there.
+    """
+    progress("read", 0, 1)
+    history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", currency=None)
+    progress("read", 1, 1)
+    model = fit(history, progress=progress)
+    result = forecast(model, history, progress=progress)
+    demo = Demo(
+        history=history,
+        model=model,
+        forecast=result,
+        new_customer=new_customer_value(model),
+        folder=folder,
+    )
+    write_folder(demo)
+    return demo
+
+
+def write_folder(demo: Demo) -> None:
+    """Write the tables, the audit, the fit report and the model; replace what stood there before."""
+    demo.folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{demo.folder.name}-", dir=demo.folder.parent))
+    try:
+        demo.history.table.to_parquet(aside / "history.parquet", index=False)
+        demo.forecast.customers.to_parquet(aside / "forecast.parquet", index=False)
+        demo.forecast.totals.to_csv(aside / "totals.csv", index=False)
+        demo.forecast.next_order().to_parquet(aside / "next_order.parquet", index=False)
+        demo.new_customer.to_csv(aside / "new_customer.csv", index=False)
+        demo.model.parameters.to_csv(aside / "parameters.csv", index=False)
+        (aside / "audit.txt").write_text(f"{demo.history.audit}\n", encoding="utf-8")
+        (aside / "fit_report.txt").write_text(f"{demo.model.report}\n", encoding="utf-8")
+        assumptions = {name: str(value) for name, value in demo.forecast.assumptions.items()}
+        (aside / "assumptions.json").write_text(json.dumps(assumptions, indent=2) + "\n", encoding="utf-8")
+        demo.model.save(aside / "model")
+        if demo.folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{demo.folder.name}-old-", dir=demo.folder.parent))
+            demo.folder.rename(old / "replaced")
+            aside.rename(demo.folder)
+            shutil.rmtree(old)
+        else:
+            aside.rename(demo.folder)
+    finally:
+        if aside.exists():
+            shutil.rmtree(aside)

@@ -1,0 +1,282 @@
+"""The verb forecast on CDNOW 1/10: what must hold of every table, draw and option."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clv_forecast as clv
+from tests.forecasting.conftest import AS_OF, MODELS
+
+HORIZONS = ["39 weeks", "36 months", "lifetime"]
+
+
+@pytest.fixture(scope="module")
+def fc(model, history):
+    return clv.forecast(model, history, horizons=HORIZONS, by="region")
+
+
+def at(table, horizon):
+    return table[table["horizon"] == horizon].reset_index(drop=True)
+
+
+def test_table_is_whole_and_ordered(fc, history):
+    table = fc.customers
+    assert len(table) == 3 * 2357
+    assert not table.drop(columns=["currency", "share_beyond_tested"]).isna().any().any()
+    assert (at(table, "39 weeks")["customer_id"].to_numpy() == history.table["customer_id"].to_numpy()).all()
+    assert table["p_alive"].between(0, 1).all()
+    for low, middle, high in (
+        ("value_lower", "value_lower", "value_upper"),
+        ("mean_lower", "value", "mean_upper"),
+        ("purchases_lower", "purchases_lower", "purchases_upper"),
+    ):
+        assert (table[low] <= table[middle]).all() and (table[middle] <= table[high]).all()
+    assert (table["evidence"] == "extrapolated").all()
+
+
+def test_longer_horizons_hold_the_shorter(fc):
+    for column in ("expected_purchases", "revenue", "value", "purchases_upper", "revenue_upper"):
+        by_horizon = [at(fc.customers, h)[column].to_numpy() for h in HORIZONS]
+        assert (by_horizon[0] <= by_horizon[1]).all() and (by_horizon[1] <= by_horizon[2]).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mean_of_draws_is_the_closed_form(models, history, name):
+    fc = clv.forecast(models[name], history, horizons=HORIZONS, cost_to_serve=3.0, cost_per_order=1.0)
+    for horizon in HORIZONS:
+        block = fc.value_draws(history.table["customer_id"], [horizon])
+        for quantity, closed in (("purchases", "expected_purchases"), ("revenue", "revenue"), ("value", "value")):
+            total = getattr(block, quantity).astype(float).sum(axis=(1, 2))
+            expected = at(fc.customers, horizon)[closed].sum()
+            error = total.std() / np.sqrt(len(total))
+            assert abs(total.mean() - expected) < 4 * error, (quantity, horizon)
+            assert abs(1.03 * total.mean() - expected) > 4 * error or horizon == "lifetime"  # the check has power
+
+
+def test_chunks_change_nothing(model, history, fc):
+    small = clv.forecast(model, history, horizons=HORIZONS, by="region", chunk_customers=97)
+    pd.testing.assert_frame_equal(small.customers, fc.customers, check_exact=True)
+    pd.testing.assert_frame_equal(small.totals, fc.totals, check_exact=True)
+
+
+def test_other_customers_and_their_order_change_nothing(model, transactions, fc):
+    some = transactions[transactions["customer_id"].isin(transactions["customer_id"].unique()[::7])]
+    few = clv.purchase_history(some.sample(frac=1.0, random_state=3), as_of=AS_OF, unit="week")
+    alone = clv.forecast(model, few, horizons=HORIZONS).customers
+    among = fc.customers[fc.customers["customer_id"].isin(alone["customer_id"])].reset_index(drop=True)
+    assert len(alone) == len(among) > 300
+    pd.testing.assert_frame_equal(alone, among, check_exact=True)
+
+
+def test_horizons_asked_together_change_nothing(model, history, fc):
+    alone = clv.forecast(model, history, horizons="39 weeks").customers
+    together = at(fc.customers, "39 weeks")
+    for column in ("purchases_lower", "purchases_upper", "revenue_lower", "revenue_upper", "value_upper"):
+        np.testing.assert_array_equal(alone[column], together[column])
+    np.testing.assert_allclose(alone["value"], together["value"], rtol=1e-9)
+
+
+def test_draws_are_replayed(fc, history):
+    ids = history.table["customer_id"].to_numpy()
+    one = fc.value_draws([ids[5], ids[3]])
+    assert one.value.shape == (400, 2, 3)
+    whole = np.concatenate([b.value for b in fc.iter_value_draws(by="customer", chunk=500)], axis=1)
+    np.testing.assert_array_equal(whole[:, [5, 3]], one.value)
+    by_draw = list(fc.iter_value_draws(by="draw", chunk=150))
+    assert [b.first_draw for b in by_draw] == [0, 150, 300]
+    np.testing.assert_array_equal(np.concatenate([b.value for b in by_draw]), whole)
+
+
+def test_seeds(model, history, fc):
+    again = clv.forecast(model, history, horizons=HORIZONS, by="region")
+    pd.testing.assert_frame_equal(again.customers, fc.customers, check_exact=True)
+    other = clv.forecast(model, history, horizons=HORIZONS, rng=2)
+    assert (other.customers["value_upper"] != fc.customers["value_upper"]).mean() > 0.3
+
+
+def test_groups_add_up(fc):
+    for _, rows in fc.totals.groupby("horizon"):
+        everyone, parts = rows[rows["group"] == "all"].iloc[0], rows[rows["group"] != "all"]
+        assert list(parts["group"]) == ["north", "south"]
+        for column in ("customers", "purchases", "revenue", "value"):
+            assert parts[column].sum() == pytest.approx(everyone[column], rel=1e-12)
+        width = (parts["value_upper"] - parts["value_lower"]).sum()
+        assert everyone["value_upper"] - everyone["value_lower"] < width
+
+
+def test_total_without_a_shock_says_so(fc):
+    assert (fc.totals["note"] == "no season or trend: too narrow").all()
+    assert fc.totals["common_share"].isna().all()
+    assert np.allclose(fc.totals["parameter_share"] + fc.totals["process_share"], 1.0)
+
+
+def test_shock_widens_totals_and_keeps_means(model, history, fc):
+    shocked = clv.forecast(model, history, horizons=HORIZONS, by="region", shock=clv.CommonShock(level=0.1, noise=0.2))
+    before, after = fc.totals, shocked.totals
+    assert (after["value_upper"] - after["value_lower"] > 1.2 * (before["value_upper"] - before["value_lower"])).all()
+    np.testing.assert_array_equal(shocked.customers["value"], fc.customers["value"])
+    np.testing.assert_array_equal(shocked.customers["purchases_upper"], fc.customers["purchases_upper"])
+    assert (after["common_share"] > 0.3).all() and (after["note"] == "").all()
+    shares = after["parameter_share"] + after["process_share"] + after["common_share"]
+    assert np.allclose(shares, 1.0)
+    draws = shocked.value_draws(history.table["customer_id"], ["36 months"]).value.sum(axis=(1, 2))
+    assert draws.mean() == pytest.approx(at(fc.customers, "36 months")["value"].sum(), rel=0.03)
+
+
+def test_correction_is_a_factor(model, history, fc):
+    correction = clv.Correction(factor=1.25, reason="test")
+    corrected = clv.forecast(model, history, horizons=HORIZONS, correction=correction)
+    for column in ("value", "value_upper", "mean_lower", "revenue", "expected_purchases"):
+        np.testing.assert_allclose(corrected.customers[column], 1.25 * fc.customers[column], rtol=1e-12)
+    assert any("1.25" in note for note in corrected.notes)
+
+
+def test_without_discount_value_is_revenue_times_margin(model, history):
+    fc = clv.forecast(model, history, horizons=["12 months"], discount_rate_annual=0.0, margin=0.25)
+    for value, revenue in (("value", "revenue"), ("value_lower", "revenue_lower"), ("value_upper", "revenue_upper")):
+        np.testing.assert_allclose(fc.customers[value], 0.25 * fc.customers[revenue], rtol=1e-9)
+
+
+def test_margin_by_column_group_and_number_agree(model, history, fc):
+    column = clv.forecast(model, history, horizons=HORIZONS, margin="margin_rate").customers
+    group = clv.forecast(model, history, horizons=HORIZONS, margin={"margin_rate": {0.4: 0.4, 0.2: 0.2}}).customers
+    pd.testing.assert_frame_equal(column, group)
+    rate = history.customers["margin_rate"].to_numpy().repeat(3)
+    np.testing.assert_allclose(column["value"], fc.customers["value"] / 0.3 * rate, rtol=1e-9)
+
+
+def test_costs_make_losses(model, history):
+    fc = clv.forecast(model, history, horizons=["12 months"], cost_to_serve=50.0, cost_per_order=2.0)
+    one = fc.customers
+    assert (one["value"] < 0).mean() > 0.5 and (one["value_lower"] < 0).any()
+    assert one["p_loss"].max() > 0.9
+    free = clv.forecast(model, history, horizons=["12 months"])
+    assert (free.customers["p_loss"] == 0).all()
+
+
+def test_negative_margin_is_noted(model, history):
+    fc = clv.forecast(model, history, horizons=["12 months"], margin=-0.1)
+    assert (fc.customers["value"] <= 0).all() and fc.customers["value_upper"].max() <= 0
+    assert any("negative margin" in note for note in fc.notes)
+
+
+def test_bands_nest(model, history):
+    narrow = clv.forecast(model, history, horizons=["12 months"], prob=0.5).customers
+    wide = clv.forecast(model, history, horizons=["12 months"], prob=0.95).customers
+    for name in ("purchases", "revenue", "value", "mean"):
+        assert (wide[f"{name}_lower"] <= narrow[f"{name}_lower"]).all()
+        assert (wide[f"{name}_upper"] >= narrow[f"{name}_upper"]).all()
+
+
+def test_cash_flow_adds_up(model, history):
+    fc = clv.forecast(model, history, horizons=["12 months"])
+    flow = fc.cash_flow("month")
+    assert len(flow) == 12 and flow["end"].iloc[-1] == pd.Timestamp(AS_OF) + pd.Timedelta(days=365)
+    total = sum(b.value.sum() for b in fc.iter_value_draws()) / 400
+    assert flow["value"].sum() == pytest.approx(total, rel=1e-12)
+    assert flow["value_so_far"].iloc[-1] == pytest.approx(total, rel=1e-12)
+    assert (flow["revenue"].diff().dropna() < 0).mean() > 0.8
+
+
+def test_value_between_is_a_difference(fc):
+    between = fc.value_between("1998-09-30", "2000-09-30")
+    assert len(between) == 2357
+    whole = fc.value_between(AS_OF, "2000-09-30")
+    first = fc.value_between(AS_OF, "1998-09-30")
+    np.testing.assert_allclose(between["value"] + first["value"], whole["value"], rtol=1e-6)
+    assert (between["value_lower"] <= between["value_upper"]).all()
+    with pytest.raises(clv.DomainError, match="in order"):
+        fc.value_between("2000-01-01", "1999-01-01")
+
+
+def test_next_order_and_overdue(fc, history):
+    table = fc.next_order()
+    assert (table["next_order"].dropna() > history.as_of).all()
+    heavy = history.table["frequency"] >= 8
+    silent_for = history.table["T"] - history.table["recency"]
+    assert table.loc[heavy & (silent_for > 20), "overdue"].all()
+    assert not table.loc[heavy & (silent_for < 1), "overdue"].any()
+    assert not table.loc[history.table["frequency"] == 0, "overdue"].any()
+
+
+def test_purchases_alone_are_forecast_without_spend(history):
+    model = clv.fit(history, spend=None, draws=200, compare=False)
+    fc = clv.forecast(model, history, horizons=["12 months"])
+    assert fc.customers["value"].isna().all() and (fc.customers["expected_purchases"] > 0).all()
+    assert fc.totals["value"].isna().all() and fc.totals["purchases_upper"].notna().all()
+    assert any("no spend" in note for note in fc.notes)
+
+
+BAD = {
+    "bare number as horizon": ({"horizons": [12]}, "Name the unit"),
+    "no horizon": ({"horizons": []}, "at least one"),
+    "unknown length": ({"horizons": ["12 moons"]}, "horizon is"),
+    "one horizon twice": ({"horizons": ["12 months", "1 year"]}, "once"),
+    "percent as rate": ({"discount_rate_annual": 10.0}, "between 0 and 10"),
+    "negative discount": ({"discount_rate_annual": -0.1}, "between 0 and 10"),
+    "percent as margin": ({"margin": 30.0}, "margin must be"),
+    "unknown margin column": ({"margin": "profit"}, "not a column"),
+    "group without margin": ({"margin": {"region": {"north": 0.3}}}, "for every customer"),
+    "observed margin without one": ({"margin": "observed"}, "needs a margin column"),
+    "negative cost": ({"cost_to_serve": -1.0}, "not negative"),
+    "band of 90": ({"prob": 90}, "between 0 and 1"),
+    "too few draws": ({"draws": 10}, "from 100"),
+    "too many draws": ({"draws": 100_000}, "from 100"),
+    "negative seed": ({"rng": -1}, "seed"),
+    "unknown group": ({"by": "country"}, "not a column"),
+    "endless lifetime": ({"horizons": "lifetime", "lifetime_years": float("inf")}, "finite"),
+    "chunk of nothing": ({"chunk_customers": -5}, "positive"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_arguments_are_refused(model, history, case):
+    arguments, message = BAD[case]
+    with pytest.raises(clv.ClvForecastError, match=message):
+        clv.forecast(model, history, **{"horizons": ["12 months"], **arguments})
+
+
+def test_units_must_agree(model, transactions):
+    days = clv.purchase_history(transactions, as_of=AS_OF, unit="day")
+    with pytest.raises(clv.DomainError, match="same unit"):
+        clv.forecast(model, days)
+
+
+def test_unknown_customer_and_horizon(fc):
+    with pytest.raises(clv.DomainError, match="in the history"):
+        fc.value_draws(["nobody"])
+    with pytest.raises(clv.DomainError, match="39 weeks"):
+        fc.value_draws([4], ["12 months"])
+    with pytest.raises(clv.DomainError, match="not both"):
+        next(fc.iter_value_draws(horizons=["lifetime"], grid="month"))
+    with pytest.raises(clv.DomainError, match="by must be"):
+        next(fc.iter_value_draws(by="row"))
+
+
+def test_units_and_currency_of_the_data_do_not_matter(transactions):
+    """Dollars and weeks, cents and days, cents and hours: the same forecast."""
+    results = {}
+    for unit, money in (("week", 1.0), ("day", 100.0), ("hour", 0.01)):
+        scaled = transactions.assign(amount=transactions["amount"] * money)
+        history = clv.purchase_history(scaled, as_of=AS_OF, unit=unit)
+        model = clv.fit(history, draws=200, compare=False)
+        fc = clv.forecast(model, history, horizons=["12 months", "lifetime"])
+        results[unit] = fc.customers.assign(value=fc.customers["value"] / money)
+    for unit in ("day", "hour"):
+        for column in ("p_alive", "expected_purchases", "value"):
+            np.testing.assert_allclose(results[unit][column], results["week"][column], rtol=1e-4)
+
+
+def test_new_customer_value(model):
+    table = clv.new_customer_value(model, horizons=["12 months", "lifetime"], margin=0.3, cost_per_order=1.0)
+    first = table["value_with_first"] - table["value"]
+    estimate = model.draws.spend
+    mean = (estimate.p * estimate.v / (estimate.q - 1)).mean()
+    np.testing.assert_allclose(first, 0.3 * mean - 1.0, rtol=1e-9)
+    assert (table["value_with_first_lower"] < table["mean_lower"]).all()
+    assert (table["value_with_first_upper"] > table["mean_upper"]).all()
+    params = model.draws.purchases
+    from clv_forecast.models import bg_nbd
+
+    expected = bg_nbd.expected_purchases_new(params, horizon=365.2425 / 7).mean()
+    assert table["expected_purchases"].iloc[0] == pytest.approx(expected, rel=1e-8)
