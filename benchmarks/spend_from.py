@@ -1,4 +1,4 @@
-"""Which amounts should the spend model learn from: repeat or all orders, single orders or customers' means?
+"""Compare what the spend model learns from: repeat or all orders, single orders or customers' means.
 
 CDNOW, all 23,570 customers, calibrated to 1997-09-30 and judged on the orders after it, up to 1998-06-30. An order is
 a customer-day. For each variant:

@@ -121,6 +121,8 @@ def spend_problem(rows: SpendRows, *, orders: bool) -> Problem:
     count = float(np.sum(rows.weights * rows.n))
     scale = float(np.sum(rows.weights * rows.total)) / count
     total, sum_log = rows.total / scale, rows.sum_log - rows.n * np.log(scale)
+    gradient: Callable[..., tuple[Floats, Floats]]
+    value: Callable[..., Floats]
     if orders:
         gradient, value = gamma_gamma.log_likelihood_orders_gradient, gamma_gamma.log_likelihood_orders
         data: tuple[Floats, ...] = (rows.n, total, sum_log)
