@@ -63,7 +63,7 @@ def discount_per_unit(annual: float, unit: TimeUnit) -> float:
     Examples
     --------
     >>> round(discount_per_unit(0.10, "week"), 9)
-    0.00182665
+    0.001826653
     """
     if not math.isfinite(annual) or not 0.0 <= annual < 10.0:
         raise DomainError(
