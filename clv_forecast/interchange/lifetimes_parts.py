@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 ValueGradient = Callable[[Floats], tuple[float, Floats]]
 
 NEAR: Final = 0.1  # standard errors off the maximum; the stopping rules of lifetimes stay well below
+_SINGULAR: Final = 1e-12
 _UNKNOWN: Final = float("nan")
 
 
@@ -150,26 +151,23 @@ def _judge(fitter: Any, problem: Problem, theta: Floats, coefficient: float) -> 
         fixed=np.zeros(theta.size, dtype=bool),
     )
     title = f"{problem.model}: estimates of lifetimes' {type(fitter).__name__}"
-    if coefficient == 0.0:
-        _, diagnosis = diagnose(problem, optimum)
-        if diagnosis.status is not FitStatus.CONVERGED:
-            return _Judgement(
-                optimum=optimum,
-                status=diagnosis.status,
-                message=f"{title}. {diagnosis.message}",
-                covariance=diagnosis.covariance,
-                condition=diagnosis.condition,
-            )
     eigenvalues = np.linalg.eigvalsh(-curvature)
-    positive = bool(eigenvalues[0] > 0.0)
+    positive = bool(eigenvalues[0] > _SINGULAR * abs(eigenvalues[-1]))
     covariance = np.linalg.inv(-curvature) if positive else np.full_like(curvature, np.nan)
     distance = float(np.sqrt(gradient @ covariance @ gradient)) if positive else np.inf
+    status, message = FitStatus.CONVERGED, ""
+    if coefficient == 0.0:
+        supremum, diagnosis = diagnose(problem, optimum)
+        if diagnosis.status is not FitStatus.CONVERGED:
+            status, message, covariance = diagnosis.status, f" {diagnosis.message}", diagnosis.covariance
+        if diagnosis.status is FitStatus.BOUNDARY:  # no Newton step leads there, so what the likelihood loses
+            distance = float(np.sqrt(2.0 * max(supremum.value - value, 0.0)))
     what = "likelihood" if coefficient == 0.0 else "penalised likelihood"
-    off = f"{distance:.2g} standard errors off the maximum of the {what}"
+    where = f"{distance:.2g} standard errors off the maximum of the {what}"
     return _Judgement(
         optimum=optimum,
-        status=FitStatus.CONVERGED if distance <= NEAR else FitStatus.FAILED,
-        message=f"{title}, {off if positive else f'no maximum of the {what}'}.",
+        status=status if distance <= NEAR else FitStatus.FAILED,
+        message=f"{title}, {where if np.isfinite(distance) else f'at no maximum of the {what}'}.{message}",
         covariance=covariance,
         condition=float(eigenvalues[-1] / eigenvalues[0]) if positive else np.inf,
     )
@@ -236,7 +234,7 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
     inverse = np.linalg.inv(problem.jacobian(theta) / values[:, None])
     covariance = inverse @ logarithmic @ inverse.T
     eigenvalues = np.linalg.eigvalsh(covariance)
-    if not eigenvalues[0] > 0.0:
+    if not eigenvalues[0] > _SINGULAR * eigenvalues[-1]:
         raise FitError(
             f"The variance matrix of {type(fitter).__name__} is not positive definite.",
             remedy="Fit here instead (clv.fit).",
