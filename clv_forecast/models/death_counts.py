@@ -27,6 +27,8 @@ _LONGEST: Final = 3.0
 _FALL: Final = 45.0
 # exp(600) times any time scale is still finite; beyond, the integrand has long been spent.
 _FAR: Final = 600.0
+# Elements a thread takes at once; fewer than this are not worth waking the others.
+_SPAN: Final = 64
 
 
 def log_count_integral(
@@ -59,7 +61,11 @@ def log_count_integral(
     """
     fields = np.broadcast_arrays(*(np.asarray(f, dtype=np.float64) for f in (n, r, alpha, s, beta, horizon)))
     out = np.empty(fields[0].size)
-    _fill(*(np.array(field.ravel()) for field in fields), out)
+    own = [np.array(field.ravel()) for field in fields]
+    if out.size <= _SPAN:
+        _fill_span(*own, out, 0, out.size)
+    else:
+        _fill(*own, out)
     return out.reshape(fields[0].shape)
 
 
@@ -127,7 +133,14 @@ def _integral(n, r, alpha, s, beta, horizon):  # type: ignore[no-untyped-def]
     return math.log(near) + peak + math.log(width * total)
 
 
+@njit(cache=True)
+def _fill_span(n, r, alpha, s, beta, horizon, out, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        out[i] = _integral(n[i], r[i], alpha[i], s[i], beta[i], horizon[i])
+
+
 @njit(cache=True, parallel=True)
 def _fill(n, r, alpha, s, beta, horizon, out):  # type: ignore[no-untyped-def]
-    for i in prange(out.size):
-        out[i] = _integral(n[i], r[i], alpha[i], s[i], beta[i], horizon[i])
+    for span in prange(-(-out.size // _SPAN)):
+        start = np.int64(span) * _SPAN
+        _fill_span(n, r, alpha, s, beta, horizon, out, start, min(start + _SPAN, out.size))

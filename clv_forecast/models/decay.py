@@ -30,6 +30,8 @@ _STARTS: Final = np.array([0, 8, 20, 40, 72])
 _NODES: Final = np.concatenate([0.5 * (1.0 + roots_legendre(n)[0]) for n in _ORDERS])
 _WEIGHTS: Final = np.concatenate([0.5 * roots_legendre(n)[1] for n in _ORDERS])
 _NEGLIGIBLE: Final = 1e-17
+# Elements a thread takes at once; fewer than this are not worth waking the others.
+_SPAN: Final = 512
 
 
 def log_decay_integral(
@@ -71,7 +73,10 @@ def log_decay_integral(
     arguments = (k_a, a, k_b, b, length, discount)
     fields = [_grid(field) for field in arguments]
     out = np.empty(np.broadcast_shapes(*(field.shape for field in fields)))
-    _fill(*fields, out)
+    if out.size <= _SPAN:
+        _fill_span(*fields, out, 0, out.size)
+    else:
+        _fill(*fields, out)
     return out.reshape(np.broadcast_shapes(*(np.shape(field) for field in arguments)))
 
 
@@ -98,7 +103,11 @@ def decay_integral_moments(
     """
     fields = np.broadcast_arrays(*(np.atleast_1d(np.asarray(f, dtype=np.float64)) for f in (k_a, a, k_b, b, length)))
     out = np.empty((5, fields[0].size))
-    _fill_moments(*(np.array(field, order="C") for field in fields), out)
+    own = [np.array(field, order="C") for field in fields]
+    if fields[0].size <= _SPAN:
+        _fill_moments_span(*own, out, 0, fields[0].size)
+    else:
+        _fill_moments(*own, out)
     return out[0], out[1:]
 
 
@@ -191,14 +200,21 @@ def _at(field, i, j):  # type: ignore[no-untyped-def]
     return field[i if field.shape[0] > 1 else 0, j if field.shape[1] > 1 else 0]
 
 
-@njit(cache=True, parallel=True)
-def _fill(k_a, a, k_b, b, length, discount, out):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _fill_span(k_a, a, k_b, b, length, discount, out, start, stop):  # type: ignore[no-untyped-def]
     columns = out.shape[1]
-    for index in prange(out.size):
-        i, j = np.int64(index) // columns, np.int64(index) % columns
+    for index in range(start, stop):
+        i, j = index // columns, index % columns
         out[i, j] = _integral(
             _at(k_a, i, j), _at(a, i, j), _at(k_b, i, j), _at(b, i, j), _at(length, i, j), _at(discount, i, j)
         )
+
+
+@njit(cache=True, parallel=True)
+def _fill(k_a, a, k_b, b, length, discount, out):  # type: ignore[no-untyped-def]
+    for span in prange(-(-out.size // _SPAN)):
+        start = np.int64(span) * _SPAN
+        _fill_span(k_a, a, k_b, b, length, discount, out, start, min(start + _SPAN, out.size))
 
 
 @njit(cache=True)
@@ -241,7 +257,14 @@ def _moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
     out[:] = (math.log(near) + math.log(total), log_near / total, over_near / total, log_far / total, over_far / total)
 
 
+@njit(cache=True)
+def _fill_moments_span(k_a, a, k_b, b, length, out, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        _moments(k_a[i], a[i], k_b[i], b[i], length[i], out[:, i])
+
+
 @njit(cache=True, parallel=True)
 def _fill_moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
-    for i in prange(out.shape[1]):
-        _moments(k_a[i], a[i], k_b[i], b[i], length[i], out[:, i])
+    for span in prange(-(-out.shape[1] // _SPAN)):
+        start = np.int64(span) * _SPAN
+        _fill_moments_span(k_a, a, k_b, b, length, out, start, min(start + _SPAN, out.shape[1]))
