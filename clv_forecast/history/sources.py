@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import glob
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +90,8 @@ def open_source(data: Any, mapping: Mapping[str, str]) -> Source:
     ----------
     data : pandas or polars DataFrame, pyarrow Table, Ibis table, str or Path
         A path may hold wildcards (``orders/2024-*.parquet``); columns of a CSV are read as text, so that no digit
-        of an amount and no leading zero of an id is lost.
+        of an amount and no leading zero of an id is lost. Ids that are whole decimals become integers: missing
+        values turned them into decimals on their way.
     mapping : mapping of str to str
         Name in this package -> name in ``data``.
 
@@ -107,6 +110,18 @@ def open_source(data: Any, mapping: Mapping[str, str]) -> Source:
     """
     if len(set(mapping.values())) != len(mapping):
         raise DomainError("Each column option must name a column of its own.", value=dict(mapping))
+    source = _open(data, mapping)
+    ids = source.table[c.CUSTOMER_ID] if c.CUSTOMER_ID in mapping else None
+    if ids is None or not ids.type().is_floating():
+        return source
+    broken = ids.notnull() & ~ids.isnan() & (ids != ids.floor())
+    if source.fetch(broken.any()).as_py():
+        return source
+    whole = ibis.ifelse(ids.isnan(), ibis.null("int64"), ids.try_cast("int64"))
+    return dataclasses.replace(source, table=source.table.mutate(**{c.CUSTOMER_ID: whole}))
+
+
+def _open(data: Any, mapping: Mapping[str, str]) -> Source:
     if isinstance(data, (str, Path)):
         return _open_path(data, mapping)
     if isinstance(data, ibis.Table):
@@ -187,11 +202,18 @@ def open_path(path: str | Path) -> tuple[Any, Any]:
     if not files:
         raise InputError("No file matches the path.", value=repr(text))
     backend = _connect()
+    with warnings.catch_warnings():  # ibis 12 calls what DuckDB 2 renamed
+        warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
+        table = _scan(backend, text, files)
+    return table, backend
+
+
+def _scan(backend: Any, text: str, files: list[str]) -> Any:
     try:
         if all(name.lower().endswith(_PARQUET) for name in files):
-            return backend.read_parquet(files), backend
+            return backend.read_parquet(files)
         if all(name.lower().endswith(CSV) for name in files):
-            return backend.read_csv(files, all_varchar=True, header=True), backend
+            return backend.read_csv(files, all_varchar=True, header=True)
     except duckdb.Error as error:
         raise InputError("DuckDB cannot read the file.", value=repr(text), remedy=str(error)) from error
     raise InputError(
@@ -232,14 +254,15 @@ def _all_integers(backend: Any, ids: Any) -> bool:
 def _duckdb_knows(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _duckdb_knows(kind.value_type)
-    return (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_decimal,
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
     )
+    return any(test(kind) for test in tests)
 
 
 def _arrow_from_pandas(frame: pd.DataFrame) -> tuple[pa.Table, IdCode | None]:
