@@ -245,7 +245,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
     Examples
     --------
     >>> purchase_rate_given_alive(Params(0.6, 10.0, 1.0, 12.0), 2, 38.0, ahead=0.0).round(6)
-    array(0.054167)
+    array([0.054167])
     """
     x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
     rate: Floats = (
@@ -279,7 +279,7 @@ def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, 
     Examples
     --------
     >>> survival_given_alive(Params(0.6, 10.0, 1.0, 12.0), 2, 38.0, ahead=0.0).round(6)
-    array(1.)
+    array([1.])
     """
     length, later = non_negative("T", T), non_negative("ahead", ahead)
     shape = np.broadcast_shapes(np.shape(non_negative("frequency", frequency)), length.shape)

@@ -412,3 +412,15 @@ def test_simulated_histories_agree_with_p_alive():
         if inside.sum() > 500:
             error = np.sqrt((predicted[inside] * (1 - predicted[inside])).sum())
             assert abs(alive[inside].sum() - predicted[inside].sum()) < 4.0 * error
+
+
+def test_rates_over_time_add_up_to_the_expectations():
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    ahead, share = 26.0 * (1.0 + nodes)[:, None], 26.0 * weights[:, None]
+    x, T = np.array([0, 2, 26]), np.array([38.86, 38.86, 31.0])
+    rate = model.purchase_rate_given_alive(CDNOW, x, T, ahead=ahead)
+    expected = model.expected_purchases_given_alive(CDNOW, x, T, horizon=52.0)
+    np.testing.assert_allclose((share * rate).sum(axis=0), expected, rtol=1e-12)
+    alive = model.survival_given_alive(CDNOW, x, T, ahead=ahead)
+    seconds = model.expected_time_alive(CDNOW, x, T, T, horizon=52.0)  # recency = T: alive for sure
+    np.testing.assert_allclose((share * alive).sum(axis=0), seconds, rtol=1e-12)
