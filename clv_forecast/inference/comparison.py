@@ -17,6 +17,7 @@ from clv_forecast.progress import Progress, silent
 
 ROWS_AT_MOST: Final = 20_000
 TITLES: Final = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "pareto_nbd": "Pareto/NBD"}
+_PILOT: Final = 1_000
 _WORTH_SAYING: Final = 2.0  # log-likelihood units, at the same number of parameters
 
 
@@ -57,15 +58,12 @@ def compare_siblings(
     Comparison
     """
     sampled = rows.weights.size > ROWS_AT_MOST
-    used = _sample(rows, seed) if sampled else rows
+    used = _sample(rows, seed, ROWS_AT_MOST) if sampled else rows
     found = {} if sampled else {model: log_likelihood}
     for done, name in enumerate(TRANSACTION_MODELS):
         progress("compare", done, len(TRANSACTION_MODELS))
         if name not in found:
-            problem = purchase_problem(name, used)
-            lower, upper = box(problem.coordinates)
-            found[name] = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper).value
-            found[name] += problem.offset
+            found[name] = _maximum(name, used, seed)
     progress("compare", len(TRANSACTION_MODELS), len(TRANSACTION_MODELS))
     table = pd.DataFrame({"model": list(found), "log_likelihood": list(found.values())})
     table["aic"] = 2.0 * 4 - 2.0 * table["log_likelihood"]
@@ -88,8 +86,19 @@ def _sentence(model: str, table: pd.DataFrame) -> str:
     return f"{TITLES.get(best, best)} fits better than {name} by {gain:.1f} log-likelihood units on the same customers."
 
 
-def _sample(rows: PurchaseRows, seed: int) -> PurchaseRows:
-    """As many customers as rows are allowed, each equally likely, whatever their order in the history."""
+def _maximum(name: str, rows: PurchaseRows, seed: int) -> float:
+    """Log-likelihood at the optimum; with many rows, a pilot on some of the customers chooses among the starts."""
+    problem = purchase_problem(name, rows)
+    lower, upper = box(problem.coordinates)
+    starts = problem.starts
+    if rows.weights.size > 2 * _PILOT:
+        pilot = purchase_problem(name, _sample(rows, seed, _PILOT))
+        starts = (maximise(pilot.value_gradient, pilot.starts, lower=lower, upper=upper).theta,)
+    return maximise(problem.value_gradient, starts, lower=lower, upper=upper).value + problem.offset
+
+
+def _sample(rows: PurchaseRows, seed: int, size: int) -> PurchaseRows:
+    """Some of the customers, each equally likely, whatever their order in the history."""
     customers = np.repeat(np.arange(rows.weights.size), rows.weights.astype(np.int64))
-    kept = np.random.default_rng([seed, 3]).choice(customers, size=ROWS_AT_MOST, replace=False)
+    kept = np.random.default_rng([seed, 3]).choice(customers, size=size, replace=False)
     return compress(rows.frequency[kept], rows.recency[kept], rows.T[kept])

@@ -12,7 +12,7 @@ from tests.inference.simulated import simulate_purchases
 
 @pytest.fixture(scope="module")
 def rows():
-    return compress(*simulate_purchases(np.random.default_rng(21), 1200, r=0.6, alpha=5.0, a=0.8, b=2.5, length=70.0))
+    return compress(*simulate_purchases(np.random.default_rng(21), 700, r=0.6, alpha=5.0, a=0.8, b=2.5, length=70.0))
 
 
 def best(model, rows):
@@ -44,9 +44,18 @@ def test_the_true_model_wins_and_the_sentence_says_by_how_much(rows):
 
 
 def test_many_rows_are_sampled_and_the_note_says_so(rows, monkeypatch):
-    monkeypatch.setattr(comparison, "ROWS_AT_MOST", 400)
+    monkeypatch.setattr(comparison, "ROWS_AT_MOST", 300)
     found = compare_siblings("bg_nbd", rows, -1.0, seed=1)
-    assert found.notes[-1] == "The comparison rests on a random sample of 400 customers, for speed."
-    assert found.table.set_index("model").loc["bg_nbd", "log_likelihood"] < -400
+    assert found.notes[-1] == "The comparison rests on a random sample of 300 customers, for speed."
+    assert found.table.set_index("model").loc["bg_nbd", "log_likelihood"] < -300
     again = compare_siblings("bg_nbd", rows, -1.0, seed=1)
     assert (again.table["log_likelihood"] == found.table["log_likelihood"]).all()
+
+
+def test_a_pilot_on_some_customers_leads_to_the_same_optimum(rows, monkeypatch):
+    full = compare_siblings("bg_nbd", rows, -1.0, seed=1).table.set_index("model")["log_likelihood"]
+    monkeypatch.setattr(comparison, "_PILOT", 200)
+    pilot = compare_siblings("bg_nbd", rows, -1.0, seed=1).table.set_index("model")["log_likelihood"]
+    assert pilot[["mbg_nbd", "pareto_nbd"]].to_dict() == pytest.approx(
+        full[["mbg_nbd", "pareto_nbd"]].to_dict(), abs=1e-6
+    )

@@ -85,6 +85,24 @@ def test_lifetimes_on_the_same_rows_finds_no_better_optimum():
     np.testing.assert_allclose(table_of(model)["estimate"].iloc[:4], peer.params_, rtol=2e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_all_of_cdnow_against_lifetimes():
+    from lifetimes import BetaGeoFitter
+
+    from clv_forecast.history import load_cdnow, purchase_history
+
+    history = purchase_history(load_cdnow(), as_of="1997-09-30")
+    table = history.table
+    peer = BetaGeoFitter().fit(table["frequency"], table["recency"], table["T"])
+    model = plain(history)
+    reached = bg_nbd.log_likelihood(
+        bg_nbd.Params(**peer.params_.to_dict()), table["frequency"], table["recency"], table["T"]
+    ).sum()
+    assert reached <= model.report.log_likelihood + 1e-9
+    np.testing.assert_allclose(table_of(model)["estimate"].iloc[:4], peer.params_, rtol=1e-2)
+
+
 # --- invariance -----------------------------------------------------------------------------------------------------
 
 
