@@ -94,32 +94,34 @@ def observed_margin(history: PurchaseHistory) -> NDArray[np.float64]:
     within = max(float(slope), 0.0)
     between = max(float(between), 1e-3 * float(squared.mean()), 1e-12)
     weight = orders / (orders + within / between)
-    return np.asarray(base + weight * (own - base))
+    shrunk: NDArray[np.float64] = np.asarray(base + weight * (own - base), dtype=np.float64)
+    return shrunk
 
 
 def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
+    values: NDArray[np.float64]
     if isinstance(rule, Mapping):
         if len(rule) != 1:
             raise DomainError("A margin per group names one column.", value=list(rule))
         (column, rates), *_ = rule.items()
         groups = customer_column(history, column)
-        values = groups.map(rates).to_numpy(dtype=float, na_value=np.nan)
+        values = groups.map(dict(rates)).to_numpy(dtype=np.float64, na_value=np.nan)
     elif isinstance(rule, str):
         values = (
             observed_margin(history)
             if rule == OBSERVED
-            else pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=float, na_value=np.nan)
+            else pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=np.float64, na_value=np.nan)
         )
     else:
         values = np.full(len(history.table), float(rule))
-    values = np.asarray(values, dtype=np.float64)
     _check(history, values, "margin", "a rate between -10 and 1 (0.3 is 30 %)", -10.0, 1.0)
     return values
 
 
 def _costs(history: PurchaseHistory, rule: CostRule, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64]
     if isinstance(rule, str):
-        values = pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=float, na_value=np.nan)
+        values = pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         values = np.full(len(history.table), float(rule))
     _check(history, values, name, "money, not negative", 0.0, np.inf)

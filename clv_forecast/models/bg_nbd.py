@@ -308,7 +308,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
     Examples
     --------
     >>> purchase_rate_given_alive(Params(0.25, 4.0, 0.8, 2.5), 2, 38.0, ahead=0.0).round(6)
-    array(0.053571)
+    array([0.053571])
     """
     x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
     return beta_geometric.purchase_rate_given_alive(params, x, length, later, _INITIAL)
@@ -339,7 +339,7 @@ def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, 
     Examples
     --------
     >>> survival_given_alive(Params(0.25, 4.0, 0.8, 2.5), 2, 38.0, ahead=0.0).round(6)
-    array(1.)
+    array([1.])
     """
     x, length, later = non_negative("frequency", frequency), non_negative("T", T), non_negative("ahead", ahead)
     return beta_geometric.survival_given_alive(params, x, length, later, _INITIAL)
