@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +23,10 @@ Floats = NDArray[np.float64]
 SPEND_FROM: Final = ("repeat", "all")
 PURCHASE_STREAM: Final = 1
 SPEND_STREAM: Final = 2
+_MEANS_ONLY: Final = (
+    "gamma_gamma: fitted elsewhere to customers' means, which say little about how much one customer's orders vary: "
+    "bands of money lean on that; a fit here sees single orders where the history has them."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,7 +95,6 @@ def build_model(
     *,
     method: str,
     seed: int,
-    notes: Sequence[str] = (),
 ) -> Model:
     """Put the parts together.
 
@@ -106,20 +108,19 @@ def build_model(
         The package the numbers come from.
     seed : int
         Of the draws.
-    notes : sequence of str
-        Sentences for the report, before those of the parts.
 
     Returns
     -------
     Model
     """
     parts = [part for part in (bought, spent) if part is not None]
+    told = [*(note for part in parts for note in part.notes), *([] if spent is None else [_MEANS_ONLY])]
     report = FitReport(
         purchases=bought.report,
         spend=None if spent is None else spent.report,
         n_customers=bought.report.n_customers,
         alternatives=None,
-        notes=tuple(dict.fromkeys([*notes, *(note for part in parts for note in part.notes)])),
+        notes=tuple(dict.fromkeys(told)),
     )
     return Model(
         purchases=bought.problem.model,

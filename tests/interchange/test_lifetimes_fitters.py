@@ -48,7 +48,9 @@ def test_a_fitter_becomes_a_model(name, fitters, spend_fitter):
     assert model.report.spend.n_customers == 946
     assert model.draws.kind == model.draws.spend_kind == ASYMPTOTIC
     assert model.draws.n_draws == 500
-    assert model.report.notes == ()
+    assert len(model.report.notes) == 1
+    assert "fitted elsewhere to customers' means" in model.report.notes[0]
+    assert from_lifetimes(fitters[name], **SETTING, draws=100).report.notes == ()
     if name != "pareto_nbd":  # it has no standard errors there
         errors = frame(model).loc[list(module.PARAMETERS), "standard_error"]
         np.testing.assert_allclose(errors, fitters[name].standard_errors_, rtol=1e-4)
