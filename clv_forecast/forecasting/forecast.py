@@ -21,6 +21,7 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.totals import NO_SHOCK_NOTE, Grouping, GroupSums, totals_table
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
+from clv_forecast.inference.status import FitStatus
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
 from clv_forecast.units import LIFETIME_YEARS, discount_per_unit
@@ -151,7 +152,7 @@ def forecast(
             "shock": shock,
             "correction": correction,
         },
-        notes=_notes(plan, terms, ends),
+        notes=(*_fit_notes(model), *_notes(plan, terms, ends)),
         plan=plan,
         history_table=history.table,
         as_of=history.as_of,
@@ -192,6 +193,16 @@ def _tables(
         done += len(rows)
         progress("forecast", done, plan.customers)
     return table, totals_table(sums, grouping, ends.labels, prob=prob, shocked=plan.shock is not None)
+
+
+def _fit_notes(model: Model) -> tuple[str, ...]:
+    """What the fit's report says that a reader of the forecast must not miss."""
+    parts = [("purchases", model.report.purchases), ("spend", model.report.spend)]
+    return tuple(
+        f"The fit of {name} is {part.status.value}: {part.message}"
+        for name, part in parts
+        if part is not None and part.status is not FitStatus.CONVERGED
+    )
 
 
 def _notes(plan: Plan, terms: Terms, ends: Horizons) -> tuple[str, ...]:

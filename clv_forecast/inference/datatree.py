@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clv_forecast.inference.draws import LAPLACE
+from clv_forecast.inference.draws import LAPLACE, POSTERIOR
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +36,7 @@ def model_datatree(model: Model) -> xr.DataTree:
     import xarray as xr
 
     kinds = {model.draws.kind} | ({model.draws.spend_kind} if model.spend is not None else set())
-    group = "posterior" if kinds == {LAPLACE} else "draws"
+    group = "posterior" if kinds <= {LAPLACE, POSTERIOR} else "draws"
     frame = model.draws.to_frame()
     draws = xr.Dataset(
         {str(name): (("chain", "draw"), column.to_numpy()[None, :]) for name, column in frame.items()},

@@ -14,6 +14,8 @@ from clv_forecast.errors import DomainError
 
 ASYMPTOTIC: Final = "asymptotic"
 LAPLACE: Final = "laplace posterior"
+POSTERIOR: Final = "posterior"
+POINT: Final = "point estimate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,7 +29,8 @@ class ParameterDraws:
     spend : Params of the Gamma-Gamma model, or None
         Each field of shape (draw, 1); None when no spend was fitted.
     kind : str
-        How the purchase parameters were drawn: ``"asymptotic"`` or ``"laplace posterior"``.
+        How the purchase parameters were drawn: ``"asymptotic"``, ``"laplace posterior"``, ``"posterior"`` (a sampler's)
+        or ``"point estimate"`` (no spread).
     spend_kind : str or None
         The same for the spend parameters.
     """

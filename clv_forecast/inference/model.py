@@ -31,7 +31,7 @@ class Model:
     spend : str or None
         ``"gamma_gamma"`` or None.
     method : str
-        ``"mle"`` or ``"laplace"``.
+        ``"mle"`` or ``"laplace"``; ``"lifetimes"`` or ``"pymc-marketing"`` for a model fitted there.
     parameters : DataFrame
         One row per parameter: parameter, estimate, standard_error, lower, upper, prob, interval; in the user's units.
     estimate, spend_estimate : Params
