@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
+from clv_forecast.inference.draws import POINT, POSTERIOR
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.report import PartReport
@@ -26,8 +27,6 @@ from clv_forecast.interchange.imported_model import (
 Floats = NDArray[np.float64]
 
 METHOD: Final = "pymc-marketing"
-POSTERIOR: Final = "posterior"
-POINT: Final = "point estimate"
 R_HAT_LIMIT: Final = 1.01
 ESS_LIMIT: Final = 400.0
 _SAMPLE_DIMENSIONS: Final = ("chain", "draw")
