@@ -1,0 +1,71 @@
+"""The command line: what it prints, where it writes, and its exit codes."""
+
+import json
+
+import pandas as pd
+import pytest
+
+import clv_forecast as clv
+from clv_forecast import cli, demo
+from clv_forecast.tables_as_text import demo_text
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["clv-forecast", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+@pytest.fixture
+def log_file(tmp_path):
+    path = tmp_path / "orders.csv"
+    clv.load_cdnow("1/10").rename(columns={"customer_id": "who"}).to_csv(path, index=False)
+    return path
+
+
+def test_audit_prints_what_became_of_the_rows(monkeypatch, capsys, log_file):
+    code, out, _ = run(monkeypatch, capsys, "audit", log_file, "--as-of", "1998-06-30", "--customer", "who")
+    assert code in (0, None)
+    assert "6,919" in out and "kept" in out and "bought once" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--as-of", "1998-06-30"], 1, "who"),
+        (["--as-of", "yesterday", "--customer", "who"], 2, "as_of"),
+        (["--as-of", "1998-06-30", "--customer", "who", "--refunds", "maybe"], 2, "net, drop or error"),
+        (["--as-of", "1998-06-30", "--customer", "who", "--unit", "moon"], 2, "unit"),
+        (["--as-of", "1990-01-01", "--customer", "who"], 1, "1990-01-01"),
+        (["--customer", "who"], 2, "as-of"),
+    ],
+)
+def test_errors_become_exit_codes(monkeypatch, capsys, log_file, options, code, message):
+    got, out, err = run(monkeypatch, capsys, "audit", log_file, *options)
+    assert got == code and message in err and "Traceback" not in err and out == ""
+
+
+def test_missing_file(monkeypatch, capsys, tmp_path):
+    code, _, err = run(monkeypatch, capsys, "audit", tmp_path / "nothing.csv", "--as-of", "1998-06-30")
+    assert code == 1 and "nothing.csv" in err
+
+
+def test_demo_writes_everything_and_replaces_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "load_cdnow", lambda: clv.load_cdnow("1/10"))
+    folder = tmp_path / "out" / "cdnow"
+    stages = []
+    made = demo.run_demo(folder, progress=lambda stage, done, total: stages.append(stage))
+    text = demo_text(made)
+    for part in ("log-likelihood", "no season or trend: too narrow", "TEN MOST VALUABLE", str(folder / "totals.csv")):
+        assert part in text
+    assert {"read", "forecast"} <= set(stages)
+    stored = pd.read_parquet(folder / "forecast.parquet")
+    assert len(stored) == len(made.forecast.customers)
+    assert json.loads((folder / "assumptions.json").read_text())["discount_rate_annual"] == "0.1"
+    assert clv.load_model(folder / "model").purchases == "bg_nbd"
+    (folder / "left_over").write_text("from an earlier run")
+    demo.write_folder(made)
+    assert not (folder / "left_over").exists() and (folder / "totals.csv").exists()
+    assert [p.name for p in folder.parent.iterdir()] == ["cdnow"]
