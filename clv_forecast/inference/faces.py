@@ -27,7 +27,7 @@ FACES: Final[dict[tuple[str, int], str]] = {
     ("logit_dropout", -1): "the data show no dropout: P(alive) is 1 for everyone (a/(a+b) -> 0)",
     ("logit_dropout", 1): "every customer leaves at the first chance (a/(a+b) -> 1)",
     ("log_dropout_rate", -1): "the data show no dropout: P(alive) is 1 for everyone (s/beta -> 0)",
-    ("log_dropout_rate", 1): "every customer leaves at once (s/beta -> infinity)",
+    ("log_dropout_rate", 1): "those who leave do so at once (s/beta -> infinity)",
     ("log_shape", -1): "purchase rates differ without bound between customers (r -> 0)",
     ("log_shape", 1): "customers do not differ in purchase rate (r -> infinity)",
     ("log_concentration", -1): "customers leave either at the first chance or never (a+b -> 0)",

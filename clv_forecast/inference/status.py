@@ -86,10 +86,13 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
     held = np.zeros(len(problem.coordinates), dtype=bool)
     weak = np.zeros_like(held)
     while True:
-        loose = (_standard_deviations(optimum, held) > LOOSE) & ~held
+        loose = (_standard_deviations(optimum, held) > LOOSE) & ~held & ~weak
         faces = _faces(problem, optimum, loose, held)
         spent += sum(face.optimum.evaluations for face in faces)
         reached = [face for face in faces if face.optimum.value >= optimum.value - SUPREMUM_TOLERANCE]
+        idle = _idle(reached) if held.any() else set()
+        weak[list(idle)] = True
+        reached = [face for face in reached if face.index not in idle]
         if not reached:
             break
         optimum = reached[0].optimum
@@ -146,6 +149,11 @@ def _faces(problem: Problem, optimum: Optimum, loose: Flags, held: Flags) -> lis
         end = maximise(problem.value_gradient, [start], lower=lower, upper=upper, fixed=fixed)
         found.append(_Face(index=index, side=side, optimum=end))
     return found
+
+
+def _idle(reached: list[_Face]) -> set[int]:
+    """Coordinates that may go either way at no cost: at a boundary they have no influence left."""
+    return {low.index for low in reached for high in reached if low.index == high.index and low.side < high.side}
 
 
 def _park(problem: Problem, optimum: Optimum, held: Flags, weak: Flags) -> tuple[Optimum, int]:

@@ -212,6 +212,7 @@ def test_no_dropout(loyal_history, loyal_model):
     report, table = loyal_model.report, table_of(loyal_model)
     assert report.status is FitStatus.BOUNDARY
     assert "the data show no dropout: P(alive) is 1 for everyone" in report.message
+    assert "a+b" not in report.message.replace("a/(a+b)", "")  # without dropout its spread has no influence
     assert table.loc["mean_dropout_probability", "estimate"] < 1e-6
     assert table.loc[["a", "b", "mean_dropout_probability"], "standard_error"].isna().all()
     assert (table.loc[["r", "alpha", "mean_purchase_rate"], "standard_error"] > 0).all()
@@ -326,6 +327,21 @@ def test_an_unconverged_fit_raises_unless_allowed(order_history, monkeypatch):
     model = plain(order_history, allow_unconverged=True)
     assert model.report.status is FitStatus.FAILED
     assert table_of(model)["standard_error"].isna().all()
+
+
+def test_draws_that_cannot_be_trusted_are_told_with_advice_and_refused_when_they_were_asked_for(
+    loyal_history, monkeypatch
+):
+    from dataclasses import replace
+
+    def unreliable(problem, laplace_posterior=fit_module.laplace_posterior, **options):
+        return replace(laplace_posterior(problem, **options), k_hat=0.93)
+
+    monkeypatch.setattr(fit_module, "laplace_posterior", unreliable)
+    model = plain(loyal_history)
+    assert "cannot be trusted: k-hat 0.93 is not below 0.70. Use more customers" in model.report.message
+    with pytest.raises(FitError, match=r"k-hat 0\.93"):
+        plain(loyal_history, method="laplace")
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
