@@ -21,8 +21,8 @@ from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.sources import Source, open_source
 from clv_forecast.units import TimeUnit, check_unit
 
-DIAGNOSED_PURCHASES: Final = 1_000_000
-"""Above this many purchase-days the diagnostics read those of every n-th customer, to bound memory."""
+DIAGNOSED_PURCHASES: Final = 500_000
+"""Above this many purchase-days the diagnostics read those of about every n-th customer, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -336,10 +336,10 @@ def _build(
 def _diagnosed(
     source: Source, days: Any, table: pd.DataFrame, rules: Rules, unit: TimeUnit, opening: datetime.date
 ) -> tuple[Finding, ...]:
-    """Findings on timing and money; a large log is judged by every n-th customer, and the audit says so."""
+    """Findings on timing and money; a large log is judged by about every n-th customer, and the audit says so."""
     purchases = int(table[c.SPEND_COUNT_ALL].sum())
     every = -(-purchases // DIAGNOSED_PURCHASES)
-    chosen = days if every == 1 else summary.days_of_every(source, days, every)
+    chosen = days if every == 1 else summary.days_of_every(days, every)
     found = diagnose(
         table,
         summary.days_frame(source, chosen),
@@ -352,7 +352,7 @@ def _diagnosed(
     sampled = Finding(
         name="diagnosed_on_part",
         level="info",
-        sentence=f"Timing, spend and season are judged on every {every:,}th customer, as the log has {purchases:,} "
+        sentence=f"Timing, spend and season are judged on about one customer in {every:,}, as the log has {purchases:,} "
         "purchases; the history itself has all of them.",
         values={"every": every, "purchases": purchases},
     )

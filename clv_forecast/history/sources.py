@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import glob
+import os
 import tempfile
+import uuid
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from ibis.common.exceptions import IbisError
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
@@ -74,7 +77,10 @@ class Source:
     def ids(self, column: pa.ChunkedArray) -> pd.Series:
         """Customer ids as the caller wrote them."""
         if self.id_code is None:
-            return pd.Series(column.to_pandas(), name=c.CUSTOMER_ID)
+            found = pd.Series(column.to_pandas(), name=c.CUSTOMER_ID)
+            if self.table[c.CUSTOMER_ID].type().is_uuid():  # DuckDB hands UUIDs over as text
+                return found.map(lambda text: uuid.UUID(str(text))).astype(object)
+            return found
         decoded = self.id_code.values[column.to_numpy()]
         return pd.Series(decoded, dtype=object, name=c.CUSTOMER_ID)
 
@@ -168,7 +174,7 @@ def check_columns(wanted: Iterable[str], existing: Iterable[str]) -> None:
 
 
 def _connect() -> Any:
-    folder = str(Path(tempfile.gettempdir()) / "clv_forecast_duckdb")
+    folder = str(Path(tempfile.gettempdir()) / f"clv_forecast_duckdb_{os.getpid()}")
     return ibis.duckdb.connect(temp_directory=folder)
 
 
@@ -237,8 +243,8 @@ def _open_ibis(table: Any, mapping: Mapping[str, str]) -> Source:
     chosen = table.select(**{name: table[column] for name, column in mapping.items()})
     try:
         backend = table.get_backend()
-    except Exception:  # an expression over in-memory tables has no backend of its own
-        backend = _connect()
+    except IbisError as error:
+        raise InputError("The Ibis table belongs to no connection.", remedy="Take it from one.") from error
     if backend.name == "duckdb":
         return Source(table=chosen, backend=backend, id_code=None, label="an Ibis table")
     return _open_arrow(chosen.to_pyarrow(), None, f"an Ibis table on {backend.name}, fetched into DuckDB")

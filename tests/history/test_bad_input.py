@@ -6,6 +6,7 @@ import datetime
 from decimal import Decimal
 from typing import Any
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -168,7 +169,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], type[ClvForecastError],
         {"customer_id": [1] * 4, "date": ["2024-01-01"] * 4, "amount": [5, -5, 5, -5]},
         {},
         InputError,
-        "left",
+        "leave no customer",
     ),
     ("attributes twice", {}, {"customers": pd.DataFrame({"customer_id": [1, 2, 2]})}, InputError, "First customers: 2"),
     ("attributes without id", {}, {"customers": pd.DataFrame({"customer_id": [1, None]})}, InputError, "needs an id"),
@@ -206,6 +207,12 @@ def test_refused(
 def test_no_log(data: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         purchase_history(data, as_of=AS_OF)
+
+
+def test_an_ibis_table_without_connection() -> None:
+    unbound = ibis.table({"customer_id": "int64", "date": "date", "amount": "float64"}, name="orders")
+    with pytest.raises(InputError, match="no connection"):
+        purchase_history(unbound, as_of=AS_OF)
 
 
 def test_files_of_unknown_or_broken_kind(tmp_path: Any) -> None:

@@ -95,6 +95,10 @@ def as_ibis_on_duckdb(frame: pd.DataFrame, folder: Path) -> Any:
         lambda frame, _: frame.assign(date=frame["date"].astype(str), amount=frame["amount"].astype(str)),
         lambda frame, _: frame.assign(amount=[Decimal(str(x)) for x in frame["amount"]]),
         lambda frame, _: frame.assign(customer_id=frame["customer_id"].astype("float64")),
+        lambda frame, _: frame.assign(category=frame["category"].astype("category")),
+        lambda frame, _: frame.assign(date=[d.isoformat() if d.day % 2 else d for d in frame["date"]]),
+        lambda frame, _: frame.assign(date=frame["date"].dt.as_unit("ns")),
+        lambda frame, _: frame.set_axis([0] * len(frame)),
         lambda frame, _: frame.sample(frac=1.0, random_state=3),
         lambda frame, _: frame.set_index("customer_id", drop=False).iloc[::-1],
     ],
@@ -109,6 +113,10 @@ def as_ibis_on_duckdb(frame: pd.DataFrame, folder: Path) -> Any:
         "text",
         "decimal",
         "float-ids",
+        "categorical",
+        "mixed-dates",
+        "nanoseconds",
+        "one-index",
         "shuffled",
         "reversed",
     ],
@@ -156,6 +164,32 @@ def test_ids_of_any_type_are_kept_and_change_nothing(kind: str, frame: pd.DataFr
     mapped = mapped.sort_values("customer_id", ignore_index=True).astype({"customer_id": "int64"})
     pd.testing.assert_frame_equal(mapped, expected.table, check_exact=True)
     assert set(history.purchases()["customer_id"]) == set(back)
+
+
+@pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        ("('00000000-0000-0000-0000-00000000000' || i)::uuid", [uuid.UUID(int=1), uuid.UUID(int=2)]),
+        ("('2000-01-0' || i)::date", [datetime.date(2000, 1, 1), datetime.date(2000, 1, 2)]),
+        ("i::decimal(10, 2)", [Decimal(1), Decimal(2)]),
+        ("i::utinyint", [1, 2]),
+        ("i::varchar::enum('1', '2')", ["1", "2"]),
+        ("i = 2", [False, True]),
+    ],
+)
+def test_ids_of_database_types(kind: str, ids: list[Any]) -> None:
+    backend = ibis.duckdb.connect()
+    rows = "(values (1, '2024-01-01', 10.0), (1, '2024-01-09', -4.0), (2, '2024-01-03', 5.0)) t(i, date, amount)"
+    backend.raw_sql(f"create table log as select {kind} as customer_id, date, amount from {rows}")  # noqa: S608
+    history = purchase_history(backend.table("log"), as_of=AS_OF)
+    assert history.table["customer_id"].tolist() == ids
+    assert history.table["total_revenue"].tolist() == [6.0, 5.0]
+    assert history.split("2024-01-05").calibration.table["total_revenue"].tolist() == [10.0, 5.0]
+
+
+def test_a_table_of_another_engine_is_fetched(frame: pd.DataFrame, expected: PurchaseHistory) -> None:
+    same(read(ibis.polars.connect({"log": pl.from_pandas(frame)}).table("log")), expected)
 
 
 def test_ids_sort_as_python_sorts_them() -> None:
