@@ -352,8 +352,8 @@ def _diagnosed(
     sampled = Finding(
         name="diagnosed_on_part",
         level="info",
-        sentence=f"Timing, spend and season are judged on about one customer in {every:,}, as the log has {purchases:,} "
-        "purchases; the history itself has all of them.",
+        sentence=f"Timing, spend and season are judged on about one customer in {every:,}, as the log has "
+        f"{purchases:,} purchases; the history itself has all of them.",
         values={"every": every, "purchases": purchases},
     )
     return (*found, sampled)
