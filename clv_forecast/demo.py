@@ -20,6 +20,8 @@ from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
 
 AS_OF = "1998-06-30"
+COHORT_BEGINS = "1997-01-01"
+"""All customers of CDNOW's file are new: none of them had bought before the log begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +41,7 @@ def run_demo(folder: Path, *, progress: Progress = silent) -> Demo:
     The folder is written aside and put in place at the end, so it is complete or not there.
     """
     progress("read", 0, 1)
-    history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", currency=None)
+    history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", observed_from=COHORT_BEGINS)
     progress("read", 1, 1)
     model = fit(history, progress=progress)
     result = forecast(model, history, progress=progress)

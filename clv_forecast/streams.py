@@ -169,7 +169,8 @@ def standard_gamma(key, draw, stage, counter, shape):  # type: ignore[no-untyped
         v = 1.0 + c * z
         if v > 0.0:
             v = v * v * v
-            if math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
+            # the squeeze lies inside the acceptance region: it saves logarithms and changes no number
+            if u < 1.0 - 0.0331 * z * z * z * z or math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
                 return d * v * boost, counter
 
 

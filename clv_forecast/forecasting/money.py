@@ -74,6 +74,8 @@ def observed_margin(history: PurchaseHistory) -> NDArray[np.float64]:
     ------
     DomainError
         If the log carried no margin.
+    InputError
+        If the margin of an order is unknown.
     """
     table = history.table
     if columns.TOTAL_MARGIN not in table:
@@ -84,6 +86,14 @@ def observed_margin(history: PurchaseHistory) -> NDArray[np.float64]:
     revenue = table[columns.TOTAL_REVENUE].to_numpy(dtype=float)
     earned = table[columns.TOTAL_MARGIN].to_numpy(dtype=float)
     orders = table[columns.SPEND_COUNT_ALL].to_numpy(dtype=float)
+    unknown = ~np.isfinite(earned)
+    if unknown.any():
+        raise InputError(
+            "margin='observed' needs the margin of every order kept.",
+            value=f"{int(unknown.sum())} customers without",
+            customer_ids=table.loc[unknown, columns.CUSTOMER_ID],
+            remedy="Fill the margin column, or give margin as a rate.",
+        )
     base = earned.sum() / revenue.sum()
     own = earned / revenue
     squared = (own - base) ** 2

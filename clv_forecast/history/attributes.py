@@ -25,7 +25,7 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
     ----------
     data : pandas or polars DataFrame, pyarrow or Ibis table, str or Path
     customer : str
-        Its column of customer ids.
+        Its column of customer ids; ``customer_id`` where there is no such column.
 
     Returns
     -------
@@ -43,6 +43,8 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
     ['customer_id', 'region']
     """
     frame = read_table(data, "The customers' table")
+    if customer not in frame.columns and c.CUSTOMER_ID in frame.columns:
+        customer = c.CUSTOMER_ID
     check_columns([customer], [str(name) for name in frame.columns])
     if customer != c.CUSTOMER_ID and c.CUSTOMER_ID in frame.columns:
         raise InputError(
