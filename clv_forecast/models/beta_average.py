@@ -51,6 +51,8 @@ _TERMS_UNDISCOUNTED: Final = 300.0
 _TERMS_SINGLE: Final = 1000.0
 _DIGITS: Final = 32.0
 _UNDERFLOW: Final = 600.0
+# Longer than any time, and short of where squares overflow.
+_FOR_EVER: Final = 1e100
 
 
 def power_average(a: ArrayLike, b: ArrayLike, w: ArrayLike, nu: ArrayLike) -> Floats:
@@ -136,7 +138,7 @@ def _over_elements(
     return result
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _integral_to(p, w, nu):  # type: ignore[no-untyped-def]
     """Compute the undiscounted integral of ``(1 + p omega)^-nu`` over ``(0, w)`` and minus its derivative in ``p``."""
     grown = math.log1p(p * w)
@@ -152,7 +154,7 @@ def _integral_to(p, w, nu):  # type: ignore[no-untyped-def]
     return integral, (integral - w * math.exp(-nu * grown)) / p
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _sum_over_nodes(p, nu, times, weights):  # type: ignore[no-untyped-def]
     """Compute the weighted sum of ``(1 + p omega)^-nu`` over the nodes and minus its derivative in ``p``."""
     value = 0.0
@@ -165,7 +167,7 @@ def _sum_over_nodes(p, nu, times, weights):  # type: ignore[no-untyped-def]
     return value, slope
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _peak(a, b, w, nu):  # type: ignore[no-untyped-def]
     """Locate the peak of ``p^a (1-p)^b (1 + p w)^-nu`` in ``logit p``, and its curvature there."""
     quadratic = (a + b - nu) * w
@@ -178,7 +180,7 @@ def _peak(a, b, w, nu):  # type: ignore[no-untyped-def]
     return math.log(p) - math.log1p(-p), max(curvature, 0.0)
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _trapezoid(a, b, w, nu, reach, tilt, times, weights):  # type: ignore[no-untyped-def]
     """Average over Beta(a, b) of the weighted sum over the nodes, or without any of the integral in closed form."""
     closed = times.size == 0
@@ -205,7 +207,7 @@ def _trapezoid(a, b, w, nu, reach, tilt, times, weights):  # type: ignore[no-unt
     return last + total * step
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _series(a, b, nu, times, weights):  # type: ignore[no-untyped-def]
     """Sum the hypergeometric series of all nodes at once, in ``omega / (1 + omega)``: its terms are positive."""
     z = times / (1.0 + times)
@@ -229,7 +231,7 @@ def _series(a, b, nu, times, weights):  # type: ignore[no-untyped-def]
     return sums.sum()
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _nodes(w, nu, discount):  # type: ignore[no-untyped-def]
     """Lay Gauss-Legendre nodes in logarithmic time over ``(0, w)``; the weights hold the discount."""
     unit = 1.0 / max(nu, 1.0, discount)
@@ -245,12 +247,12 @@ def _nodes(w, nu, discount):  # type: ignore[no-untyped-def]
     return times, weights
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
     if w == 0.0:
         return 0.0 if integrate else 1.0
     end = min(w, DISCOUNTED_AWAY / discount) if discount > 0.0 else w
-    if end == math.inf:
+    if end > _FOR_EVER:
         return (a + b - 1.0) / ((a - 1.0) * (nu - 1.0)) if a > 1.0 and nu > 1.0 else math.inf
     # About what the series of the last node needs; its first term must not underflow.
     terms = nu * end + _DIGITS * (end + 1.0) if nu * math.log1p(end) < _UNDERFLOW else math.inf
@@ -268,7 +270,7 @@ def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
     return _trapezoid(a, b, end, nu, reach * max(nu, 1.0), min(nu, 1.0), times, weights)
 
 
-@njit(cache=True, parallel=True)
+@njit(error_model="numpy", cache=True, parallel=True)
 def _fill_averages(a, b, w, nu, discount, integrate, result):  # type: ignore[no-untyped-def]
     for i in prange(result.size):
         result[i] = _element(a[i], b[i], w[i], nu[i], discount[i], integrate)

@@ -159,18 +159,18 @@ def _number_of_draws(in_fields: int, asked: int | None) -> int:
     return asked
 
 
-@njit(cache=True, inline="always")
+@njit(error_model="numpy", cache=True, inline="always")
 def _at(field, draw, customer):  # type: ignore[no-untyped-def]
     return field[draw if field.shape[0] > 1 else 0, customer if field.shape[1] > 1 else 0]
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _wait(uniform, shape, rate):  # type: ignore[no-untyped-def]
     """Time to the next purchase, whose survival function is ``(1 + t / rate) ** -shape``."""
     return rate * math.expm1(-math.log1p(-uniform) / shape) if uniform < 1.0 else math.inf
 
 
-@njit(cache=True)
+@njit(error_model="numpy", cache=True)
 def _walk(key, draw, kind, alive, shape, rate, first, second, end, times, start, fill):  # type: ignore[no-untyped-def]
     """Count the purchases of one path and find when it leaves; with ``fill`` the times go to ``times[start:]``."""
     uniform, other = uniform_pair(key, draw, STAGE_PURCHASES, 0)
@@ -194,7 +194,7 @@ def _walk(key, draw, kind, alive, shape, rate, first, second, end, times, start,
     return bought, leaves
 
 
-@njit(cache=True, parallel=True)
+@njit(error_model="numpy", cache=True, parallel=True)
 def _count_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, alive_until):  # type: ignore[no-untyped-def]
     nowhere = np.empty(0)
     customers = keys.size
@@ -206,7 +206,7 @@ def _count_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends
         )  # fmt: skip
 
 
-@njit(cache=True, parallel=True)
+@njit(error_model="numpy", cache=True, parallel=True)
 def _fill_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, offsets, times):  # type: ignore[no-untyped-def]
     customers = keys.size
     for path in prange(count.size):
