@@ -43,7 +43,7 @@ class ValueDraws:
     first_draw: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Forecast:
     """What every customer will be worth: tables, and the recipe that replays the draws behind them.
 
@@ -205,6 +205,10 @@ class Forecast:
                 + (f" [{row['note']}]" if row["note"] else "")
             )
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        horizons = ", ".join(self.horizons.labels)
+        return f"<Forecast of {self.plan.customers:,} customers as of {self.as_of.date()}: {horizons}>"
 
     def _repr_html_(self) -> str:
         return self.totals.round(2).to_html(index=False) + "".join(f"<p>{note}</p>" for note in self.notes)

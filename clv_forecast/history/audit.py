@@ -76,7 +76,7 @@ class Step:
     example: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Audit:
     """Steps that reconcile (``read`` equals ``kept`` plus every exclusion, in rows and money), and findings.
 
@@ -174,6 +174,10 @@ class Audit:
         for level in ("caution", "info"):
             lines += [line for f in self.findings if f.level == level for line in _wrapped(f"{level}: {f.sentence}")]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        cautions = sum(finding.level == "caution" for finding in self.findings)
+        return f"<Audit of {self.ledger[0].rows:,} rows: {len(self.findings)} findings, {cautions} cautions>"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in ("step", "rows", "customers", "money", "what"))

@@ -48,7 +48,7 @@ class Events:
     days: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class PurchaseHistory:
     """What every customer bought up to and including ``as_of``.
 
@@ -80,6 +80,9 @@ class PurchaseHistory:
     audit: Audit
     events: Events | None
     purchase_grain: str = "customer-day"
+
+    def __repr__(self) -> str:
+        return f"<PurchaseHistory of {len(self.table):,} customers, {self.unit}s, as of {self.as_of.date()}>"
 
     def purchases(self) -> pd.DataFrame:
         """Purchase-days net of refunds: customer_id, date, amount, sorted by customer and date.
