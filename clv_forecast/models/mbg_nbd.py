@@ -314,9 +314,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
 
 
 def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
-    r"""Probability that a customer alive at ``T`` is still alive at ``T + ahead``.
-
-    .. math:: {}_2F_1\Big(r + x, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big)
+    """Probability that a customer alive at ``T`` is still alive at ``T + ahead``.
 
     Parameters
     ----------
