@@ -1,7 +1,8 @@
 """Compare what the spend model learns from: repeat or all orders, single orders or customers' means.
 
 CDNOW, all 23,570 customers, calibrated to 1997-09-30 and judged on the orders after it, up to 1998-06-30. An order is
-a customer-day. For each variant:
+a customer-day. "repeat+first" learns its parameters from repeat orders and judges each customer by all of its orders.
+For each variant:
 
 - Gini: how well expected spend ranks the customers who came back by their realised mean spend per order
   (concentration of realised spend along the predicted order, over that along the true order; 1 is perfect);
@@ -53,7 +54,9 @@ def gini(predicted: Floats, realised: Floats) -> float:
 
 def variant(table: pd.DataFrame, holdout: pd.DataFrame, *, spend_from: str, level: str) -> dict[str, object]:
     """Fit one variant and score it on the holdout orders."""
-    names = [getattr(columns, f"SPEND_{what}_{spend_from.upper()}") for what in ("COUNT", "SUM", "SUM_LOG")]
+    learnt_from = "ALL" if spend_from == "all" else "REPEAT"
+    judged_by = "REPEAT" if spend_from == "repeat" else "ALL"
+    names = [getattr(columns, f"SPEND_{what}_{learnt_from}") for what in ("COUNT", "SUM", "SUM_LOG")]
     fitted = table[table[names[0]] > 0]
     n, total, sum_log = (np.asarray(fitted[name], dtype=float) for name in names)
     rows = compress_spend(n, total, sum_log) if level == "orders" else compress_spend(n, total)
@@ -63,9 +66,10 @@ def variant(table: pd.DataFrame, holdout: pd.DataFrame, *, spend_from: str, leve
     p, q, v = float(params.p), float(params.q), float(params.v)
 
     back = table.merge(holdout, left_on=columns.CUSTOMER_ID, right_index=True)
-    seen = np.asarray(back[names[0]], dtype=float)
+    seen = np.asarray(back[getattr(columns, f"SPEND_COUNT_{judged_by}")], dtype=float)
+    total = np.asarray(back[getattr(columns, f"SPEND_SUM_{judged_by}")], dtype=float)
     shape = q + p * seen
-    rate = v + np.where(seen > 0, np.asarray(back[names[1]], dtype=float), 0.0)
+    rate = v + np.where(seen > 0, total, 0.0)
     order = np.asarray(back["next_order"])
     level_of_order = stats.betaprime.cdf(order / rate, p, shape)
     expected = p * rate / (shape - 1.0)
@@ -93,7 +97,7 @@ def main() -> None:
     holdout = holdout[holdout.index.isin(split.calibration.table[columns.CUSTOMER_ID])]
     results = [
         variant(split.calibration.table, holdout, spend_from=spend_from, level=level)
-        for spend_from in ("repeat", "all")
+        for spend_from in ("repeat", "all", "repeat+first")
         for level in ("orders", "means")
     ]
     sys.stdout.write(f"{len(holdout):,} customers of CDNOW ordered again after {CALIBRATED_TO}\n")

@@ -130,7 +130,7 @@ def make_plan(
         If the units or currencies of model and history differ, or ``draws`` is not between 100 and the draws of
         the model.
     InputError
-        If the history has no customer.
+        If the history has no customer, or lacks the amounts that the model judges spend by.
     """
     if model.unit != history.unit:
         raise DomainError(
@@ -180,13 +180,21 @@ def _spend(model: Model, history: PurchaseHistory, draws: int) -> Spend | None:
     parameters = model.draws.thin(draws).spend
     if parameters is None:
         return None
-    which = "all" if model.spend_from == "all" else "repeat"
+    which = "repeat" if model.spend_from == "repeat" else "all"
     table = history.table
     count, total = (
         (columns.SPEND_COUNT_ALL, columns.SPEND_SUM_ALL)
         if which == "all"
         else (columns.SPEND_COUNT_REPEAT, columns.SPEND_SUM_REPEAT)
     )
+    unknown = ~np.isfinite(table[total].to_numpy(dtype=float))
+    if unknown.any():
+        raise InputError(
+            f"The model judges spend by {model.spend_from} orders, which this history does not know for everyone.",
+            value=f"{int(unknown.sum())} customers without",
+            customer_ids=table.loc[unknown, columns.CUSTOMER_ID],
+            remedy="Fit with spend_from='repeat' for a history made from a summary.",
+        )
     return Spend(
         p=np.broadcast_to(parameters.p, (draws, 1))[:, 0].copy(),
         q=np.broadcast_to(parameters.q, (draws, 1))[:, 0].copy(),

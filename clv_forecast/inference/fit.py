@@ -82,7 +82,9 @@ def fit(
         optimum lies on a boundary or is not identified; the status says so). ``"laplace"``: the posterior under
         weakly informative priors scaled by the data.
     spend_from : str
-        Amounts to fit: ``"repeat"`` orders, ``"all"`` orders, or ``"auto"`` (all where known).
+        Amounts to learn from: ``"repeat"`` orders, ``"all"`` orders, or ``"repeat+first"``: parameters from repeat
+        orders (future orders are such), each customer's own level from all of its orders. ``"auto"`` is the last where
+        first orders are known: on CDNOW's holdout it ranks as well as ``"all"`` and covers as well as ``"repeat"``.
     groups, covariates, priors
         Belong to a hierarchical fit; refused by both methods.
     draws : int

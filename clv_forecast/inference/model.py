@@ -44,7 +44,7 @@ class Model:
     as_of : Timestamp
         End of the observation, inclusive.
     spend_from : str or None
-        ``"repeat"`` or ``"all"``: the amounts the spend model was fitted to, and has to be given.
+        ``"repeat"``, ``"all"`` or ``"repeat+first"``: the amounts the spend model learnt from, and has to be given.
     spend_level : str or None
         ``"orders"`` or ``"means"``: the likelihood of the spend model.
     time_scale, money_scale : float

@@ -12,8 +12,9 @@ from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.inference.sufficient import SpendRows, compress_spend
 
-SPEND_FROM: Final = ("auto", "repeat", "all")
-AUTO: Final = "all"  # benchmarks/spend_from.py prints the table behind it
+REPEAT_AND_FIRST: Final = "repeat+first"
+SPEND_FROM: Final = ("auto", "repeat", "all", REPEAT_AND_FIRST)
+AUTO: Final = REPEAT_AND_FIRST  # benchmarks/spend_from.py prints the table behind it
 MINIMUM_CUSTOMERS: Final = 10
 
 _COLUMNS: Final = {
@@ -30,7 +31,7 @@ class SpendData:
     ----------
     rows : SpendRows
     spend_from : str
-        ``"repeat"`` or ``"all"``.
+        ``"repeat"``, ``"all"`` or ``"repeat+first"``.
     level : str
         ``"orders"`` or ``"means"``.
     notes : tuple of str
@@ -51,7 +52,8 @@ def spend_data(table: pd.DataFrame, spend_from: str) -> SpendData:
     table : DataFrame
         A purchase history's table.
     spend_from : str
-        ``"repeat"``, ``"all"`` or ``"auto"`` (all orders where the history has them, else repeat orders).
+        ``"repeat"``, ``"all"``, ``"repeat+first"`` (fitted to repeat orders, while each customer is judged by all of
+        its orders) or ``"auto"`` (the last where the history has first orders, else repeat orders).
 
     Returns
     -------
@@ -67,16 +69,17 @@ def spend_data(table: pd.DataFrame, spend_from: str) -> SpendData:
     if spend_from not in SPEND_FROM:
         raise DomainError(f"spend_from must be one of {', '.join(SPEND_FROM)}.", value=repr(spend_from))
     complete = _known(table, "all")
-    if spend_from == "all" and not complete:
+    if spend_from in ("all", REPEAT_AND_FIRST) and not complete:
         raise DomainError(
-            "spend_from='all' needs the amount of every first purchase.",
+            f"spend_from={spend_from!r} needs the amount of every first purchase.",
             remedy="A summary table without first purchases allows spend_from='repeat' only.",
         )
     chosen = (AUTO if complete else "repeat") if spend_from == "auto" else spend_from
-    count_name, total_name, sum_log_name = _COLUMNS[chosen]
+    fitted = "all" if chosen == "all" else "repeat"
+    count_name, total_name, sum_log_name = _COLUMNS[fitted]
     kept = table[table[count_name] > 0]
-    _refuse(kept, table, chosen, total_name)
-    notes = [_left_out(len(table) - len(kept), chosen)] if len(kept) < len(table) else []
+    _refuse(kept, table, fitted, total_name)
+    notes = [_left_out(len(table) - len(kept), fitted)] if len(kept) < len(table) else []
     if kept[sum_log_name].notna().all():
         rows = compress_spend(*(_floats(kept, name) for name in (count_name, total_name, sum_log_name)))
         return SpendData(rows=rows, spend_from=chosen, level="orders", notes=tuple(notes))
