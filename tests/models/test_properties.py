@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clv_forecast.models import TRANSACTION_MODELS, bg_nbd
 
-EXAMPLES = settings(max_examples=400)
+EXAMPLES = settings(max_examples=60)
 MODELS = pytest.mark.parametrize("model", [pytest.param(m, id=name) for name, m in TRANSACTION_MODELS.items()])
 SLACK = 1e-9
 TINY = 1e-290  # below it doubles lose digits, and nothing is asked of them
