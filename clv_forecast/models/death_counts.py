@@ -27,6 +27,8 @@ _LONGEST: Final = 3.0
 _FALL: Final = 45.0
 # exp(600) times any time scale is still finite; beyond, the integrand has long been spent.
 _FAR: Final = 600.0
+# Below this, in units of the shortest scale, what is left out of the leading power is lost in rounding.
+_POWER_LAW: Final = 1e-15
 # Elements a thread takes at once; fewer than this are not worth waking the others.
 _SPAN: Final = 64
 
@@ -79,7 +81,9 @@ def _log_integrand(w, n, r, alpha, s, beta, near):  # type: ignore[no-untyped-de
 @njit(cache=True)
 def _rises(w, n, r, alpha, s, beta, near):  # type: ignore[no-untyped-def]
     u = near * math.expm1(w)
-    bought = n * alpha * (near + u) / (u * (alpha + u))
+    if u == 0.0 and n > 0.0:
+        return True
+    bought = n * alpha * (near + u) / (u * (alpha + u)) if n > 0.0 else 0.0
     return 1.0 + bought - r * (near + u) / (alpha + u) - (s + 1.0) * (near + u) / (beta + u) > 0.0
 
 
@@ -119,6 +123,8 @@ def _integral(n, r, alpha, s, beta, horizon):  # type: ignore[no-untyped-def]
         return -math.inf
     near = min(alpha, beta)
     end = min(math.log1p(horizon / near), _FAR)
+    if end * (n + r + s + 2.0) < _POWER_LAW:  # only the leading power is left of the integrand
+        return (n + 1.0) * math.log(horizon) - n * math.log(alpha) - math.log(n + 1.0)
     mode = _mode(end, n, r, alpha, s, beta, near)
     peak = _log_integrand(mode, n, r, alpha, s, beta, near)
     low = _edge(mode, 0.0, peak - _FALL, n, r, alpha, s, beta, near)

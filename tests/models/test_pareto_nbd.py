@@ -283,7 +283,7 @@ def test_properties_in_the_horizon(r, alpha, s, beta, x, share, T):
     assert expected[0] == 0.0
     assert (np.diff(expected) >= 0.0).all()
     steps = np.diff(expected[:4])
-    assert (np.diff(steps) <= 1e-12 * steps[0]).all()  # concave
+    assert (np.diff(steps) <= 1e-12 * steps[0] + 1e-300).all()  # concave, but for denormal numbers
     silent = model.probability_no_purchase(params, x, t_x, T, horizon=horizons)
     assert silent[0] == pytest.approx(1.0, rel=1e-14)
     assert (np.diff(silent) <= 1e-13).all()
@@ -424,3 +424,15 @@ def test_rates_over_time_add_up_to_the_expectations():
     alive = model.survival_given_alive(CDNOW, x, T, ahead=ahead)
     seconds = model.expected_time_alive(CDNOW, x, T, T, horizon=52.0)  # recency = T: alive for sure
     np.testing.assert_allclose((share * alive).sum(axis=0), seconds, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 300])
+@pytest.mark.parametrize("horizon", [1e-300, 4e-81, 1e-30, 1e-18, 1e-12])
+def test_pmf_of_a_vanishing_horizon(n, horizon):
+    params = Params(0.55, 10.6, 0.61, 11.7)
+    pmf = float(model.purchase_pmf(params, n, horizon=horizon)[0])
+    if n == 0:
+        assert pmf == pytest.approx(1.0, abs=1e-12)
+    else:  # to first order in the horizon: r h / alpha for one purchase, less than the horizon's power for more
+        assert 0.0 <= pmf <= 1.001 * 0.55 / 10.6 * horizon
+        assert n > 1 or pmf == pytest.approx(0.55 / 10.6 * horizon, rel=1e-6)
