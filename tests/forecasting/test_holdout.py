@@ -29,8 +29,10 @@ def test_the_papers_total(transactions):
     wheel = Path(importlib.util.find_spec("lifetimes").origin).parent
     summary = pd.read_csv(wheel / "datasets" / "cdnow_customers_summary.csv")
     later = transactions[transactions["date"] > AS_OF].drop_duplicates(["customer_id", "date"])
-    ids = np.sort(transactions["customer_id"].unique())  # the csv numbers the sample's customers from 1
-    actual = pd.Series(ids).map(later["customer_id"].value_counts()).fillna(0).to_numpy()
+    sample = pd.read_csv(wheel / "datasets" / "CDNOW_sample.txt", sep=r"\s+", header=None)
+    number = sample.drop_duplicates(0).set_index(0)[1]  # the csv numbers the sample's customers from 1
+    held = later["customer_id"].map(number).value_counts()
+    actual = summary["ID"].map(held).fillna(0).to_numpy()
     history = clv.history_from_summary(summary, unit="week", as_of=AS_OF, customer="ID", monetary_value=None)
     model = clv.fit(history, spend=None, draws=100, compare=False)
     x, recency, T = (history.table[c].to_numpy() for c in ("frequency", "recency", "T"))
