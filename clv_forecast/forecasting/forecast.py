@@ -110,7 +110,7 @@ def forecast(
     >>> model = clv.fit(history, draws=200, compare=False)
     >>> fc = clv.forecast(model, history, horizons=["39 weeks"])
     >>> len(fc.customers)
-    2357
+    2349
 
     References
     ----------

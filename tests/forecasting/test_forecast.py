@@ -22,7 +22,8 @@ def at(table, horizon):
 def test_table_is_whole_and_ordered(fc, history):
     table = fc.customers
     assert len(table) == 3 * len(history.table)
-    assert not table.drop(columns=["currency", "share_beyond_tested"]).isna().any().any()
+    assert not table.drop(columns=["currency", "share_beyond_tested", "parameter_share"]).isna().any().any()
+    assert (table["parameter_share"].isna() == (table["value_sd"] == 0)).all()
     assert (at(table, "39 weeks")["customer_id"].to_numpy() == history.table["customer_id"].to_numpy()).all()
     assert table["p_alive"].between(0, 1).all()
     for low, middle, high in (
