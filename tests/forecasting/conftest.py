@@ -16,8 +16,15 @@ def transactions():
 
 
 @pytest.fixture(scope="session")
-def history(transactions):
+def third(transactions):
+    """Every third customer: enough for what must hold of every table."""
     ids = transactions["customer_id"].unique()
+    return transactions[transactions["customer_id"].isin(ids[::3])]
+
+
+@pytest.fixture(scope="session")
+def history(third):
+    ids = third["customer_id"].unique()
     customers = pd.DataFrame(
         {
             "customer_id": ids,
@@ -25,7 +32,7 @@ def history(transactions):
             "margin_rate": np.where(ids % 2 == 0, 0.4, 0.2),
         }
     )
-    return clv.purchase_history(transactions, as_of=AS_OF, unit="week", customers=customers)
+    return clv.purchase_history(third, as_of=AS_OF, unit="week", customers=customers)
 
 
 @pytest.fixture(scope="session")

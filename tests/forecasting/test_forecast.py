@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 
 import clv_forecast as clv
+from clv_forecast.forecasting.expectation import expected_money
 from tests.forecasting.conftest import AS_OF, MODELS
 
 HORIZONS = ["39 weeks", "36 months", "lifetime"]
@@ -44,14 +46,16 @@ def test_longer_horizons_hold_the_shorter(fc):
 @pytest.mark.parametrize("name", MODELS)
 def test_mean_of_draws_is_the_closed_form(models, history, name):
     fc = clv.forecast(models[name], history, horizons=HORIZONS, cost_to_serve=3.0, cost_per_order=1.0)
-    for horizon in HORIZONS:
-        block = fc.value_draws(history.table["customer_id"], [horizon])
-        for quantity, closed in (("purchases", "expected_purchases"), ("revenue", "revenue"), ("value", "value")):
-            total = getattr(block, quantity).astype(float).sum(axis=(1, 2))
-            expected = at(fc.customers, horizon)[closed].sum()
-            error = total.std() / np.sqrt(len(total))
-            assert abs(total.mean() - expected) < 4 * error, (quantity, horizon)
-            assert abs(1.03 * total.mean() - expected) > 4 * error or horizon == "lifetime"  # the check has power
+    expected = expected_money(fc.plan, fc.plan.order, fc.horizons.boundaries("week"))
+    drawn = fc.value_draws(history.table["customer_id"])
+    for quantity, closed in (("purchases", "expected_purchases"), ("revenue", "revenue"), ("value", "value")):
+        given_parameters = getattr(expected, quantity).sum(axis=0)  # (horizon, draw)
+        assert_allclose(given_parameters.mean(axis=1), [at(fc.customers, h)[closed].sum() for h in HORIZONS], rtol=1e-9)
+        noise = getattr(drawn, quantity).sum(axis=1).T - given_parameters
+        error = noise.std(axis=1) / np.sqrt(noise.shape[1])
+        assert (np.abs(noise.mean(axis=1)) < 4 * error).all(), quantity
+        if quantity != "value":  # the check has power: an error of 6 % would be seen
+            assert abs((noise[0] + 0.06 * given_parameters[0]).mean()) > 4 * error[0]
 
 
 def test_chunks_change_nothing(model, history, fc):
@@ -60,12 +64,12 @@ def test_chunks_change_nothing(model, history, fc):
     pd.testing.assert_frame_equal(small.totals, fc.totals, check_exact=True)
 
 
-def test_other_customers_and_their_order_change_nothing(model, transactions, fc):
-    some = transactions[transactions["customer_id"].isin(transactions["customer_id"].unique()[::7])]
+def test_other_customers_and_their_order_change_nothing(model, third, fc):
+    some = third[third["customer_id"].isin(third["customer_id"].unique()[::5])]
     few = clv.purchase_history(some.sample(frac=1.0, random_state=3), as_of=AS_OF, unit="week")
     alone = clv.forecast(model, few, horizons=HORIZONS).customers
     among = fc.customers[fc.customers["customer_id"].isin(alone["customer_id"])].reset_index(drop=True)
-    assert len(alone) == len(among) > 300
+    assert len(alone) == len(among) > 140
     pd.testing.assert_frame_equal(alone, among, check_exact=True)
 
 
@@ -81,7 +85,7 @@ def test_draws_are_replayed(fc, history):
     ids = history.table["customer_id"].to_numpy()
     one = fc.value_draws([ids[5], ids[3]])
     assert one.value.shape == (400, 2, 3)
-    whole = np.concatenate([b.value for b in fc.iter_value_draws(by="customer", chunk=500)], axis=1)
+    whole = np.concatenate([b.value for b in fc.iter_value_draws(by="customer", chunk=200)], axis=1)
     np.testing.assert_array_equal(whole[:, [5, 3]], one.value)
     by_draw = list(fc.iter_value_draws(by="draw", chunk=150))
     assert [b.first_draw for b in by_draw] == [0, 150, 300]
@@ -112,17 +116,17 @@ def test_total_without_a_shock_says_so(fc):
 
 
 def test_shock_widens_totals_and_keeps_means(model, history, fc):
-    shocked = clv.forecast(model, history, horizons=HORIZONS, by="region", shock=clv.CommonShock(level=0.1, noise=0.2))
+    shocked = clv.forecast(model, history, horizons=HORIZONS, by="region", shock=clv.CommonShock(level=0.25, noise=0.2))
     before, after = fc.totals, shocked.totals
     widened = (after["value_upper"] - after["value_lower"]) / (before["value_upper"] - before["value_lower"])
-    assert (widened > 1.05).all() and (widened[after["horizon"] == "39 weeks"] > 1.3).all()
+    assert (widened > 1.2).all() and (widened[after["horizon"] == "39 weeks"] > 1.5).all()
     np.testing.assert_array_equal(shocked.customers["value"], fc.customers["value"])
     np.testing.assert_array_equal(shocked.customers["purchases_upper"], fc.customers["purchases_upper"])
     assert (after["common_share"] > 0.1).all() and (after["note"] == "").all()
     shares = after["parameter_share"] + after["process_share"] + after["common_share"]
     assert np.allclose(shares, 1.0)
     draws = shocked.value_draws(history.table["customer_id"], ["36 months"]).value.sum(axis=(1, 2))
-    assert draws.mean() == pytest.approx(at(fc.customers, "36 months")["value"].sum(), rel=0.03)
+    assert draws.mean() == pytest.approx(at(fc.customers, "36 months")["value"].sum(), rel=0.06)
 
 
 def test_correction_is_a_factor(model, history, fc):
@@ -255,11 +259,11 @@ def test_unknown_customer_and_horizon(fc):
         next(fc.iter_value_draws(by="row"))
 
 
-def test_units_and_currency_of_the_data_do_not_matter(transactions):
+def test_units_and_currency_of_the_data_do_not_matter(third):
     """Dollars and weeks, cents and days, cents and hours: the same forecast."""
     results = {}
     for unit, money in (("week", 1.0), ("day", 100.0), ("hour", 0.01)):
-        scaled = transactions.assign(amount=transactions["amount"] * money)
+        scaled = third.assign(amount=third["amount"] * money)
         history = clv.purchase_history(scaled, as_of=AS_OF, unit=unit)
         model = clv.fit(history, draws=200, compare=False)
         fc = clv.forecast(model, history, horizons=["12 months", "lifetime"])
