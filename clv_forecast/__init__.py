@@ -17,6 +17,7 @@ from clv_forecast.interchange import (
     summary_to_lifetimes,
     to_lifetimes,
 )
+from clv_forecast.progress import progress_bars
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "load_cdnow",
     "load_model",
     "new_customer_value",
+    "progress_bars",
     "purchase_history",
     "summary_from_lifetimes",
     "summary_to_lifetimes",

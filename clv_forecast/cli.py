@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
+from clv_forecast import __version__
 from clv_forecast.demo import run_demo
 from clv_forecast.errors import ClvForecastError, DomainError, FitError
 from clv_forecast.history.purchase_history import RefundPolicy, purchase_history
-from clv_forecast.progress import Progress
+from clv_forecast.progress import progress_bars
 from clv_forecast.tables_as_text import demo_text
 
 EXIT_BAD_DATA = 1
@@ -31,9 +27,11 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _root() -> None:
-    """Keep subcommands named even while there are few."""
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.command()
@@ -41,7 +39,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("output/cdnow"),
 ) -> None:
     """Run the main job on the real CDNOW log: audit, fit, forecast with bands."""
-    with _bars() as progress:
+    with progress_bars() as progress:
         made = run_demo(output, progress=progress)
     typer.echo(demo_text(made))
 
@@ -55,13 +53,18 @@ def audit(
     amount: Annotated[str, typer.Option(help="Column with the amount of money.")] = "amount",
     order_id: Annotated[str | None, typer.Option(help="Column with the order number.")] = None,
     category: Annotated[str | None, typer.Option(help="Column with the product or category.")] = None,
-    currency: Annotated[str | None, typer.Option(help="Column with the currency.")] = None,
+    margin: Annotated[str | None, typer.Option(help="Column with the margin, in money.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Column with the currency, or its code, such as EUR.")] = None,
+    recorded_at: Annotated[str | None, typer.Option(help="Column with the time a row became known.")] = None,
+    observed_from: Annotated[
+        str | None, typer.Option(help="Day from which new customers are known to be new, such as 1997-01-01.")
+    ] = None,
     refunds: Annotated[str, typer.Option(help="What to do with negative amounts: net, drop or error.")] = "net",
     time_zone: Annotated[str | None, typer.Option(help="Time zone whose days count, such as Europe/London.")] = None,
     unit: Annotated[str, typer.Option(help="Unit of time: hour, day, week, month or year.")] = "week",
 ) -> None:
     """Say what an order log holds, what would be merged, netted or left out, and what it means for the models."""
-    with _bars() as progress:
+    with progress_bars() as progress:
         progress("read", 0, 1)
         history = purchase_history(
             file,
@@ -72,7 +75,10 @@ def audit(
             amount=amount,
             order_id=order_id,
             category=category,
+            margin=margin,
             currency=currency,
+            recorded_at=recorded_at,
+            observed_from=observed_from,
             refunds=_refund_policy(refunds),
             time_zone=time_zone,
         )
@@ -101,23 +107,3 @@ def _refund_policy(text: str) -> RefundPolicy:
     if text not in ("net", "drop", "error"):
         raise DomainError("refunds must be net, drop or error.", value=repr(text))
     return text  # type: ignore[return-value]
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    """Progress bars on stderr, one per stage."""
-    columns = (
-        TextColumn("{task.description:>10}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
 
 TimeUnit = Literal["hour", "day", "week", "month", "year"]
@@ -65,7 +66,7 @@ def discount_per_unit(annual: float, unit: TimeUnit) -> float:
     >>> round(discount_per_unit(0.10, "week"), 9)
     0.001826653
     """
-    if not math.isfinite(annual) or not 0.0 <= annual < 10.0:
+    if not 0.0 <= finite_number(annual, "discount_rate_annual") < 10.0:
         raise DomainError(
             "discount_rate_annual must be a yearly rate between 0 and 10 (0.10 is 10 % a year).", value=annual
         )
@@ -103,8 +104,8 @@ class Horizon:
                 remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
             )
         if text.strip() == "lifetime":
-            if not math.isfinite(lifetime_years) or lifetime_years <= 0:
-                raise DomainError("lifetime_years must be positive and finite.", value=lifetime_years)
+            if finite_number(lifetime_years, "lifetime_years") <= 0.0:
+                raise DomainError("lifetime_years must be positive.", value=lifetime_years)
             return cls(label="lifetime", years=float(lifetime_years))
         match = _LENGTH.match(text)
         if match is None or float(match["count"]) <= 0:

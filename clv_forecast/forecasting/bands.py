@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
 
 
@@ -23,7 +24,7 @@ def check_prob(prob: float) -> float:
     >>> check_prob(0.9)
     0.9
     """
-    if not 0.0 < prob < 1.0:
+    if not 0.0 < finite_number(prob, "prob") < 1.0:
         raise DomainError("prob is the probability inside the band, between 0 and 1 (0.9 for 90 %).", value=prob)
     return float(prob)
 

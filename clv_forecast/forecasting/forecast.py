@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.arguments import instance_of
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.customer_table import CustomerColumns
@@ -117,6 +118,12 @@ def forecast(
     Fader, Hardie, Lee (2005), "Counting your customers the easy way", Marketing Science 24(2),
     doi:10.1287/mksc.1040.0098. Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
     """
+    instance_of(model, Model, "model", "fit")
+    instance_of(history, PurchaseHistory, "history", "purchase_history")
+    if shock is not None:
+        instance_of(shock, CommonShock, "shock", "CommonShock(level=..., noise=...)")
+    if correction is not None:
+        instance_of(correction, Correction, "correction", "Correction(factor=..., reason=...)")
     check_prob(prob)
     ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
     terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
@@ -152,7 +159,7 @@ def forecast(
             "shock": shock,
             "correction": correction,
         },
-        notes=(*_fit_notes(model), *_notes(plan, terms, ends)),
+        notes=(*_fit_notes(model, history), *_notes(plan, terms, ends)),
         plan=plan,
         history_table=history.table,
         as_of=history.as_of,
@@ -195,14 +202,22 @@ def _tables(
     return table, totals_table(sums, grouping, ends.labels, prob=prob, shocked=plan.shock is not None)
 
 
-def _fit_notes(model: Model) -> tuple[str, ...]:
+def _fit_notes(model: Model, history: PurchaseHistory) -> tuple[str, ...]:
     """What the fit's report says that a reader of the forecast must not miss."""
     parts = [("purchases", model.report.purchases), ("spend", model.report.spend)]
-    return tuple(
+    notes = [
         f"The fit of {name} is {part.status.value}: {part.message}"
         for name, part in parts
         if part is not None and part.status is not FitStatus.CONVERGED
-    )
+    ]
+    if model.as_of != history.as_of:
+        notes.append(f"The model was fitted as of {model.as_of.date()}, the history ends on {history.as_of.date()}.")
+    if (model.currency is None) != (history.currency is None):
+        notes.append(
+            f"Only one of model ({model.currency or 'none'}) and history ({history.currency or 'none'}) names a "
+            "currency: they are taken to be the same."
+        )
+    return tuple(notes)
 
 
 def _notes(plan: Plan, terms: Terms, ends: Horizons) -> tuple[str, ...]:

@@ -38,18 +38,26 @@ class Horizons:
         DomainError
             If there is none, one stands twice, or one is no length of time.
         """
+        if not isinstance(texts, (str, Iterable)):
+            raise DomainError(
+                "A horizon is text such as '12 months', '39 weeks' or 'lifetime'.",
+                value=repr(texts),
+                remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
+            )
         listed = [texts] if isinstance(texts, str) else list(texts)
         parsed = sorted((Horizon.parse(t, lifetime_years=lifetime_years) for t in listed), key=lambda h: h.years)
         if not parsed:
             raise DomainError("A forecast needs at least one horizon.", remedy="Give horizons=['12 months'].")
         lengths = [h.years for h in parsed]
         if len(set(lengths)) < len(lengths):
-            raise DomainError("Each horizon may stand once.", value=[h.label for h in parsed])
+            raise DomainError("Each length may stand once among the horizons.", value=[h.label for h in parsed])
         return cls(labels=tuple(h.label for h in parsed), years=tuple(lengths))
 
     @classmethod
     def grid(cls, period: str, *, years: float) -> Horizons:
         """Ends of equal periods (week, month, quarter, year) up to ``years``, labelled 1, 2, ...
+
+        The last one is shorter where the length is no multiple of the period.
 
         Raises
         ------
@@ -59,10 +67,9 @@ class Horizons:
         if period not in _GRID_YEARS:
             raise DomainError(f"A grid counts in one of {', '.join(GRID_PERIODS)}.", value=repr(period))
         step = _GRID_YEARS[period]
-        count = max(1, int(np.floor(years / step + 1e-9)))
-        return cls(
-            labels=tuple(str(k) for k in range(1, count + 1)), years=tuple(step * k for k in range(1, count + 1))
-        )
+        count = max(1, int(np.ceil(years / step - 1e-9)))
+        ends = tuple(min(step * k, years) for k in range(1, count + 1))
+        return cls(labels=tuple(str(k) for k in range(1, count + 1)), years=ends)
 
     def boundaries(self, unit: TimeUnit) -> NDArray[np.float64]:
         """Lengths in ``unit``, shape (horizon,)."""

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.purchase_history import PurchaseHistory
 
@@ -18,6 +19,8 @@ MarginRule = float | str | Mapping[str, Mapping[Any, float]]
 CostRule = float | str
 
 OBSERVED = "observed"
+_RATES = (-10.0, 1.0)
+_RATE = "a rate between -10 and 1 (0.3 is 30 %)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,25 +120,63 @@ def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
         groups = customer_column(history, column)
         values = groups.map(dict(rates)).to_numpy(dtype=np.float64, na_value=np.nan)
     elif isinstance(rule, str):
-        values = (
-            observed_margin(history)
-            if rule == OBSERVED
-            else pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=np.float64, na_value=np.nan)
-        )
+        values = observed_margin(history) if rule == OBSERVED else _numbers(history, rule)
     else:
-        values = np.full(len(history.table), float(rule))
-    _check(history, values, "margin", "a rate between -10 and 1 (0.3 is 30 %)", -10.0, 1.0)
+        return np.full(len(history.table), margin_rate(rule))
+    _check(history, values, "margin", _RATE, *_RATES)
     return values
 
 
 def _costs(history: PurchaseHistory, rule: CostRule, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64]
-    if isinstance(rule, str):
-        values = pd.to_numeric(customer_column(history, rule)).to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        values = np.full(len(history.table), float(rule))
-    _check(history, values, name, "money, not negative", 0.0, np.inf)
+    if not isinstance(rule, str):
+        return np.full(len(history.table), cost(rule, name))
+    values = _numbers(history, rule)
+    _check(history, values, name, "money, not negative,", 0.0, np.inf)
     return values
+
+
+def margin_rate(value: float) -> float:
+    """Return one margin rate when it lies in its domain.
+
+    Raises
+    ------
+    DomainError
+        If it is no number between -10 and 1.
+
+    Examples
+    --------
+    >>> margin_rate(0.3)
+    0.3
+    """
+    rate = finite_number(value, "margin")
+    if not _RATES[0] <= rate <= _RATES[1]:
+        hint = f"Did you mean {rate / 100:g}?" if 1.0 < rate <= 100.0 else ""
+        raise DomainError(f"margin must be {_RATE}.", value=value, remedy=hint)
+    return rate
+
+
+def cost(value: float, name: str) -> float:
+    """Return one cost when it is not negative.
+
+    Raises
+    ------
+    DomainError
+        If it is negative or no finite number.
+
+    Examples
+    --------
+    >>> cost(2.0, "cost_per_order")
+    2.0
+    """
+    amount = finite_number(value, name)
+    if amount < 0.0:
+        raise DomainError(f"{name} must be money, not negative.", value=value)
+    return amount
+
+
+def _numbers(history: PurchaseHistory, column: str) -> NDArray[np.float64]:
+    values = pd.to_numeric(customer_column(history, column), errors="coerce")
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def customer_column(history: PurchaseHistory, column: str) -> pd.Series[Any]:
@@ -147,6 +188,8 @@ def customer_column(history: PurchaseHistory, column: str) -> pd.Series[Any]:
         If there is no such column.
     """
     known = [] if history.customers is None else [c for c in history.customers.columns if c != columns.CUSTOMER_ID]
+    if not isinstance(column, str):
+        raise DomainError("One column of the customers is taken, by its name.", value=repr(column))
     if history.customers is None or column not in known:
         raise DomainError(
             f"{column!r} is not a column of the customers.",
@@ -164,7 +207,7 @@ def _check(
     if bad.any():
         raise InputError(
             f"{name} must be {meaning} for every customer.",
-            value=f"{int(bad.sum())} customers without, the first with {values[bad][0]}",
+            value=f"{int(bad.sum())} of {len(values)} customers missing or outside, the first {values[bad][0]:g}",
             customer_ids=ids[bad],
             remedy="Fill the column, name every group, or give one number.",
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.forecasting.plan import Plan, Spend
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.inference.model import Model
@@ -47,8 +50,8 @@ def new_customer_value(
     -------
     DataFrame
         Per horizon: ``expected_purchases`` (repeat purchases), ``value`` of the repeat purchases, and
-        ``value_with_first``, which adds the first order's contribution; each with a predictive band of one new
-        customer, and ``mean_lower``, ``mean_upper``: the band of the expectation of ``value_with_first``.
+        ``value_with_first``, which adds the first order's contribution; each with the predictive band of one new
+        customer (``_lower``, ``_upper``) and the band of its expectation (``_mean_lower``, ``_mean_upper``).
 
     Raises
     ------
@@ -59,6 +62,7 @@ def new_customer_value(
     -----
     The first order is taken to follow the same distribution of spend as the others.
     """
+    instance_of(model, Model, "model", "fit")
     check_prob(prob)
     if model.draws.spend is None:
         raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
@@ -76,28 +80,24 @@ def new_customer_value(
     first_expected = spend.expected(rows[:1])[:, 0] * margin - cost_per_order
     table = []
     for h, label in enumerate(ends.labels):
-        value, with_first = drawn.value[:, h], drawn.value[:, h] + first
-        mean_with_first = expected.value[0, h] + first_expected
-        low, high = band(value.ravel(), prob)
-        low_first, high_first = band(with_first.ravel(), prob)
-        mean_low, mean_high = band(mean_with_first, prob)
-        table.append(
-            {
-                "horizon": label,
-                "expected_purchases": float(expected.purchases[0, h].mean()),
-                "value": float(expected.value[0, h].mean()),
-                "value_lower": float(low),
-                "value_upper": float(high),
-                "value_with_first": float(mean_with_first.mean()),
-                "value_with_first_lower": float(low_first),
-                "value_with_first_upper": float(high_first),
-                "mean_lower": float(mean_low),
-                "mean_upper": float(mean_high),
-                "prob": prob,
-                "currency": model.currency,
-            }
-        )
+        row: dict[str, Any] = {"horizon": label, "expected_purchases": float(expected.purchases[0, h].mean())}
+        row |= _bands("value", expected.value[0, h], drawn.value[:, h], prob)
+        row |= _bands("value_with_first", expected.value[0, h] + first_expected, drawn.value[:, h] + first, prob)
+        table.append(row | {"prob": prob, "currency": model.currency})
     return pd.DataFrame(table)
+
+
+def _bands(name: str, expected: NDArray[np.float64], drawn: NDArray[np.float64], prob: float) -> dict[str, float]:
+    """Mean, predictive band and band of the mean of one quantity."""
+    low, high = band(drawn.ravel(), prob)
+    mean_low, mean_high = band(expected, prob)
+    return {
+        name: float(expected.mean()),
+        f"{name}_lower": float(low),
+        f"{name}_upper": float(high),
+        f"{name}_mean_lower": float(mean_low),
+        f"{name}_mean_upper": float(mean_high),
+    }
 
 
 def _plan(
@@ -117,9 +117,9 @@ def _plan(
         frequency=zeros,
         recency=zeros,
         T=zeros,
-        margin=np.full(_REPLICATES, float(margin)),
-        cost_per_order=np.full(_REPLICATES, float(cost_per_order)),
-        cost_per_time=np.full(_REPLICATES, float(cost_to_serve) / units_per_year(model.unit)),
+        margin=np.full(_REPLICATES, margin_rate(margin)),
+        cost_per_order=np.full(_REPLICATES, cost(cost_per_order, "cost_per_order")),
+        cost_per_time=np.full(_REPLICATES, cost(cost_to_serve, "cost_to_serve") / units_per_year(model.unit)),
         keys=customer_keys(seed, [f"new customer {k}" for k in range(_REPLICATES)]),
         order=np.arange(_REPLICATES),
         seed=seed,

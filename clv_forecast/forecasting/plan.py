@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.arguments import count_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import Terms
@@ -212,9 +213,7 @@ def chunks_of(plan: Plan, horizons: int, chunk: int | None = None) -> Iterator[N
     DomainError
         If ``chunk`` is not positive.
     """
-    step = chunk or customers_per_chunk(plan.draws, horizons)
-    if step < 1:
-        raise DomainError("chunk_customers must be positive.", value=chunk)
+    step = count_of(chunk, "chunk_customers") or customers_per_chunk(plan.draws, horizons)
     for start in range(0, plan.customers, step):
         yield plan.order[start : start + step]
 

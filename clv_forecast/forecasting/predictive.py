@@ -162,7 +162,7 @@ def _price(  # type: ignore[no-untyped-def]
                     gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, p[d])
                     scale = factor
                     if shocks:
-                        scale *= multipliers[d, int(time / period)]
+                        scale *= multipliers[d, min(int(time / period), multipliers.shape[1] - 1)]
                     amount = gamma / rate
                     money += scale * amount
                     worth += scale * math.exp(-discount * time) * (amount * margin[i] - cost_per_order[i])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.arguments import count_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.expectation import expected_money
@@ -18,10 +20,13 @@ from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.next_order import next_order_table
 from clv_forecast.forecasting.plan import Plan, chunks_of, customers_per_chunk
 from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.history.cleaning import parse_day
+from clv_forecast.progress import Progress, silent
 from clv_forecast.units import DAYS_PER_YEAR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ValueDraws:
     """Predictive draws of some customers.
 
@@ -41,6 +46,10 @@ class ValueDraws:
     revenue: NDArray[np.float64]
     value: NDArray[np.float64]
     first_draw: int = 0
+
+    def __repr__(self) -> str:
+        draws, customers, _ = self.value.shape
+        return f"<ValueDraws: {draws} draws of {customers} customers, {', '.join(self.horizons[:5])}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -83,6 +92,8 @@ class Forecast:
         DomainError
             If a customer or a horizon is unknown.
         """
+        if isinstance(customer_ids, str) or not isinstance(customer_ids, Iterable):
+            raise DomainError("value_draws takes a list of customer ids.", value=repr(customer_ids))
         rows = self._rows(list(customer_ids))
         kept = self.horizons.only(horizons)
         return self._draws(self.plan, rows, kept)
@@ -104,7 +115,7 @@ class Forecast:
         horizons : sequence of str, optional
             Some of the forecast's horizons.
         grid : {"week", "month", "quarter", "year"}, optional
-            Instead of the horizons: ends of equal periods up to the longest horizon.
+            Instead of the horizons: ends of equal periods up to the longest horizon (the last may be shorter).
         chunk : int, optional
             Customers or draws in a block; chosen for memory by default. It changes no number.
 
@@ -115,12 +126,13 @@ class Forecast:
         Raises
         ------
         DomainError
-            If ``by``, a horizon or the grid is unknown, or ``horizons`` and ``grid`` are both given.
+            If ``by``, a horizon or the grid is unknown, ``horizons`` and ``grid`` are both given, or ``chunk`` is
+            no positive whole number.
         """
         if horizons is not None and grid is not None:
             raise DomainError("Give horizons or a grid, not both.")
         ends = Horizons.grid(grid, years=self.horizons.years[-1]) if grid else self.horizons.only(horizons)
-        size = len(ends.labels)
+        size, chunk = len(ends.labels), count_of(chunk, "chunk")
         if by == "customer":
             step = chunk or customers_per_chunk(self.plan.draws, size)
             for start in range(0, self.plan.customers, step):
@@ -133,38 +145,65 @@ class Forecast:
         else:
             raise DomainError("by must be 'customer' or 'draw'.", value=repr(by))
 
-    def cash_flow(self, grid: str = "month") -> pd.DataFrame:
+    def cash_flow(self, grid: str = "month", *, progress: Progress = silent) -> pd.DataFrame:
         """Revenue and value of all customers in each coming period, with bands: the cash-flow curve.
+
+        Parameters
+        ----------
+        grid : {"week", "month", "quarter", "year"}
+            Periods up to the longest horizon (the last may be shorter).
+        progress : callable
 
         Returns
         -------
         DataFrame
-            period, start, end, purchases, revenue and value (means of the draws) with bands, and the value
-            accumulated to the end of the period.
-        """
-        ends = Horizons.grid(grid, years=self.horizons.years[-1])
-        sums = {name: np.zeros((len(ends.labels), self.plan.draws)) for name in ("purchases", "revenue", "value")}
-        for block in self.iter_value_draws(by="customer", grid=grid):
-            for name, total in sums.items():
-                total += getattr(block, name).sum(axis=1).T
-        dates = [self.as_of, *ends.ends(self.as_of)]
-        table = pd.DataFrame({"period": range(1, len(ends.labels) + 1), "start": dates[:-1], "end": dates[1:]})
-        for name, total in sums.items():
-            each = np.diff(total, axis=0, prepend=0.0)
-            table[name] = each.mean(axis=1)
-            table[f"{name}_lower"], table[f"{name}_upper"] = band(each, self.prob)
-        table["value_so_far"] = sums["value"].mean(axis=1)
-        return table
-
-    def value_between(self, start: Any, end: Any) -> pd.DataFrame:
-        """Each customer's revenue and value between two future dates (discounted to ``as_of``), with bands.
+            period, start, end, purchases, revenue and value with bands, and the value accumulated to the end of the
+            period. Means are means of the draws, shifted so that they add up to ``totals`` at the longest horizon.
 
         Raises
         ------
         DomainError
-            If the dates are not in order, or not both after ``as_of``.
+            If the grid is unknown.
         """
-        first, last = pd.Timestamp(start), pd.Timestamp(end)
+        ends = Horizons.grid(grid, years=self.horizons.years[-1])
+        sums = {name: np.zeros((len(ends.labels), self.plan.draws)) for name in ("purchases", "revenue", "value")}
+        done = 0
+        for block in self.iter_value_draws(by="customer", grid=grid):
+            for name, total in sums.items():
+                total += getattr(block, name).sum(axis=1).T
+            done += len(block.customer_ids)
+            progress("cash flow", done, self.plan.customers)
+        everyone = self.totals[self.totals["group"] == EVERYONE].iloc[-1]
+        share = np.diff(sums["purchases"].mean(axis=1), prepend=0.0)
+        share = share / max(share.sum(), 1.0)
+        dates = [self.as_of, *ends.ends(self.as_of)]
+        table = pd.DataFrame({"period": range(1, len(ends.labels) + 1), "start": dates[:-1], "end": dates[1:]})
+        for name, total in sums.items():
+            each = np.diff(total, axis=0, prepend=0.0)
+            table[name] = each.mean(axis=1) + share * (everyone[name] - each.mean(axis=1).sum())
+            table[f"{name}_lower"], table[f"{name}_upper"] = band(each, self.prob)
+        table["value_so_far"] = table["value"].cumsum()
+        return table
+
+    def value_between(self, start: Any, end: Any, *, progress: Progress = silent) -> pd.DataFrame:
+        """Each customer's revenue and value between two future dates (discounted to ``as_of``), with bands.
+
+        Parameters
+        ----------
+        start, end : date, Timestamp or ISO text
+        progress : callable
+
+        Returns
+        -------
+        DataFrame
+            customer_id, start, end, revenue and value with bands.
+
+        Raises
+        ------
+        DomainError
+            If the dates are no dates, not in order, or not both after ``as_of``.
+        """
+        first, last = (pd.Timestamp(parse_day(day, name)) for day, name in ((start, "start"), (end, "end")))
         if not self.as_of <= first < last:
             raise DomainError(
                 f"The dates must be in order and not before {self.as_of.date()}.", value=f"{first} and {last}"
@@ -174,6 +213,7 @@ class Forecast:
         boundaries = ends.boundaries(self.plan.unit)
         names = ("revenue", "revenue_lower", "revenue_upper", "value", "value_lower", "value_upper")
         out = {name: np.empty(self.plan.customers) for name in names}
+        done = 0
         for rows in chunks_of(self.plan, 2):
             expected = expected_money(self.plan, rows, boundaries)
             drawn = predictive_money(self.plan, rows, boundaries)
@@ -181,27 +221,50 @@ class Forecast:
                 mean, draws = getattr(expected, name), getattr(drawn, name)
                 out[name][rows] = (mean[:, 1] - mean[:, 0]).mean(axis=-1)
                 out[f"{name}_lower"][rows], out[f"{name}_upper"][rows] = band(draws[:, 1] - draws[:, 0], self.prob)
+            done += len(rows)
+            progress("value between", done, self.plan.customers)
         ids = self.history_table[columns.CUSTOMER_ID]
         return pd.DataFrame({columns.CUSTOMER_ID: ids.array, "start": first, "end": last, **out})
 
     def next_order(self) -> pd.DataFrame:
-        """When each customer's next order is expected, and who is overdue; see ``next_order_table``."""
+        """When each customer's next order is expected, and who is overdue.
+
+        Returns
+        -------
+        DataFrame
+            customer_id; p_alive; ``next_order``, the date by which a customer *who is still alive* has ordered with
+            probability one half (missing beyond a century); ``p_silence``, how likely so long a silence is for a
+            living customer with that history; ``overdue``, where that is below 5 %. A rare buyer may be years from
+            its next order without being overdue.
+        """
         return next_order_table(self.plan, self.history_table, self.as_of)
 
     def top(self, count: int = 10, horizon: str | None = None) -> pd.DataFrame:
-        """The most valuable customers at one horizon (the longest by default)."""
+        """The most valuable customers at one horizon (the longest by default).
+
+        Raises
+        ------
+        DomainError
+            If the horizon is unknown, or ``count`` no positive whole number.
+        """
+        if count_of(count, "count") is None:
+            raise DomainError("count must be a whole number of at least 1.", value=count)
         label = self.horizons.only([horizon]).labels[0] if horizon else self.horizons.labels[-1]
         one = self.customers[self.customers["horizon"] == label]
         by = "value" if one["value"].notna().any() else "expected_purchases"
         return one.nlargest(count, by).reset_index(drop=True)
 
     def __str__(self) -> str:
-        total = self.totals[self.totals["group"] == "all"]
-        lines = [f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on"]
-        for _, row in total.iterrows():
+        what = "purchases" if self.plan.spend is None else "value"
+        money = "" if self.plan.spend is None else f", {self.currency or 'currency not named'}"
+        lines = [
+            f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on{money}",
+            f"  {_terms_sentence(self.assumptions)}",
+        ]
+        for _, row in self.totals[self.totals["group"] == EVERYONE].iterrows():
             lines.append(
-                f"  {row['horizon']:>10}: value {row['value']:,.0f} "
-                f"({self.prob:.0%} band {row['value_lower']:,.0f} to {row['value_upper']:,.0f})"
+                f"  {row['horizon']:>10}: {what} {row[what]:,.0f} "
+                f"({self.prob:.0%} band {row[f'{what}_lower']:,.0f} to {row[f'{what}_upper']:,.0f})"
                 + (f" [{row['note']}]" if row["note"] else "")
             )
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
@@ -211,7 +274,8 @@ class Forecast:
         return f"<Forecast of {self.plan.customers:,} customers as of {self.as_of.date()}: {horizons}>"
 
     def _repr_html_(self) -> str:
-        return self.totals.round(2).to_html(index=False) + "".join(f"<p>{note}</p>" for note in self.notes)
+        notes = (_terms_sentence(self.assumptions), *self.notes)
+        return self.totals.round(2).to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
     def _rows(self, ids: list[Any]) -> NDArray[np.intp]:
         index = pd.Index(self.history_table[columns.CUSTOMER_ID])
@@ -235,3 +299,15 @@ class Forecast:
             value=np.moveaxis(money.value, 2, 0),
             first_draw=plan.first_draw,
         )
+
+
+def _terms_sentence(assumptions: dict[str, Any]) -> str:
+    """The terms that turn revenue into value, in words."""
+    margin = assumptions["margin"]
+    if isinstance(margin, float | int):
+        margin = f"{margin:.0%}"
+    parts = [f"margin {margin}", f"discount {assumptions['discount_rate_annual']:.1%} a year"]
+    for name, words in (("cost_to_serve", "a year"), ("cost_per_order", "an order")):
+        if assumptions[name] != 0.0:
+            parts.append(f"{name.replace('_', ' ')} {assumptions[name]} {words}")
+    return "value is discounted contribution: " + ", ".join(parts)

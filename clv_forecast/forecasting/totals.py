@@ -10,9 +10,11 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band
 
 EVERYONE = "all"
+MOST_GROUPS = 1000
 NO_SHOCK_NOTE = "no season or trend: too narrow"
 
 
@@ -25,11 +27,25 @@ class Grouping:
 
     @classmethod
     def of(cls, labels: pd.Series[Any] | None, customers: int) -> Grouping:
-        """Group by the labels; without labels there is only everyone. A missing label is its own group."""
+        """Group by the labels; without labels there is only everyone. A missing label is its own group.
+
+        Raises
+        ------
+        DomainError
+            If there are more than 1000 groups, or one has the name of everyone's total.
+        """
         if labels is None:
             return cls(names=(EVERYONE,), member=np.full(customers, -1))
         text = labels.astype("string").fillna("(missing)")
         codes, names = pd.factorize(text, sort=True)
+        if EVERYONE in names:
+            raise DomainError(
+                f"A group may not be called {EVERYONE!r}, the name of everyone's total.", value=labels.name
+            )
+        if len(names) > MOST_GROUPS:
+            raise DomainError(
+                f"Totals are for at most {MOST_GROUPS} groups.", value=f"{labels.name} has {len(names)} values"
+            )
         return cls(names=(EVERYONE, *(str(n) for n in names)), member=codes.astype(np.intp))
 
 

@@ -30,6 +30,8 @@ def history(third):
             "customer_id": ids,
             "region": np.where(ids % 3 == 0, "north", "south"),
             "margin_rate": np.where(ids % 2 == 0, 0.4, 0.2),
+            "written": "30%",
+            "everyone": "all",
         }
     )
     return clv.purchase_history(third, as_of=AS_OF, unit="week", customers=customers)

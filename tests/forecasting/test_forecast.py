@@ -179,8 +179,12 @@ def test_cash_flow_adds_up(model, history):
     flow = fc.cash_flow("month")
     assert len(flow) == 12 and flow["end"].iloc[-1] == pd.Timestamp(AS_OF) + pd.Timedelta(days=365)
     total = sum(b.value.sum() for b in fc.iter_value_draws()) / 400
-    assert flow["value"].sum() == pytest.approx(total, rel=1e-12)
-    assert flow["value_so_far"].iloc[-1] == pytest.approx(total, rel=1e-12)
+    expected = fc.totals.iloc[0]
+    for quantity in ("purchases", "revenue", "value"):
+        assert flow[quantity].sum() == pytest.approx(expected[quantity], rel=1e-12)
+    assert flow["value_so_far"].iloc[-1] == pytest.approx(total, rel=0.02)
+    weeks = clv.forecast(model, history, horizons=["5 weeks"]).cash_flow("month")
+    assert len(weeks) == 2 and (weeks["end"].iloc[-1] - pd.Timestamp(AS_OF)).days == 35
     assert (flow["revenue"].diff().dropna() < 0).mean() > 0.8
 
 
@@ -220,7 +224,18 @@ BAD = {
     "one horizon twice": ({"horizons": ["12 months", "1 year"]}, "once"),
     "percent as rate": ({"discount_rate_annual": 10.0}, "between 0 and 10"),
     "negative discount": ({"discount_rate_annual": -0.1}, "between 0 and 10"),
-    "percent as margin": ({"margin": 30.0}, "margin must be"),
+    "percent as margin": ({"margin": 30.0}, "Did you mean 0.3"),
+    "no margin": ({"margin": None}, "one number"),
+    "list of margins": ({"margin": [0.3, 0.2]}, "one number"),
+    "margins as text": ({"margin": "written"}, "for every customer"),
+    "text as cost": ({"cost_to_serve": float("nan")}, "finite"),
+    "number as horizon": ({"horizons": 12}, "Name the unit"),
+    "text as rate": ({"discount_rate_annual": "10%"}, "one number"),
+    "text as prob": ({"prob": "90%"}, "one number"),
+    "number as shock": ({"shock": 0.1}, "CommonShock"),
+    "number as correction": ({"correction": 1.1}, "Correction"),
+    "two groupings": ({"by": ["region", "margin_rate"]}, "One column"),
+    "group called all": ({"by": "everyone"}, "may not be called"),
     "unknown margin column": ({"margin": "profit"}, "not a column"),
     "group without margin": ({"margin": {"region": {"north": 0.3}}}, "for every customer"),
     "observed margin without one": ({"margin": "observed"}, "needs a margin column"),
@@ -231,7 +246,7 @@ BAD = {
     "negative seed": ({"rng": -1}, "seed"),
     "unknown group": ({"by": "country"}, "not a column"),
     "endless lifetime": ({"horizons": "lifetime", "lifetime_years": float("inf")}, "finite"),
-    "chunk of nothing": ({"chunk_customers": -5}, "positive"),
+    "chunk of nothing": ({"chunk_customers": 0}, "at least 1"),
 }
 
 
@@ -240,6 +255,39 @@ def test_bad_arguments_are_refused(model, history, case):
     arguments, message = BAD[case]
     with pytest.raises(clv.ClvForecastError, match=message):
         clv.forecast(model, history, **{"horizons": ["12 months"], **arguments})
+
+
+def test_arguments_in_the_wrong_place(model, history):
+    for arguments in ((history, model), (model, history.table), (None, history)):
+        with pytest.raises(clv.DomainError, match="made by"):
+            clv.forecast(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"margin": 30}, "Did you mean 0.3"),
+        ({"margin": float("nan")}, "finite"),
+        ({"cost_to_serve": -5}, "not negative"),
+        ({"cost_per_order": -5}, "not negative"),
+        ({"prob": 90}, "between 0 and 1"),
+        ({"horizons": []}, "at least one"),
+    ],
+)
+def test_new_customer_value_refuses(model, arguments, message):
+    with pytest.raises(clv.DomainError, match=message):
+        clv.new_customer_value(model, **arguments)
+
+
+def test_a_model_of_another_day_or_currency_is_noted(model, third):
+    later = clv.purchase_history(third, as_of="1998-01-31", unit="week", currency="USD")
+    notes = " ".join(clv.forecast(model, later, horizons="12 months").notes)
+    assert "fitted as of 1997-09-30" in notes and "names a currency" in notes
+
+
+def test_text_says_the_terms(model, history):
+    text = str(clv.forecast(model, history, horizons="12 months", cost_per_order=2.0))
+    assert "margin 30%" in text and "discount 10.0% a year" in text and "cost per order 2.0" in text
 
 
 def test_units_must_agree(model, transactions):
@@ -255,6 +303,12 @@ def test_unknown_customer_and_horizon(fc):
         fc.value_draws([4], ["12 months"])
     with pytest.raises(clv.DomainError, match="not both"):
         next(fc.iter_value_draws(horizons=["lifetime"], grid="month"))
+    with pytest.raises(clv.DomainError, match="at least 1"):
+        next(fc.iter_value_draws(chunk=-1))
+    with pytest.raises(clv.DomainError, match="list of customer ids"):
+        fc.value_draws(4)
+    with pytest.raises(clv.DomainError, match="end"):
+        fc.value_between("1998-01-01", "foo")
     with pytest.raises(clv.DomainError, match="by must be"):
         next(fc.iter_value_draws(by="row"))
 
@@ -279,8 +333,9 @@ def test_new_customer_value(model):
     estimate = model.draws.spend
     mean = (estimate.p * estimate.v / (estimate.q - 1)).mean()
     np.testing.assert_allclose(first, 0.3 * mean - 1.0, rtol=1e-9)
-    assert (table["value_with_first_lower"] < table["mean_lower"]).all()
-    assert (table["value_with_first_upper"] > table["mean_upper"]).all()
+    for name in ("value", "value_with_first"):
+        assert (table[f"{name}_lower"] < table[f"{name}_mean_lower"]).all()
+        assert (table[f"{name}_upper"] > table[f"{name}_mean_upper"]).all()
     params = model.draws.purchases
     from clv_forecast.models import bg_nbd
 
