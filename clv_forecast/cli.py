@@ -11,7 +11,8 @@ import typer
 from clv_forecast import __version__
 from clv_forecast.demo import run_demo
 from clv_forecast.errors import ClvForecastError, DomainError, FitError
-from clv_forecast.history.purchase_history import RefundPolicy, purchase_history
+from clv_forecast.history.cleaning import check_refunds
+from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.progress import progress_bars
 from clv_forecast.tables_as_text import demo_text
 
@@ -79,7 +80,7 @@ def audit(
             currency=currency,
             recorded_at=recorded_at,
             observed_from=observed_from,
-            refunds=_refund_policy(refunds),
+            refunds=check_refunds(refunds),
             time_zone=time_zone,
         )
         progress("read", 1, 1)
@@ -101,9 +102,3 @@ def main() -> None:
 def _fail(error: Exception, code: int) -> None:
     typer.echo(f"Error: {error}", err=True)
     sys.exit(code)
-
-
-def _refund_policy(text: str) -> RefundPolicy:
-    if text not in ("net", "drop", "error"):
-        raise DomainError("refunds must be net, drop or error.", value=repr(text))
-    return text  # type: ignore[return-value]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value
 from clv_forecast.forecasting.result import Forecast
@@ -20,6 +19,7 @@ from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
 
 AS_OF = "1998-06-30"
+_MARK = "forecast_assumptions.json"
 COHORT_BEGINS = "1997-01-01"
 """All customers of CDNOW's file are new: none of them had bought before the log begins."""
 
@@ -39,6 +39,11 @@ def run_demo(folder: Path, *, progress: Progress = silent) -> Demo:
     """Audit, fit and forecast the full CDNOW log (23,570 customers), and write the tables to ``folder``.
 
     The folder is written aside and put in place at the end, so it is complete or not there.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds something else, or cannot be written.
     """
     progress("read", 0, 1)
     history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", observed_from=COHORT_BEGINS)
@@ -57,10 +62,15 @@ def run_demo(folder: Path, *, progress: Progress = silent) -> Demo:
 
 
 def write_folder(demo: Demo) -> None:
-    """Write the tables, the audit, the fit report and the model; replace what stood there before."""
-    demo.folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{demo.folder.name}-", dir=demo.folder.parent))
-    try:
+    """Write the tables, the audit, the fit report and the model; an earlier demo's folder is replaced.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds something else, or cannot be written.
+    """
+    with atomic_folder(demo.folder, replaces=lambda older: (older / _MARK).is_file()) as aside:
+        (aside / _MARK).write_text(json.dumps(_assumptions(demo.forecast), indent=2) + "\n", encoding="utf-8")
         demo.history.table.to_parquet(aside / "history.parquet", index=False)
         demo.forecast.customers.to_parquet(aside / "forecast.parquet", index=False)
         demo.forecast.totals.to_csv(aside / "totals.csv", index=False)
@@ -68,17 +78,11 @@ def write_folder(demo: Demo) -> None:
         demo.new_customer.to_csv(aside / "new_customer.csv", index=False)
         demo.model.parameters.to_csv(aside / "parameters.csv", index=False)
         (aside / "audit.txt").write_text(f"{demo.history.audit}\n", encoding="utf-8")
+        (aside / "audit.json").write_text(json.dumps(demo.history.audit.to_dict(), indent=1), encoding="utf-8")
         (aside / "fit_report.txt").write_text(f"{demo.model.report}\n", encoding="utf-8")
-        assumptions = {name: str(value) for name, value in demo.forecast.assumptions.items()}
-        (aside / "assumptions.json").write_text(json.dumps(assumptions, indent=2) + "\n", encoding="utf-8")
         demo.model.save(aside / "model")
-        if demo.folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{demo.folder.name}-old-", dir=demo.folder.parent))
-            demo.folder.rename(old / "replaced")
-            aside.rename(demo.folder)
-            shutil.rmtree(old)
-        else:
-            aside.rename(demo.folder)
-    finally:
-        if aside.exists():
-            shutil.rmtree(aside)
+
+
+def _assumptions(result: Forecast) -> dict[str, object]:
+    plain = (str, int, float, type(None))
+    return {name: value if isinstance(value, plain) else str(value) for name, value in result.assumptions.items()}

@@ -1,6 +1,7 @@
 """The command line: what it prints, where it writes, and its exit codes."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -36,7 +37,7 @@ def test_audit_prints_what_became_of_the_rows(monkeypatch, capsys, log_file):
     [
         (["--as-of", "1998-06-30"], 1, "who"),
         (["--as-of", "yesterday", "--customer", "who"], 2, "as_of"),
-        (["--as-of", "1998-06-30", "--customer", "who", "--refunds", "maybe"], 2, "net, drop or error"),
+        (["--as-of", "1998-06-30", "--customer", "who", "--refunds", "maybe"], 2, "refunds must be"),
         (["--as-of", "1998-06-30", "--customer", "who", "--unit", "moon"], 2, "unit"),
         (["--as-of", "1990-01-01", "--customer", "who"], 1, "1990-01-01"),
         (["--customer", "who"], 2, "as-of"),
@@ -63,9 +64,16 @@ def test_demo_writes_everything_and_replaces_it(monkeypatch, tmp_path):
     assert {"read", "forecast"} <= set(stages)
     stored = pd.read_parquet(folder / "forecast.parquet")
     assert len(stored) == len(made.forecast.customers)
-    assert json.loads((folder / "assumptions.json").read_text())["discount_rate_annual"] == "0.1"
+    assert json.loads((folder / "forecast_assumptions.json").read_text())["discount_rate_annual"] == 0.1
+    assert json.loads((folder / "audit.json").read_text())
     assert clv.load_model(folder / "model").purchases == "bg_nbd"
     (folder / "left_over").write_text("from an earlier run")
     demo.write_folder(made)
     assert not (folder / "left_over").exists() and (folder / "totals.csv").exists()
     assert [p.name for p in folder.parent.iterdir()] == ["cdnow"]
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    with pytest.raises(clv.StoreError, match="Choose another folder"):
+        demo.write_folder(replace(made, folder=theirs))
+    assert [p.name for p in theirs.iterdir()] == ["thesis.txt"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import StoreError
 
 SCHEMA_VERSION: Final = 1
@@ -31,7 +31,7 @@ def write_archive(
     Parameters
     ----------
     folder : path
-        Created, or replaced when it holds an archive already.
+        Created, or replaced when it is empty or holds an archive already.
     content : mapping
         What JSON can hold; floats keep every bit.
     arrays : mapping
@@ -42,24 +42,8 @@ def write_archive(
     StoreError
         If the folder exists and is not an archive, or cannot be written.
     """
-    target = Path(folder).absolute()
-    if target.exists() and not (target / _MANIFEST).is_file():
-        raise StoreError(
-            "A model is saved to a new folder or over a saved model.", value=target, remedy="Choose another folder."
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            _write_files(aside, content, arrays)
-            aside.chmod(0o755)
-            _swap(aside, target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(
-            "The model could not be written.", value=f"{target}: {error}", remedy="Check the path, space and rights."
-        ) from error
+    with atomic_folder(folder, replaces=lambda older: (older / _MANIFEST).is_file()) as aside:
+        _write_files(aside, content, arrays)
 
 
 def read_archive(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
@@ -96,7 +80,7 @@ def _read_manifest(source: Path) -> dict[str, Any]:
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise StoreError(
             f"This version reads models of schema version {SCHEMA_VERSION}.",
-            value=manifest.get("schema_version"),
+            value=f"{manifest.get('schema_version')}, written by {manifest.get('written_by')}",
             remedy="Load it with the package version that wrote it, or fit the model again.",
         )
     if manifest.get("checksum") != _checksum(manifest):
@@ -118,28 +102,13 @@ def _write_files(aside: Path, content: Mapping[str, Any], arrays: Mapping[str, N
         "schema_version": SCHEMA_VERSION,
         "content": dict(content),
         "arrays_sha256": hashlib.sha256((aside / _ARRAYS).read_bytes()).hexdigest(),
+        "written_by": {name: version(name) for name in ("clv-forecast", "numpy", "scipy", "pandas")},
     }
     manifest["checksum"] = _checksum(manifest)
     (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
     for name in (_ARRAYS, _MANIFEST):
         with (aside / name).open("rb") as file:
             os.fsync(file.fileno())
-
-
-def _swap(aside: Path, target: Path) -> None:
-    """Rename into place; an older archive steps aside first, and comes back if that fails."""
-    if not target.exists():
-        aside.rename(target)
-        return
-    older = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent)) / "model"
-    target.rename(older)
-    try:
-        aside.rename(target)
-    except OSError:
-        older.rename(target)
-        raise
-    finally:
-        shutil.rmtree(older.parent, ignore_errors=True)
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
