@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 _TIME_PARAMETERS: Final = frozenset({"alpha", "beta"})
 _MONEY_PARAMETERS: Final = frozenset({"v"})
-_CELLS_AT_ONCE: Final = 2_000_000
+_CELLS_AT_ONCE: Final = 250_000  # a few MB for each array of a block: they stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -41,11 +41,30 @@ def p_alive(params: Params, frequency: Floats, recency: Floats, T: Floats, initi
 
 def log_likelihood(params: Params, frequency: Floats, recency: Floats, T: Floats, initial: int) -> Floats:
     """Log-likelihood of each customer: the path of one still alive, and beside it the odds of one who left."""
+    times = params.r * np.log1p(T / params.alpha) + frequency * np.log(params.alpha + T)
+    odds = log_odds_left(params, frequency, recency, T, initial)
+    return _log_weight_of_count(params, frequency, initial) - times + _log1p_exp(odds)
+
+
+def _log_weight_of_count(params: Params, frequency: Floats, initial: int) -> Floats:
+    """Rising factorials of a customer alive; once per distinct frequency where parameters do not vary by customer."""
+    shared = all(np.shape(field)[-1:] in ((), (1,)) for field in (params.r, params.a, params.b))
+    if frequency.ndim != 1 or not shared:
+        return _rising_factorials(params, frequency, initial)
+    distinct, row = np.unique(frequency, return_inverse=True)
+    return np.take(_rising_factorials(params, distinct, initial), row, axis=-1)
+
+
+def _rising_factorials(params: Params, frequency: Floats, initial: int) -> Floats:
     chances = frequency + initial
-    purchases = log_rising(params.r, frequency) - params.r * np.log1p(T / params.alpha)
-    purchases = purchases - xlogy(frequency, params.alpha + T)
     survived = log_rising(params.b, chances) - log_rising(params.a + params.b, chances)
-    return purchases + survived + np.logaddexp(0.0, log_odds_left(params, frequency, recency, T, initial))
+    return log_rising(params.r, frequency) + survived
+
+
+def _log1p_exp(odds: Floats) -> Floats:
+    """``ln(1 + e^odds)`` by vectorised functions, which ``np.logaddexp`` is not."""
+    value: Floats = np.maximum(odds, 0.0) + np.log1p(np.exp(-np.abs(odds)))
+    return value
 
 
 def log_likelihood_gradient(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
+from clv_forecast.inference import problem as problem_module
 from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.sufficient import compress, compress_spend
 from clv_forecast.models import TRANSACTION_MODELS
@@ -68,3 +69,33 @@ def test_weights_equal_repeated_rows(customers):
     assert doubled.n_rows == once.n_rows
     assert doubled.n_observations == 2 * once.n_observations
     assert doubled.value_gradient(theta)[0] == pytest.approx(2.0 * once.value_gradient(theta)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_prior_is_centred_on_the_rate_of_the_data_once_in_any_unit(model, customers):
+    frequency, recency, T = customers
+    for factor in (1.0, 7.0, 168.0):
+        problem = purchase_problem(model, compress(frequency, recency * factor, T * factor))
+        params = problem.constrain(problem.prior_location)
+        assert float(params.r / params.alpha) == pytest.approx(frequency.sum() / (T.sum() * factor), rel=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_values_do_not_depend_on_the_size_of_a_block(model, customers, monkeypatch):
+    problem = purchase_problem(model, compress(*customers))
+    thetas = problem.prior_location + np.random.default_rng(7).normal(size=(40, 4))
+    whole = problem.values(thetas)
+    monkeypatch.setattr(problem_module, "_CELLS_AT_ONCE", 1000)
+    np.testing.assert_allclose(problem.values(thetas), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("model", ["bg_nbd", "mbg_nbd"])
+def test_rows_of_one_frequency_share_its_factorials_without_changing_any_value(model, customers):
+    module = TRANSACTION_MODELS[model]
+    thetas = np.array([[0.0, 0.0, -1.0, 1.0], [0.3, 9.0, -20.0, 12.0], [-2.0, -4.0, 2.0, -3.0]])
+    params = module.constrain(thetas)
+    together = module.log_likelihood(params, *customers)
+    alone = np.array([module.log_likelihood(params, *(column[[i]] for column in customers))[:, 0] for i in range(60)])
+    np.testing.assert_allclose(together[:, :60], alone.T, rtol=1e-12)
+    by_customer = module.Params(*(np.repeat(getattr(params, n), 300, axis=1) for n in module.PARAMETERS))
+    np.testing.assert_allclose(module.log_likelihood(by_customer, *customers), together, rtol=1e-12)
