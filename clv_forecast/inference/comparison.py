@@ -19,6 +19,7 @@ ROWS_AT_MOST: Final = 20_000
 TITLES: Final = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "pareto_nbd": "Pareto/NBD"}
 _PILOT: Final = 1_000
 _WORTH_SAYING: Final = 2.0  # log-likelihood units, at the same number of parameters
+_TIE: Final = 1e-6  # below, a difference is the rounding of two searches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +29,8 @@ class Comparison:
     Parameters
     ----------
     table : DataFrame
-        One row per model, best first: model, log_likelihood, aic, difference (from the fitted model).
+        One row per model, best first: model, log_likelihood, aic, difference (from the fitted model; 0 where below
+        1e-6, a tie, and then the fitted model comes first).
     notes : tuple of str
     """
 
@@ -67,8 +69,10 @@ def compare_siblings(
     progress("compare", len(TRANSACTION_MODELS), len(TRANSACTION_MODELS))
     table = pd.DataFrame({"model": list(found), "log_likelihood": list(found.values())})
     table["aic"] = 2.0 * 4 - 2.0 * table["log_likelihood"]
-    table["difference"] = table["log_likelihood"] - found[model]
-    table = table.sort_values("log_likelihood", ascending=False, ignore_index=True)
+    difference = table["log_likelihood"] - found[model]
+    table["difference"] = difference.where(difference.abs() >= _TIE, 0.0)
+    order = np.lexsort((table["model"] != model, -table["difference"]))
+    table = table.iloc[order].reset_index(drop=True)
     notes = [_sentence(model, table)]
     if sampled:
         notes.append(f"The comparison rests on a random sample of {int(used.weights.sum()):,} customers, for speed.")
@@ -79,11 +83,17 @@ def _sentence(model: str, table: pd.DataFrame) -> str:
     best, gain = str(table["model"].iloc[0]), float(table["difference"].iloc[0])
     name = TITLES.get(model, model)
     if best == model:
-        lead = -float(table["difference"].iloc[1])
-        return f"{name} fits best of its siblings, by {lead:.1f} log-likelihood units."
+        level = [TITLES.get(other, other) for other in table["model"][table["difference"] == 0.0] if other != model]
+        if level:
+            return f"{name} ties with {' and '.join(level)}: the same log-likelihood on these customers."
+        return f"{name} fits best of its siblings, by {_units(-float(table['difference'].iloc[1]))}."
     if gain < _WORTH_SAYING:
-        return f"{TITLES.get(best, best)} fits {name}'s data about as well (+{gain:.1f} log-likelihood units)."
-    return f"{TITLES.get(best, best)} fits better than {name} by {gain:.1f} log-likelihood units on the same customers."
+        return f"{TITLES.get(best, best)} fits {name}'s data about as well (+{_units(gain)})."
+    return f"{TITLES.get(best, best)} fits better than {name} by {_units(gain)} on the same customers."
+
+
+def _units(difference: float) -> str:
+    return f"{difference:{'.1f' if difference >= 0.05 else '.1g'}} log-likelihood units"
 
 
 def _maximum(name: str, rows: PurchaseRows, seed: int) -> float:

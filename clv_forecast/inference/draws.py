@@ -18,7 +18,7 @@ POSTERIOR: Final = "posterior"
 POINT: Final = "point estimate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ParameterDraws:
     """Equal-weight draws of the parameters, on the user's scale.
 
@@ -60,16 +60,34 @@ class ParameterDraws:
         frame.index.name = "draw"
         return frame
 
+    def cycle(self, n: int) -> ParameterDraws:
+        """Exactly ``n`` draws: thinned where there are more, taken again and again where there are fewer.
+
+        Raises
+        ------
+        DomainError
+            If ``n`` is below 1.
+        """
+        if n <= self.n_draws:
+            return self.thin(n)
+        kept = np.arange(n) % self.n_draws
+        return ParameterDraws(
+            purchases=_take(self.purchases, kept),
+            spend=None if self.spend is None else _take(self.spend, kept),
+            kind=self.kind,
+            spend_kind=self.spend_kind,
+        )
+
     def thin(self, n: int) -> ParameterDraws:
         """Keep ``n`` draws, evenly spaced, always the same ones.
 
         Raises
         ------
         DomainError
-            If ``n`` is not between 1 and the number of draws.
+            If ``n`` is not an integer between 1 and the number of draws.
         """
-        if not 1 <= n <= self.n_draws:
-            raise DomainError(f"draws must be between 1 and the {self.n_draws} draws of the fit.", value=n)
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= self.n_draws:
+            raise DomainError(f"draws must be between 1 and the {self.n_draws} draws of the fit.", value=repr(n))
         if n == self.n_draws:
             return self
         kept = np.arange(n) * self.n_draws // n
@@ -79,6 +97,12 @@ class ParameterDraws:
             kind=self.kind,
             spend_kind=self.spend_kind,
         )
+
+    def __repr__(self) -> str:
+        """One line."""
+        parts = [(self.purchases, self.kind), (self.spend, self.spend_kind)]
+        told = (f"{', '.join(_columns(params))} ({kind})" for params, kind in parts if params is not None)
+        return f"<ParameterDraws {self.n_draws:,} draws: {'; '.join(told)}>"
 
 
 def params_of_draws(params_type: Any, columns: Sequence[NDArray[np.float64]]) -> Any:

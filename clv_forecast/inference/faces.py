@@ -24,9 +24,9 @@ _BOX: Final[dict[str, tuple[float, float]]] = {
 
 # In order of preference where several describe the same supremum: no dropout at all comes before its spread.
 FACES: Final[dict[tuple[str, int], str]] = {
-    ("logit_dropout", -1): "the data show no dropout: P(alive) is 1 for everyone (a/(a+b) -> 0)",
+    ("logit_dropout", -1): "there is no dropout (a/(a+b) -> 0)",
     ("logit_dropout", 1): "every customer leaves at the first chance (a/(a+b) -> 1)",
-    ("log_dropout_rate", -1): "the data show no dropout: P(alive) is 1 for everyone (s/beta -> 0)",
+    ("log_dropout_rate", -1): "there is no dropout (s/beta -> 0)",
     ("log_dropout_rate", 1): "those who leave do so at once (s/beta -> infinity)",
     ("log_shape", -1): "purchase rates differ without bound between customers (r -> 0)",
     ("log_shape", 1): "customers do not differ in purchase rate (r -> infinity)",
@@ -39,6 +39,24 @@ FACES: Final[dict[tuple[str, int], str]] = {
     ("log_q_minus_1", -1): "mean spend differs so much between customers that it has no finite mean (q -> 1)",
     ("log_q_minus_1", 1): "customers do not differ in mean spend (q -> infinity)",
 }
+
+_AT_MAXIMUM: Final[dict[tuple[str, int], str]] = {
+    ("logit_dropout", -1): "the maximum has no dropout (a/(a+b) -> 0): the data show none",
+    ("log_dropout_rate", -1): "the maximum has no dropout (s/beta -> 0): the data show none",
+}
+
+
+def maximum_at(coordinate: str, side: int) -> str:
+    """Say in plain words that the maximum lies on a face.
+
+    Examples
+    --------
+    >>> maximum_at("logit_dropout", -1)
+    'the maximum has no dropout (a/(a+b) -> 0): the data show none'
+    >>> maximum_at("log_shape", 1)
+    'the maximum lies where customers do not differ in purchase rate (r -> infinity)'
+    """
+    return _AT_MAXIMUM.get((coordinate, side), f"the maximum lies where {FACES[coordinate, side]}")
 
 
 def box(coordinates: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from clv_forecast.inference.faces import box
 from clv_forecast.inference.laplace import LaplacePosterior, asymptotic_draws, laplace_posterior
 from clv_forecast.inference.maximum_likelihood import Optimum, maximise
 from clv_forecast.inference.model import Model
+from clv_forecast.inference.outcome import distrust, outcome_message
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.report import FitReport, PartReport
@@ -104,7 +105,7 @@ def fit(
     Raises
     ------
     DomainError
-        If an option is unknown or does not belong to the method.
+        If ``history`` is something else, or an option is unknown or does not belong to the method.
     InputError
         If fewer than 10 customers bought again, or too few have an amount.
     FitError
@@ -120,11 +121,19 @@ def fit(
     >>> model.parameters["parameter"].tolist()[:4]
     ['r', 'alpha', 'a', 'b']
     """
+    _check_history(history)
     _check_options(spend, method, groups, covariates, priors, draws)
     transactions = transaction_model(purchases)
     table, seed = history.table, as_seed(rng)
     rows = _purchase_rows(table)
-    options = _Options(method=method, draws=draws, seed=seed, allow_unconverged=allow_unconverged, progress=progress)
+    options = _Options(
+        method=method,
+        draws=draws,
+        seed=seed,
+        unit=history.unit,
+        allow_unconverged=allow_unconverged,
+        progress=progress,
+    )
     bought = _fit_part(purchase_problem(purchases, rows), options, _PURCHASE_STREAM)
     amounts = None if spend is None else spend_data(table, spend_from)
     spent = None
@@ -168,8 +177,21 @@ class _Options:
     method: str
     draws: int
     seed: int
+    unit: str
     allow_unconverged: bool
     progress: Progress
+
+
+def _check_history(history: Any) -> None:
+    """Refuse what lacks the parts of a history that a fit reads, such as its bare table, or a model."""
+    table = getattr(history, "table", None)
+    needed = {columns.FREQUENCY, columns.RECENCY, columns.T}
+    parts = all(hasattr(history, name) for name in ("unit", "currency", "as_of"))
+    if not parts or not isinstance(table, pd.DataFrame) or not needed <= set(table.columns):
+        raise DomainError(
+            "fit takes a PurchaseHistory (from purchase_history or history_from_summary).",
+            value=type(history).__name__,
+        )
 
 
 def _check_options(
@@ -226,7 +248,10 @@ def _fit_part(problem: Problem, options: _Options, stream: int) -> _Part:
             problem, draws=options.draws, generator=generator, start=theta, progress=options.progress
         )
         draws, kind = posterior.draws, LAPLACE
-        diagnosis = _judge(problem, diagnosis, posterior, options)
+    message = outcome_message(problem, diagnosis, draws, method=options.method, unit=options.unit)
+    if posterior is not None and not posterior.reliable:
+        message = _refuse_or_warn(problem, message, posterior, diagnosis.status, options)
+    failed = diagnosis.status is FitStatus.FAILED
     bayesian = options.method == "laplace"
     if bayesian and posterior is not None:
         theta = posterior.mode.theta
@@ -235,28 +260,26 @@ def _fit_part(problem: Problem, options: _Options, stream: int) -> _Part:
         theta=theta,
         draws=draws,
         kind=kind,
-        report=_part_report(problem, optimum, diagnosis, free.evaluations, kind, posterior),
-        table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian),
+        report=_part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior),
+        table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
     )
 
 
-def _judge(problem: Problem, diagnosis: Diagnosis, posterior: LaplacePosterior, options: _Options) -> Diagnosis:
+def _refuse_or_warn(
+    problem: Problem, message: str, posterior: LaplacePosterior, status: FitStatus, options: _Options
+) -> str:
     """Put what k-hat says about the draws into the message; refuse a posterior that was asked for and is no good."""
-    if posterior.reliable:
-        return diagnosis
-    advice = (
-        f"The draws cannot be trusted: k-hat {posterior.k_hat:.2f} is not below {posterior.k_threshold:.2f}. "
-        "Use more customers or a longer observation, or a simpler question (point estimates only)."
-    )
+    warning = distrust(posterior, status, method=options.method)
     if options.method == "laplace" and not options.allow_unconverged:
-        raise FitError(f"{problem.model}: {advice}")
-    return replace(diagnosis, message=f"{diagnosis.message} {advice}")
+        raise FitError(f"{problem.model}: {warning}")
+    return f"{message} {warning}"
 
 
 def _part_report(
     problem: Problem,
     optimum: Optimum,
     diagnosis: Diagnosis,
+    message: str,
     evaluations: int,
     kind: str,
     posterior: LaplacePosterior | None,
@@ -270,7 +293,7 @@ def _part_report(
     return PartReport(
         model=problem.model,
         status=diagnosis.status,
-        message=diagnosis.message,
+        message=message,
         log_likelihood=log_likelihood,
         aic=2.0 * count - 2.0 * log_likelihood,
         bic=float(count * np.log(problem.n_observations)) - 2.0 * log_likelihood,

@@ -26,6 +26,7 @@ PROPOSALS_PER_DRAW: Final = 20
 _DEGREES: Final = 7.0
 _INFLATION: Final = 1.5
 _ADAPTATIONS: Final = 3
+_REPORTS: Final = 10  # of progress, per set of proposals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,6 +76,17 @@ class _Weighted:
     k_hat: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """Progress within one set of proposals; those before it are done."""
+
+    progress: Progress
+    attempt: int
+
+    def report(self, done: int) -> None:
+        self.progress("laplace", _REPORTS * self.attempt + done, _REPORTS * (self.attempt + 1))
+
+
 def asymptotic_draws(theta: Floats, covariance: Floats, draws: int, generator: np.random.Generator) -> Floats:
     """Draws of the asymptotic normal distribution of the maximum-likelihood estimate.
 
@@ -120,6 +132,7 @@ def laplace_posterior(
     start : ndarray, shape (k,), optional
         A starting point for the mode, such as the maximum-likelihood estimate.
     progress : Progress
+        Told ten times per set of proposals; the total grows where another set is needed.
 
     Returns
     -------
@@ -147,16 +160,15 @@ def laplace_posterior(
     wide = _Component(location=mode, factor=_INFLATION * base.factor)
     count = PROPOSALS_PER_DRAW * draws
     threshold = min(1.0 - 1.0 / np.log10(count), 0.7)
-    best = _weighted(problem, "t", (base,), count, generator)
+    best = _weighted(problem, "t", (base,), count, generator, _Steps(progress=progress, attempt=0))
     for attempt in range(1 + _ADAPTATIONS):
-        progress("laplace", attempt, 1 + _ADAPTATIONS)
         if best.k_hat < threshold:
             break
         adapts = attempt > 0 and np.isfinite(best.k_hat)
         name, components = ("adapted mixture", (wide, _moments(best))) if adapts else ("inflated t", (wide,))
-        tried = _weighted(problem, name, components, count, generator)
+        steps = _Steps(progress=progress, attempt=attempt + 1)
+        tried = _weighted(problem, name, components, count, generator, steps)
         best = tried if tried.k_hat < best.k_hat else best
-    progress("laplace", 1 + _ADAPTATIONS, 1 + _ADAPTATIONS)
     keys = best.log_weights + generator.gumbel(size=count)
     kept = generator.permutation(np.sort(np.argpartition(-keys, draws - 1)[:draws]))
     thetas = np.tile(full_mode.theta, (draws, 1))
@@ -215,10 +227,20 @@ def _restricted(problem: Problem, theta: Floats, free: NDArray[np.bool_]) -> Pro
 
 
 def _weighted(
-    problem: Problem, name: str, components: tuple[_Component, ...], count: int, generator: np.random.Generator
+    problem: Problem,
+    name: str,
+    components: tuple[_Component, ...],
+    count: int,
+    generator: np.random.Generator,
+    steps: _Steps,
 ) -> _Weighted:
     thetas = _propose(components, count, generator)
-    log_weights, k_hat = _smoothed(_log_posterior(problem, thetas) - _log_density(components, thetas))
+    steps.report(0)
+    parts = []
+    for done, part in enumerate(np.array_split(thetas, _REPORTS), start=1):
+        parts.append(_log_posterior(problem, part))
+        steps.report(done)
+    log_weights, k_hat = _smoothed(np.concatenate(parts) - _log_density(components, thetas))
     return _Weighted(proposal=name, thetas=thetas, log_weights=log_weights, k_hat=k_hat)
 
 

@@ -33,9 +33,10 @@ class Model:
     method : str
         ``"mle"`` or ``"laplace"``; ``"lifetimes"`` or ``"pymc-marketing"`` for a model fitted there.
     parameters : DataFrame
-        One row per parameter: parameter, estimate, standard_error, lower, upper, prob, interval; in the user's units.
+        One row per parameter: parameter, estimate, standard_error, lower, upper, prob, interval, note; in the user's
+        units. What the data do not identify has no estimate there and a note instead.
     estimate, spend_estimate : Params
-        At the optimum (the posterior mode for ``"laplace"``), scalar fields.
+        At the optimum (the posterior mode for ``"laplace"``), scalar fields; on a boundary, at the edge.
     report : FitReport
     draws : ParameterDraws
     unit : str
@@ -86,18 +87,24 @@ class Model:
 
     def __str__(self) -> str:
         """Title, parameters and report as text."""
-        table = self.parameters.drop(columns=["prob", "interval"]).to_string(
-            index=False, float_format=lambda value: f"{value:.5g}", na_rep="-"
-        )
-        return f"{self._title()}\n{table}\n{self.report}"
+        shown = self.parameters.drop(columns=["prob", "interval", "note"], errors="ignore")
+        table = shown.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
+        return "\n".join([self._title(), table, *self._footnotes(), str(self.report)])
 
     def __repr__(self) -> str:
         """One line."""
         return f"<Model {self._title()}: {self.report.status.value}>"
 
     def _repr_html_(self) -> str:
-        table = self.parameters.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="")
+        table = self.parameters.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
         return f"<h4>{escape(self._title())}</h4>{table}<pre>{escape(str(self.report))}</pre>"
+
+    def _footnotes(self) -> list[str]:
+        """One line per note, with the parameters it is about."""
+        if "note" not in self.parameters:
+            return []
+        noted = self.parameters[self.parameters["note"] != ""].groupby("note", sort=False)["parameter"]
+        return [f"{', '.join(names)}: {note}" for note, names in noted]
 
     def _title(self) -> str:
         spend = "" if self.spend is None else f" + {self.spend} ({self.spend_from} orders, by {self.spend_level})"

@@ -10,13 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from clv_forecast.inference.draws import ASYMPTOTIC
+from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.problem import Problem
 
 Floats = NDArray[np.float64]
 
 INTERVAL_PROB: Final = 0.95
-COLUMNS: Final = ("parameter", "estimate", "standard_error", "lower", "upper", "prob", "interval")
+COLUMNS: Final = ("parameter", "estimate", "standard_error", "lower", "upper", "prob", "interval", "note")
+NOT_IDENTIFIED: Final = "not identified: interval from the posterior under default priors"
+LEANS_ON_PRIOR: Final = "not identified by the data alone: leans on the default priors"
+NO_MAXIMUM: Final = "where the search stopped, no maximum"
 # Coordinates that say something by themselves: name, and the power of the data's scale they carry.
 _MEANINGS: Final[dict[str, tuple[str, int]]] = {
     "log_rate": ("mean_purchase_rate", -1),
@@ -39,7 +42,14 @@ class _Quantity:
 
 
 def parameter_table(
-    problem: Problem, theta: Floats, covariance: Floats, *, draws: Floats, kind: str, bayesian: bool = False
+    problem: Problem,
+    theta: Floats,
+    covariance: Floats,
+    *,
+    draws: Floats,
+    kind: str,
+    bayesian: bool = False,
+    failed: bool = False,
 ) -> pd.DataFrame:
     """Tabulate natural parameters and derived quantities.
 
@@ -56,17 +66,21 @@ def parameter_table(
         How they were drawn.
     bayesian : bool
         True when the posterior was asked for: then ``standard_error`` is the posterior standard deviation.
+    failed : bool
+        True when ``theta`` is no optimum but where a search stopped: estimates are shown for inspection, with a note.
 
     Returns
     -------
     DataFrame
-        Columns parameter, estimate, standard_error (NaN where not identified), lower, upper, prob, interval.
+        Columns parameter, estimate and standard_error (NaN where not identified), lower, upper, prob, interval, note.
 
     Notes
     -----
     Delta method on both sides: with ``g`` the gradient of a quantity in ``theta``, its variance is ``g' V g``.
     Intervals are symmetric on the log scale (logit for a probability, ``log(q - 1)`` for ``q``) when the draws are
-    asymptotic, and equal-tailed quantiles of the draws otherwise.
+    asymptotic, and equal-tailed quantiles of the draws otherwise. Where maximum likelihood does not identify a
+    quantity and posterior draws stand in, its value at the optimum is a limit or an accident and may lie far outside
+    that interval: it is left out, and a note says so.
     """
     rows = []
     for quantity in _quantities(problem, theta, draws):
@@ -77,7 +91,10 @@ def parameter_table(
             tails = (0.5 - INTERVAL_PROB / 2.0, 0.5 + INTERVAL_PROB / 2.0)
             lower, upper = (float(bound) for bound in np.quantile(quantity.draws, tails))
         natural = float(np.std(quantity.draws, ddof=1)) if bayesian else error * _slope(quantity)
-        rows.append((quantity.name, quantity.value, natural, lower, upper, INTERVAL_PROB, kind))
+        missing = kind == LAPLACE and not np.isfinite(error)
+        note = "" if not missing else NO_MAXIMUM if failed else LEANS_ON_PRIOR if bayesian else NOT_IDENTIFIED
+        estimate = float("nan") if note == NOT_IDENTIFIED else quantity.value
+        rows.append((quantity.name, estimate, natural, lower, upper, INTERVAL_PROB, kind, note))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -98,21 +115,53 @@ def _quantities(problem: Problem, theta: Floats, draws: Floats) -> list[_Quantit
             )
         )
     for index, coordinate in enumerate(problem.coordinates):
-        if coordinate not in _MEANINGS:
+        derived = derived_quantity(problem, index, np.append(draws[:, index], theta[index]))
+        if derived is None:
             continue
-        name, power = _MEANINGS[coordinate]
-        inverse = special.expit if coordinate.startswith("logit") else np.exp
-        factor = problem.scale**power
+        name, values = derived
         quantities.append(
             _Quantity(
                 name=name,
-                value=float(inverse(theta[index]) * factor),
+                value=float(values[-1]),
                 link="logit" if coordinate.startswith("logit") else "log",
                 gradient=np.eye(theta.size)[index],
-                draws=inverse(draws[:, index]) * factor,
+                draws=values[:-1],
             )
         )
     return quantities
+
+
+def derived_quantity(problem: Problem, index: int, column: Floats) -> tuple[str, Floats] | None:
+    """Name a coordinate that says something by itself, and turn values of it into the user's units.
+
+    Parameters
+    ----------
+    problem : Problem
+    index : int
+        Of the coordinate.
+    column : ndarray, shape (draw,)
+        Its values.
+
+    Returns
+    -------
+    (str, ndarray) or None
+        None for a coordinate that only shapes a distribution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clv_forecast.inference.sufficient import compress
+    >>> from clv_forecast.inference.problem import purchase_problem
+    >>> problem = purchase_problem("bg_nbd", compress([2, 0], [30.0, 0.0], [38.0, 38.0]))
+    >>> derived_quantity(problem, 2, np.array([0.0]))
+    ('mean_dropout_probability', array([0.5]))
+    """
+    coordinate = problem.coordinates[index]
+    if coordinate not in _MEANINGS:
+        return None
+    name, power = _MEANINGS[coordinate]
+    inverse = special.expit if coordinate.startswith("logit") else np.exp
+    return name, np.asarray(inverse(column) * problem.scale**power)
 
 
 def _standard_error(quantity: _Quantity, covariance: Floats) -> float:

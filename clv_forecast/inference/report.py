@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from clv_forecast.inference.status import FitStatus
 _SEVERITY = (FitStatus.CONVERGED, FitStatus.RIDGE, FitStatus.BOUNDARY, FitStatus.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class PartReport:
     """The report of one likelihood: purchases or spend.
 
@@ -54,8 +55,12 @@ class PartReport:
     draws_kind: str
     k_hat: float | None = None
 
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<PartReport {self.model}: {self.status.value}, {self.n_customers:,} customers>"
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FitReport:
     """The report of a fitted model.
 
@@ -107,6 +112,14 @@ class FitReport:
     def bic(self) -> float:
         """BIC of the purchases."""
         return self.purchases.bic
+
+    def __repr__(self) -> str:
+        """One line."""
+        models = " + ".join(part.model for part in self.parts)
+        return f"<FitReport {models}: {self.status.value}, {self.n_customers:,} customers>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         """Readable text, a few lines."""

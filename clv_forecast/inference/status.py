@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.inference.faces import FACES, box
+from clv_forecast.inference.faces import FACES, box, maximum_at
 from clv_forecast.inference.maximum_likelihood import DECREMENT_CONVERGED, Optimum, maximise
 from clv_forecast.inference.problem import Problem
 
@@ -20,6 +20,8 @@ SUPREMUM_TOLERANCE: Final = 1e-4  # log-likelihood units: closer than this, the 
 INTERVAL_DROP: Final = 1.92  # half the 95 % point of chi-squared(1): the likelihood interval reaches the boundary
 LOOSE: Final = 0.5  # standard deviation of a coordinate (a logarithm) above which its boundaries are looked at
 UNIDENTIFIED: Final = 1.5  # ... above which it is called not identified
+POSTERIOR_STANDS_IN: Final = "draws and forecasts use the posterior under the default priors"
+LEFT_OUT: Final = "Estimates and standard errors of the parameters concerned are left out."
 
 
 class FitStatus(Enum):
@@ -38,8 +40,8 @@ class Diagnosis:
     Parameters
     ----------
     status : FitStatus
-    message : str
-        In plain words.
+    finding : str
+        What the data say of the optimum, in plain words, without a full stop.
     identified : ndarray of bool, shape (k,)
         Coordinates with a standard error.
     covariance : ndarray, shape (k, k)
@@ -51,11 +53,18 @@ class Diagnosis:
     """
 
     status: FitStatus
-    message: str
+    finding: str
     identified: Flags
     covariance: Floats
     condition: float
     evaluations: int
+
+    @property
+    def message(self) -> str:
+        """The finding, and where the draws of a maximum-likelihood fit come from."""
+        if self.status in (FitStatus.CONVERGED, FitStatus.FAILED):
+            return f"{self.finding}."
+        return f"{self.finding}; {POSTERIOR_STANDS_IN}. {LEFT_OUT}"
 
 
 def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
@@ -80,7 +89,7 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
     less than 1.92, the 95 % likelihood interval reaches the limit and a normal approximation would be absurd.
     """
     if not np.isfinite(optimum.value):
-        return optimum, _failed(problem, "the log-likelihood is not finite at any starting point.", 0)
+        return optimum, _failed(problem, "the log-likelihood is not finite at any starting point", 0)
     spent = 0
     reasons: list[str] = []
     held = np.zeros(len(problem.coordinates), dtype=bool)
@@ -97,7 +106,7 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
             break
         optimum = reached[0].optimum
         held[reached[0].index] = True
-        reasons.append(FACES[problem.coordinates[reached[0].index], reached[0].side])
+        reasons.append(maximum_at(problem.coordinates[reached[0].index], reached[0].side))
     boundary = bool(reasons)
     for face in faces:
         cost = optimum.value - face.optimum.value
@@ -113,13 +122,13 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
         optimum, calls = _park(problem, optimum, held, weak)
         spent += calls
     if optimum.decrement > max(DECREMENT_CONVERGED, 1e-12 * abs(optimum.value)):
-        why = f"the maximisation stopped short: a further Newton step promises {optimum.decrement:.2g} units."
+        why = f"the maximisation stopped short: a further Newton step promises {optimum.decrement:.2g} units"
         return optimum, _failed(problem, why, spent)
     status = FitStatus.BOUNDARY if boundary else FitStatus.RIDGE if weak.any() else FitStatus.CONVERGED
     identified = ~(held | weak)
     return optimum, Diagnosis(
         status=status,
-        message=_message(problem, status, reasons),
+        finding=_finding(problem, status, reasons),
         identified=identified,
         covariance=_covariance(optimum, identified),
         condition=_condition(optimum.hessian),
@@ -202,25 +211,18 @@ def _condition(curvature: Floats) -> float:
     return float(values[-1] / values[0]) if values[0] > 0.0 else float("inf")
 
 
-def _message(problem: Problem, status: FitStatus, reasons: list[str]) -> str:
+def _finding(problem: Problem, status: FitStatus, reasons: list[str]) -> str:
     if status is FitStatus.CONVERGED:
-        return f"{problem.model}: converged to an interior optimum."
-    opening = {
-        FitStatus.BOUNDARY: "the optimum lies at the edge of the parameter space",
-        FitStatus.RIDGE: "the data do not identify every parameter",
-    }[status]
-    return (
-        f"{problem.model}: {opening}: {'; '.join(reasons)}. "
-        "Standard errors of the parameters concerned are missing, and the draws come from the Laplace posterior "
-        "under the weakly informative default priors."
-    )
+        return f"{problem.model}: converged to an interior optimum"
+    opening = "the data do not identify every parameter: " if status is FitStatus.RIDGE else ""
+    return f"{problem.model}: {opening}{'; '.join(reasons)}"
 
 
 def _failed(problem: Problem, why: str, spent: int) -> Diagnosis:
     count = len(problem.coordinates)
     return Diagnosis(
         status=FitStatus.FAILED,
-        message=f"{problem.model}: {why}",
+        finding=f"{problem.model}: {why}",
         identified=np.zeros(count, dtype=bool),
         covariance=np.full((count, count), np.nan),
         condition=float("nan"),

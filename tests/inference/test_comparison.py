@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from clv_forecast.inference import comparison
@@ -59,3 +60,26 @@ def test_a_pilot_on_some_customers_leads_to_the_same_optimum(rows, monkeypatch):
     assert pilot[["mbg_nbd", "pareto_nbd"]].to_dict() == pytest.approx(
         full[["mbg_nbd", "pareto_nbd"]].to_dict(), abs=1e-6
     )
+
+
+def told(differences):
+    table = pd.DataFrame({"model": list(differences), "difference": list(differences.values())})
+    return comparison._sentence("mbg_nbd", table)
+
+
+def test_the_sentence_never_says_by_nothing():
+    assert told({"mbg_nbd": 0.0, "bg_nbd": 0.0, "pareto_nbd": -3.0}) == (
+        "MBG/NBD ties with BG/NBD: the same log-likelihood on these customers."
+    )
+    assert told({"mbg_nbd": 0.0, "bg_nbd": -0.003}).endswith("of its siblings, by 0.003 log-likelihood units.")
+    assert told({"bg_nbd": 0.004, "mbg_nbd": 0.0}).endswith("data about as well (+0.004 log-likelihood units).")
+
+
+def test_rounding_is_no_difference(rows):
+    found = compare_siblings("mbg_nbd", rows, best("bg_nbd", rows) + 3e-7, seed=1)
+    table = found.table
+    assert table["model"].tolist()[:2] == ["mbg_nbd", "bg_nbd"]
+    assert table["difference"].tolist()[:2] == [0.0, 0.0]
+    assert table["difference"].iloc[2] < -1e-6
+    lower = compare_siblings("mbg_nbd", rows, best("bg_nbd", rows) - 3e-7, seed=1)
+    assert lower.table["model"].tolist() == table["model"].tolist()

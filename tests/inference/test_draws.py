@@ -37,7 +37,7 @@ def test_thinning_is_deterministic_and_keeps_draws_together(draws):
     assert draws.thin(10) is draws
 
 
-@pytest.mark.parametrize("n", [0, 11])
+@pytest.mark.parametrize("n", [0, 11, 2.0, "2"])
 def test_thinning_refuses_more_than_there_are(draws, n):
     with pytest.raises(DomainError, match="10 draws"):
         draws.thin(n)
@@ -47,3 +47,9 @@ def test_without_spend(draws):
     alone = ParameterDraws(purchases=draws.purchases, spend=None, kind=ASYMPTOTIC)
     assert alone.thin(2).spend is None
     assert alone.to_frame().shape == (10, 4)
+
+
+def test_one_line_stands_for_all_draws(draws):
+    assert repr(draws) == "<ParameterDraws 10 draws: r, alpha, a, b (asymptotic); p, q, v (asymptotic)>"
+    alone = ParameterDraws(purchases=draws.purchases, spend=None, kind=ASYMPTOTIC)
+    assert repr(alone) == "<ParameterDraws 10 draws: r, alpha, a, b (asymptotic)>"

@@ -7,6 +7,7 @@ from clv_forecast.errors import DomainError, FitError, InputError
 from clv_forecast.inference import fit as fit_module
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.fit import fit
+from clv_forecast.inference.parameter_table import LEANS_ON_PRIOR, NO_MAXIMUM, NOT_IDENTIFIED
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.models import bg_nbd
 from tests.inference.simulated import (
@@ -211,11 +212,17 @@ def test_laplace_agrees_with_maximum_likelihood_on_many_customers(order_history,
 def test_no_dropout(loyal_history, loyal_model):
     report, table = loyal_model.report, table_of(loyal_model)
     assert report.status is FitStatus.BOUNDARY
-    assert "the data show no dropout: P(alive) is 1 for everyone" in report.message
+    assert "the maximum has no dropout (a/(a+b) -> 0): the data show none; draws and forecasts use" in report.message
     assert "a+b" not in report.message.replace("a/(a+b)", "")  # without dropout its spread has no influence
-    assert table.loc["mean_dropout_probability", "estimate"] < 1e-6
-    assert table.loc[["a", "b", "mean_dropout_probability"], "standard_error"].isna().all()
-    assert (table.loc[["r", "alpha", "mean_purchase_rate"], "standard_error"] > 0).all()
+    a, b = float(loyal_model.estimate.a), float(loyal_model.estimate.b)
+    assert a / (a + b) < 1e-6  # the optimum itself stays what it is
+    silent, told = ["a", "b", "mean_dropout_probability"], ["r", "alpha", "mean_purchase_rate"]
+    assert table.loc[silent, ["estimate", "standard_error"]].isna().all().all()
+    assert (table.loc[silent, "note"] == NOT_IDENTIFIED).all()
+    assert (table.loc[told, "standard_error"] > 0).all()
+    assert (table.loc[told, "note"] == "").all()
+    assert (table.loc[told, "lower"] < table.loc[told, "estimate"]).all()
+    assert (table.loc[told, "estimate"] < table.loc[told, "upper"]).all()
     assert loyal_model.draws.kind == LAPLACE
     assert report.purchases.k_hat < 0.7
     assert (loyal_model.draws.purchases.a > 0).all()
@@ -224,6 +231,63 @@ def test_no_dropout(loyal_history, loyal_model):
     expected = bg_nbd.expected_purchases(loyal_model.estimate, *arrays, horizon=52.0)
     rate = (float(loyal_model.estimate.r) + arrays[0]) / (float(loyal_model.estimate.alpha) + arrays[2])
     np.testing.assert_allclose(expected, rate * 52.0, rtol=1e-3)
+
+
+def mean_dropout(model):
+    """Median and 95 % interval of the draws, as numbers and as text."""
+    a, b = model.draws.purchases.a, model.draws.purchases.b
+    shares = np.quantile(a / (a + b), [0.5, 0.025, 0.975])
+    middle, lower, upper = (f"{100 * s:.1f} %" if s >= 0.0005 else f"{100 * s:.1g} %" for s in shares)
+    return shares, f"{middle} ({lower} to {upper})"
+
+
+def test_the_message_at_a_boundary_tells_what_the_draws_say(loyal_model):
+    shares, text = mean_dropout(loyal_model)
+    assert loyal_model.report.message == (
+        "bg_nbd: the maximum has no dropout (a/(a+b) -> 0): the data show none; draws and forecasts use the posterior "
+        f"under the default priors, mean dropout probability {text}. Estimates and standard errors of the parameters "
+        "concerned are left out."
+    )
+    table = table_of(loyal_model).loc["mean_dropout_probability"]
+    np.testing.assert_allclose(table[["lower", "upper"]].astype(float), shares[1:], rtol=1e-12)
+
+
+def test_a_boundary_in_print(loyal_model):
+    lines = str(loyal_model).splitlines()
+    row = next(line.split() for line in lines if line.split()[0] == "a")
+    assert row[1:3] == ["-", "-"]
+    assert f"a, b, mean_dropout_probability: {NOT_IDENTIFIED}" in lines
+    assert NOT_IDENTIFIED in loyal_model._repr_html_()
+
+
+def test_the_posterior_asked_for_at_a_boundary_has_errors_and_says_so(loyal_history):
+    model = plain(loyal_history, method="laplace")
+    table = table_of(model)
+    assert np.isfinite(table[["estimate", "standard_error"]]).all().all()
+    assert (table["estimate"] > table["lower"]).all()
+    assert (table["estimate"] < table["upper"]).all()
+    assert table.index[table["note"] == LEANS_ON_PRIOR].tolist() == ["a", "b", "mean_dropout_probability"]
+    assert "left out" not in model.report.message
+    assert model.report.message.endswith(
+        "the data show none; estimates, errors, draws and forecasts are the posterior's under the default priors, "
+        f"mean dropout probability {mean_dropout(model)[1]}."
+    )
+
+
+def test_no_dropout_in_time_is_told_as_a_rate_in_the_unit(loyal_history):
+    model = plain(loyal_history, "pareto_nbd", draws=100)
+    assert "the maximum has no dropout (s/beta -> 0): the data show none" in model.report.message
+    rate = np.median(model.draws.purchases.s / model.draws.purchases.beta)
+    assert f"mean dropout rate {rate:.2g} (" in model.report.message
+    assert ") per week. Estimates" in model.report.message
+
+
+def test_models_that_are_the_same_without_dropout_tie(loyal_history):
+    """On these customers MBG/NBD does find a trace of dropout, the other two none."""
+    table = fit(loyal_history, spend=None, draws=100).report.alternatives
+    assert table["model"].tolist() == ["mbg_nbd", "bg_nbd", "pareto_nbd"]
+    assert table["difference"].iloc[0] > 0.01
+    assert table["difference"].tolist()[1:] == [0.0, 0.0]
 
 
 def test_no_dropout_reaches_the_supremum(loyal_history, loyal_model):
@@ -307,11 +371,24 @@ def test_too_few_repeat_customers(order_history):
         ({"spend_from": "first"}, "spend_from must be one of"),
         ({"draws": 10}, "at least 100"),
         ({"rng": -1}, "rng"),
+        ({"rng": None}, "rng must be"),
+        ({"rng": "1"}, "rng must be"),
+        ({"draws": "500"}, "draws must be an integer"),
+        ({"draws": 500.0}, "draws must be an integer"),
     ],
 )
 def test_options_that_are_refused(order_history, options, words):
     with pytest.raises(DomainError, match=words):
         fit(order_history, **({"compare": False} | options))
+
+
+def test_only_a_history_is_fitted(order_history, model):
+    for other in (order_history.table, model, None, model.draws):
+        with pytest.raises(DomainError) as caught:
+            fit(other)
+        assert str(caught.value) == (
+            f"fit takes a PurchaseHistory (from purchase_history or history_from_summary). Got: {type(other).__name__}."
+        )
 
 
 def test_an_unconverged_fit_raises_unless_allowed(order_history, monkeypatch):
@@ -327,10 +404,13 @@ def test_an_unconverged_fit_raises_unless_allowed(order_history, monkeypatch):
     model = plain(order_history, allow_unconverged=True)
     assert model.report.status is FitStatus.FAILED
     assert table_of(model)["standard_error"].isna().all()
+    assert table_of(model)["estimate"].notna().all()
+    assert (table_of(model)["note"] == NO_MAXIMUM).all()
+    assert model.report.message.endswith("The draws come from the posterior under the default priors.")
 
 
 def test_draws_that_cannot_be_trusted_are_told_with_advice_and_refused_when_they_were_asked_for(
-    loyal_history, monkeypatch
+    loyal_history, order_history, monkeypatch
 ):
     from dataclasses import replace
 
@@ -340,8 +420,14 @@ def test_draws_that_cannot_be_trusted_are_told_with_advice_and_refused_when_they
     monkeypatch.setattr(fit_module, "laplace_posterior", unreliable)
     model = plain(loyal_history)
     assert "cannot be trusted: k-hat 0.93 is not below 0.70. Use more customers" in model.report.message
-    with pytest.raises(FitError, match=r"k-hat 0\.93"):
+    assert "point estimates only" not in model.report.message
+    with pytest.raises(FitError, match=r"k-hat 0\.93.*allow_unconverged=True returns") as caught:
         plain(loyal_history, method="laplace")
+    assert "method='mle'" not in str(caught.value)  # at a boundary it has no draws of its own
+    with pytest.raises(FitError, match=r"k-hat 0\.93.*method='mle' draws from the asymptotic distribution"):
+        plain(order_history, method="laplace")
+    assert plain(order_history).draws.kind == ASYMPTOTIC
+    assert plain(loyal_history, method="laplace", allow_unconverged=True).draws.kind == LAPLACE
 
 
 # --- text -----------------------------------------------------------------------------------------------------------

@@ -134,3 +134,21 @@ def test_asymptotic_draws_have_the_covariance_and_nest():
     np.testing.assert_allclose(np.cov(many.T), covariance, rtol=0.05)
     np.testing.assert_allclose(many.mean(axis=0), [1.0, 2.0], atol=0.01)
     np.testing.assert_array_equal(asymptotic_draws(np.array([1.0, 2.0]), covariance, 50, rng()), many[:50])
+
+
+def test_progress_is_told_step_by_step_and_grows_with_another_set_of_proposals():
+    def told(problem):
+        seen = []
+        posterior = laplace_posterior(
+            problem, draws=500, generator=rng(), progress=lambda stage, done, total: seen.append((stage, done, total))
+        )
+        return posterior, seen
+
+    posterior, seen = told(gaussian(np.eye(2)))
+    assert posterior.proposal == "t"
+    assert seen == [("laplace", done, 10) for done in range(11)]
+
+    posterior, seen = told(from_values(lambda t: -0.55 * np.log1p(np.sum((t / 1e-3) ** 2, axis=1) / 2)))
+    assert not posterior.reliable
+    assert [total for _, _, total in seen] == [total for total in (10, 20, 30, 40, 50) for _ in range(11)]
+    assert [done for _, done, _ in seen] == [start + step for start in (0, 10, 20, 30, 40) for step in range(11)]

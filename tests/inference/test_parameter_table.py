@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime
 
-from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
+from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE, POINT
 from clv_forecast.inference.laplace import asymptotic_draws
-from clv_forecast.inference.parameter_table import COLUMNS, parameter_table
+from clv_forecast.inference.parameter_table import COLUMNS, NOT_IDENTIFIED, parameter_table
 from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.sufficient import compress, compress_spend
 from tests.inference.simulated import simulate_spend
@@ -81,6 +81,9 @@ def test_what_leans_on_an_unidentified_coordinate_has_no_error_and_the_rest_has(
     table, _ = tabulated(problem, covariance=covariance, kind=LAPLACE)
     missing = table.index[table["standard_error"].isna()].tolist()
     assert missing == ["a", "b"]
+    assert table.index[table["estimate"].isna()].tolist() == missing
+    assert table.index[table["note"] == NOT_IDENTIFIED].tolist() == missing
+    assert (table["note"].drop(missing) == "").all()
     assert np.isfinite(table[["lower", "upper"]]).all().all()
     assert (table["interval"] == LAPLACE).all()
 
@@ -88,6 +91,12 @@ def test_what_leans_on_an_unidentified_coordinate_has_no_error_and_the_rest_has(
 def test_posterior_standard_deviation_when_a_posterior_was_asked_for(problem):
     table, draws = tabulated(problem, kind=LAPLACE, bayesian=True)
     assert table.loc["a", "standard_error"] == pytest.approx(np.std(problem.constrain(draws).a, ddof=1), rel=1e-12)
+
+
+def test_one_point_keeps_its_estimates(problem):
+    table, _ = tabulated(problem, covariance=np.full((4, 4), np.nan), kind=POINT)
+    assert table["estimate"].notna().all()
+    assert (table["note"] == "").all()
 
 
 def test_columns(problem):

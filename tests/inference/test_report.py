@@ -31,3 +31,15 @@ def test_correlations_are_named_by_coordinate(model):
     assert table.columns.tolist() == ["log_rate", "log_shape", "logit_dropout", "log_concentration"]
     assert (abs(table.to_numpy().diagonal() - 1.0) < 1e-12).all()
     assert abs(table.to_numpy()).max() <= 1.0 + 1e-12
+
+
+def test_one_line_stands_for_a_report(model, loyal_model):
+    assert repr(model.report) == "<FitReport bg_nbd + gamma_gamma: converged, 1,500 customers>"
+    assert repr(loyal_model.report) == "<FitReport bg_nbd: boundary, 400 customers>"
+    assert repr(loyal_model.report.purchases) == "<PartReport bg_nbd: boundary, 400 customers>"
+
+
+def test_a_notebook_shows_the_text_escaped(loyal_model):
+    html = loyal_model.report._repr_html_()
+    assert html.startswith("<pre>Fit: boundary")
+    assert "-&gt; 0" in html

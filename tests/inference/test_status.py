@@ -50,7 +50,10 @@ def test_an_interior_optimum_is_converged_with_its_inverse_hessian():
 def test_no_dropout_is_a_boundary_named_in_words_and_its_error_is_missing():
     optimum, diagnosis = diagnosed(towards(40.0))
     assert diagnosis.status is FitStatus.BOUNDARY
-    assert "the data show no dropout: P(alive) is 1 for everyone" in diagnosis.message
+    assert diagnosis.message == (
+        "made_up: the maximum has no dropout (a/(a+b) -> 0): the data show none; draws and forecasts use the posterior "
+        "under the default priors. Estimates and standard errors of the parameters concerned are left out."
+    )
     assert optimum.value == pytest.approx(0.0, abs=1e-4)
     np.testing.assert_array_equal(diagnosis.identified, [True, False])
     assert np.sqrt(diagnosis.covariance[0, 0]) == pytest.approx(0.1, rel=1e-6)
@@ -64,7 +67,7 @@ def test_a_clear_hill_beside_a_boundary_is_converged():
 def test_a_low_hill_beside_a_boundary_is_a_ridge():
     optimum, diagnosis = diagnosed(towards(1.0, bump=1.0))
     assert diagnosis.status is FitStatus.RIDGE
-    assert "log-likelihood units away, the data show no dropout" in diagnosis.message
+    assert "log-likelihood units away, there is no dropout (a/(a+b) -> 0); draws and forecasts use" in diagnosis.message
     assert -4.0 < optimum.theta[1] < -1.0
     np.testing.assert_array_equal(diagnosis.identified, [True, False])
 

@@ -123,7 +123,9 @@ def test_a_changed_number_in_the_manifest(folder):
 
 def test_another_schema_version(folder):
     edit(folder, lambda manifest: manifest.update(schema_version=99), seal=True)
-    with pytest.raises(StoreError, match=r"schema version 1\. Got: 99, written by .*numpy.*Load it with the package version"):
+    with pytest.raises(
+        StoreError, match=r"schema version 1\. Got: 99, written by .*numpy.*Load it with the package version"
+    ):
         load_model(folder)
 
 
