@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
-from clv_forecast.history.audit import Finding
-from clv_forecast.history.sources import CSV, check_columns, open_path
+from clv_forecast.history.audit import Finding, counted
+from clv_forecast.history.column_names import check_columns, index_hint
+from clv_forecast.history.sources import CSV, open_path, relation_rows, run
 
 _LEAST_SHARE: Final = 0.5
 """Below this share of customers with attributes a caution is due: the two tables may use different ids."""
@@ -23,7 +26,7 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    data : pandas or polars DataFrame, pyarrow or Ibis table, str or Path
+    data : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
     customer : str
         Its column of customer ids; ``customer_id`` where there is no such column.
 
@@ -45,7 +48,8 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
     frame = read_table(data, "The customers' table")
     if customer not in frame.columns and c.CUSTOMER_ID in frame.columns:
         customer = c.CUSTOMER_ID
-    check_columns([customer], [str(name) for name in frame.columns])
+    hint = index_hint(frame, {c.CUSTOMER_ID: customer})
+    check_columns([customer], [str(name) for name in frame.columns], hint=hint)
     if customer != c.CUSTOMER_ID and c.CUSTOMER_ID in frame.columns:
         raise InputError(
             f"The customers' table has {customer!r} and {c.CUSTOMER_ID!r}: one of them must go.", remedy="Drop one."
@@ -86,7 +90,7 @@ def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame
     if not matched:
         raise InputError(
             "No customer of the log is in the customers' table.",
-            value=f"{attributes[c.CUSTOMER_ID].iloc[0]!r} there, {ids.iloc[0]!r} in the log"
+            value=f"{_id_text(attributes[c.CUSTOMER_ID].iloc[0])} there, {_id_text(ids.iloc[0])} in the log"
             if len(attributes)
             else "an empty table",
             remedy="Compare the ids: their type (1 is not '1'), their case, their leading zeros.",
@@ -98,6 +102,13 @@ def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame
     return aligned, _findings(len(ids), len(attributes), matched)
 
 
+def _id_text(value: Any) -> str:
+    """An id with its type, numpy's scalars as Python's."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    kind = "text" if isinstance(plain, str) else type(plain).__name__
+    return f"{plain!r} ({kind})"
+
+
 def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
     found = []
     if matched < customers:
@@ -105,7 +116,8 @@ def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
             Finding(
                 name="customers_without_attributes",
                 level="caution" if matched < _LEAST_SHARE * customers else "info",
-                sentence=f"{customers - matched:,} of {customers:,} customers have no row in the customers' table: "
+                sentence=f"{customers - matched:,} of {counted(customers, 'customer')} "
+                f"{'has' if customers - matched == 1 else 'have'} no row in the customers' table: "
                 "their attributes are missing, and models by group leave them in a group of their own.",
                 values={"customers": customers - matched, "of": customers},
             )
@@ -115,8 +127,9 @@ def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
             Finding(
                 name="attributes_without_orders",
                 level="info",
-                sentence=f"{rows - matched:,} of {rows:,} rows of the customers' table belong to no customer with a "
-                "purchase by this day: they are not in the history.",
+                sentence=f"{rows - matched:,} of {counted(rows, 'row')} of the customers' table "
+                f"{'belongs' if rows - matched == 1 else 'belong'} to no customer with a purchase by this day, and "
+                f"{'is' if rows - matched == 1 else 'are'} not in the history.",
                 values={"rows": rows - matched, "of": rows},
             )
         )
@@ -140,10 +153,12 @@ def read_table(data: Any, name: str) -> pd.DataFrame:
         return data.copy()
     if isinstance(data, (str, Path)):
         table, backend = open_path(data)
-        frame = pd.DataFrame(backend.to_pyarrow(table).to_pandas())
+        frame = pd.DataFrame(run(backend, table, f"files at {data}").to_pandas())
         return frame.apply(_numbers_of_text) if str(data).lower().endswith(CSV) else frame
     if isinstance(data, ibis.Table):
         arrow = data.to_pyarrow()
+    elif isinstance(data, duckdb.DuckDBPyRelation):
+        arrow = relation_rows(data)
     elif isinstance(data, pa.Table):
         arrow = data
     elif type(data).__module__.partition(".")[0] == "polars":

@@ -61,8 +61,8 @@ class Step:
     name : str
     rows, customers : int
         Rows in this step, and the distinct known customers among them.
-    amount : Decimal
-        Money that stands in this step (exact; rows without a readable amount count 0).
+    amount : Decimal or None
+        Money that stands in this step (exact; rows without a readable amount count 0); None where it is unknown.
     sentence : str
     example : str
         One row of the step as text; empty when the step is empty or needs none.
@@ -71,7 +71,7 @@ class Step:
     name: str
     rows: int
     customers: int
-    amount: Decimal
+    amount: Decimal | None
     sentence: str
     example: str = ""
 
@@ -90,7 +90,8 @@ class Audit:
     Raises
     ------
     InputError
-        If the steps do not add up to the row and to the last micro-unit of money.
+        If the steps do not add up to the row and to the last micro-unit of money. Money may be unknown, but then
+        in every step.
 
     Examples
     --------
@@ -119,12 +120,15 @@ class Audit:
         read, parts = self.ledger[0], self.ledger[1:]
         if read.rows != sum(step.rows for step in parts):
             raise InputError("The rows of an audit must add up.", value={s.name: s.rows for s in self.ledger})
-        if read.amount != sum((step.amount for step in parts), Decimal(0)):
+        known = [step.amount for step in parts if step.amount is not None and not step.amount.is_nan()]
+        if _unknown(read.amount) and not known:
+            return
+        if len(known) < len(parts) or read.amount != sum(known, Decimal(0)):
             raise InputError("The money of an audit must add up.", value={s.name: str(s.amount) for s in self.ledger})
 
     @property
     def steps(self) -> pd.DataFrame:
-        """The steps as a table: step, rows, customers, amount (Decimal), sentence, example."""
+        """The steps as a table: step, rows, customers, amount (Decimal, None if unknown), sentence, example."""
         columns = ["step", "rows", "customers", "amount", "sentence", "example"]
         records = [(s.name, s.rows, s.customers, s.amount, s.sentence, s.example) for s in self.ledger]
         return pd.DataFrame(records, columns=columns)
@@ -138,7 +142,7 @@ class Audit:
         return tuple(s.sentence for s in self.ledger) + tuple(f.sentence for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the audit as plain values for JSON; money is text, so that no digit is lost."""
+        """Return the audit as plain values for JSON; money is text, so that no digit is lost, or None if unknown."""
         return {
             "currency": self.currency,
             "steps": [
@@ -146,7 +150,7 @@ class Audit:
                     "step": s.name,
                     "rows": s.rows,
                     "customers": s.customers,
-                    "amount": format_money(s.amount),
+                    "amount": None if _unknown(s.amount) else format_money(s.amount),
                     "sentence": s.sentence,
                     "example": s.example,
                 }
@@ -203,14 +207,27 @@ class Audit:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{items}</ul>"
 
 
-def format_money(amount: Decimal, *, group: bool = False) -> str:
-    """Money as text: at least two decimals, no digit lost.
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural.
 
     Examples
     --------
-    >>> format_money(Decimal("1234.500000"), group=True), format_money(Decimal("0.123456"))
-    ('1,234.50', '0.123456')
+    >>> counted(1, "customer"), counted(2357, "customer")
+    ('1 customer', '2,357 customers')
     """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_money(amount: Decimal | None, *, group: bool = False) -> str:
+    """Money as text: at least two decimals, no digit lost; ``-`` where it is unknown (None or NaN).
+
+    Examples
+    --------
+    >>> format_money(Decimal("1234.500000"), group=True), format_money(Decimal("0.123456")), format_money(None)
+    ('1,234.50', '0.123456', '-')
+    """
+    if amount is None or amount.is_nan():
+        return "-"
     text = f"{amount:,f}" if group else f"{amount:f}"
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0").ljust(2, "0")
@@ -228,6 +245,10 @@ def format_example(fields: Iterable[tuple[str, Any]]) -> str:
     text = ", ".join(f"{name}={'missing' if value is None else value}" for name, value in fields)
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 3] + "..."
+
+
+def _unknown(amount: Decimal | None) -> bool:
+    return amount is None or amount.is_nan()
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

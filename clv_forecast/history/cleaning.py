@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -16,6 +18,7 @@ import pandas as pd
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.audit import counted
 from clv_forecast.history.sources import Source
 
 MONEY: Final = "decimal(38, 6)"
@@ -36,6 +39,9 @@ PURCHASE: Final = "purchase"
 REFUND: Final = "refund"
 
 _OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)$"
+
+_ISO_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+_LOCAL_DAY: Final = "Give the local day, such as '1997-09-30'; time_zone names the zone of the log's times."
 
 RefundPolicy = Literal["net", "drop", "error"]
 
@@ -72,26 +78,43 @@ def _exact_product(amount: Decimal, rate: Decimal) -> Decimal:  # type: ignore[e
 
 
 def parse_day(value: Any, name: str) -> datetime.date:
-    """Calendar day of a date, a timestamp, or ISO text.
+    """Calendar day of a date, a timestamp, or ISO text; nothing is guessed, and the clock is never read.
+
+    Parameters
+    ----------
+    value : date, datetime, Timestamp, datetime64 of a day or finer, or str
+        Text as YYYY-MM-DD, with a time of day or without.
+    name : str
+        Name of the argument, for the error.
 
     Raises
     ------
     DomainError
-        If ``value`` is none of these.
+        If ``value`` is none of these, or carries a time zone (its day differs from zone to zone).
 
     Examples
     --------
     >>> parse_day("1997-09-30", "as_of")
     datetime.date(1997, 9, 30)
     """
-    if isinstance(value, (str, datetime.date, np.datetime64)):
-        try:
-            day = pd.Timestamp(value)
-        except (ValueError, TypeError):
-            day = None
-        if day is not None and not pd.isna(day):
-            return day.date()
-    raise DomainError(f"{name} must be a day: a date, a Timestamp, or text like '1997-09-30'.", value=repr(value))
+    found: datetime.date | None = None
+    if isinstance(value, datetime.date):  # datetime, Timestamp and NaT are dates too
+        found = None if pd.isna(value) else value
+    elif isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] not in ("Y", "M", "W", "generic"):
+        day = value.astype("datetime64[D]").item()  # an int where no date can hold it
+        found = day if isinstance(day, datetime.date) else None
+    elif isinstance(value, str) and _ISO_DAY.match(value):
+        with contextlib.suppress(ValueError):
+            found = datetime.datetime.fromisoformat(value)
+    if found is None:
+        raise DomainError(
+            f"{name} must be a day: a date, a Timestamp, or ISO text like '1997-09-30'.", value=repr(value)
+        )
+    if isinstance(found, datetime.datetime):
+        if found.tzinfo is not None:
+            raise DomainError(f"{name} must be a day without a time zone.", value=repr(value), remedy=_LOCAL_DAY)
+        return found.date()
+    return found
 
 
 def check_time_zone(name: str | None) -> str | None:
@@ -180,7 +203,8 @@ def classify(source: Source, rules: Rules) -> Any:
     InputError
         If a column has a type that cannot be a date or an amount.
     """
-    raw = source.table
+    raw = source.table  # a column without any value has no type: text does
+    raw = raw.mutate(**{name: raw[name].cast("string") for name, kind in raw.schema().items() if kind.is_null()})
     has = set(raw.columns)
     no_text = ibis.null("string")
     at, offset = _local_time(raw[c.DATE], c.DATE, rules.time_zone)
@@ -337,12 +361,12 @@ def check_currency(source: Source, rates: tuple[tuple[str, Decimal], ...], const
             raise DomainError("rates need a currency column.", remedy="Name it with currency='...'.")
         return constant
     code = _text(source.table[c.CURRENCY]).name(c.CURRENCY)
-    counted = source.fetch(source.table.group_by(code).agg(rows=lambda t: t.count()).order_by(c.CURRENCY)).to_pylist()
-    found = {record[c.CURRENCY]: record["rows"] for record in counted if record[c.CURRENCY] is not None}
+    records = source.fetch(source.table.group_by(code).agg(rows=lambda t: t.count()).order_by(c.CURRENCY)).to_pylist()
+    found = {record[c.CURRENCY]: record["rows"] for record in records if record[c.CURRENCY] is not None}
     if not rates and len(found) > 1:
         raise InputError(
             "Amounts in several currencies cannot be added without rates.",
-            value=", ".join(f"{name} ({rows:,} rows)" for name, rows in found.items()),
+            value=", ".join(f"{name} ({counted(rows, 'row')})" for name, rows in found.items()),
             remedy="Pass rates={'EUR': 1, 'USD': 0.92}, or make one history per currency.",
         )
     without = [name for name in found if rates and name not in dict(rates)]

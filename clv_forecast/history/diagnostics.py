@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
-from clv_forecast.history.audit import Finding, Level
+from clv_forecast.history.audit import Finding, Level, counted
 from clv_forecast.history.purchase_log import PurchaseLog, day_number, purchase_log
 from clv_forecast.history.season_diagnostics import season
 from clv_forecast.history.spend_diagnostics import drift_of_spend, large_orders, spend_and_frequency
@@ -113,7 +113,8 @@ def small_numbers(table: pd.DataFrame, unit: TimeUnit) -> Finding:
     return Finding(
         name="small_numbers",
         level="caution" if short else "info",
-        sentence=f"{customers:,} customers, {repeats:,} repeat purchases, {weeks:,.1f} weeks observed: {meaning}.",
+        sentence=f"{counted(customers, 'customer')}, {counted(repeats, 'repeat purchase')}, "
+        f"{weeks:,.1f} weeks observed: {meaning}.",
         values={"customers": customers, "repeat_purchases": repeats, "weeks": weeks},
     )
 
@@ -134,16 +135,17 @@ def one_time_buyers(table: pd.DataFrame, unit: TimeUnit) -> Finding:
     once = table[c.FREQUENCY].to_numpy() == 0
     share = float(once.mean())
     silent = float(np.median(table[c.T].to_numpy()[once])) if once.any() else 0.0
+    ago = f"{silent:,.1f} {unit}s ago"
     meaning = (
-        f", half of them {silent:,.1f} {unit}s ago or longer. BG/NBD holds all of them for alive with certainty "
-        "(P(alive) = 1), however long ago that was; MBG/NBD and Pareto/NBD let them be gone"
+        f", {f'half of them {ago} or longer' if once.sum() > 1 else ago}. BG/NBD holds all who bought once for alive "
+        "with certainty (P(alive) = 1), however long ago that was; MBG/NBD and Pareto/NBD let them be gone"
         if once.any()
         else ""
     )
     return Finding(
         name="one_time_buyers",
         level="caution" if share >= MANY_ONE_TIME_BUYERS else "info",
-        sentence=f"{int(once.sum()):,} of {once.size:,} customers ({share:.1%}) bought once{meaning}.",
+        sentence=f"{int(once.sum()):,} of {counted(once.size, 'customer')} ({share:.1%}) bought once{meaning}.",
         values={"customers": int(once.sum()), "share": share, f"median_{c.T}": silent},
     )
 
@@ -172,9 +174,10 @@ def already_there(table: pd.DataFrame, observed_from: pd.Timestamp | None) -> Fi
         name="already_there",
         level="caution" if share >= MANY_ALREADY_THERE else "info",
         sentence=(
-            f"{there:,} of {len(table):,} customers ({share:.1%}) were there when the log starts, or may have been"
-            f"{since}: their first purchase in it need not be their first. Their T and frequency count from there, "
-            "frequent and lasting customers are over-represented among them, and they are no new customers in cohorts."
+            f"{there:,} of {counted(len(table), 'customer')} ({share:.1%}) {'was' if there == 1 else 'were'} there "
+            f"when the log starts, or may have been{since}: a first purchase in it need not be their first. Their T "
+            "and frequency count from there, frequent and lasting customers are over-represented among them, and they "
+            "are no new customers in cohorts."
         ),
         values={"customers": there, "share": share},
     )
@@ -208,16 +211,17 @@ def silence_before_as_of(log: PurchaseLog, as_of: pd.Timestamp) -> Finding:
     end = str(np.datetime64(last, "D"))
     if cut:
         meaning = (
-            f", where about {missed:,.0f} would be expected at the pace of the {days} days before, and no earlier "
-            f"silence was longer than {longest} days. If the log was cut, set as_of to its last complete day: the "
-            "models take this silence for customers gone"
+            f", where about {missed:,.0f} would be expected at the pace of the {counted(days, 'day')} before, and no "
+            f"earlier silence was longer than {counted(longest, 'day')}. If the log was cut, set as_of to its last "
+            "complete day: the models take this silence for customers gone"
         )
     else:
         meaning = ", no longer a silence than the log has had before or than chance makes"
     return Finding(
         name="silence_before_as_of",
         level=level,
-        sentence=f"The log's last purchase is of {end}, and the {silent} days up to as_of have none{meaning}."
+        sentence=f"The log's last purchase is of {end}, and the {counted(silent, 'day')} up to as_of "
+        f"{'has' if silent == 1 else 'have'} none{meaning}."
         if silent > 0
         else f"The log has purchases up to as_of, {end}.",
         values={"silent_days": silent, "purchases_expected": missed, "longest_silence_before": longest},

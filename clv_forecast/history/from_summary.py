@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -14,14 +13,15 @@ from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history import cleaning
 from clv_forecast.history.attributes import align, read_attributes, read_table
-from clv_forecast.history.audit import KEPT, READ, Audit, Finding, Step
+from clv_forecast.history.audit import KEPT, READ, Audit, Finding, Step, counted
+from clv_forecast.history.column_names import check_columns, index_hint
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.history.sources import check_columns
 from clv_forecast.units import DAYS_PER_UNIT, TimeUnit, check_unit
 
 _ROUNDING: Final = 1e-9
 """Recency may exceed T by this share, which rounding explains."""
+_OF_LIFETIMES: Final = "A table of lifetimes becomes one for this with clv_forecast.summary_from_lifetimes(table)."
 _UNKNOWN: Final = (
     c.FIRST_REVENUE,
     c.TOTAL_REVENUE,
@@ -48,7 +48,9 @@ def history_from_summary(
 
     Parameters
     ----------
-    rfm_table : pandas or polars DataFrame, pyarrow or Ibis table, str or Path
+    rfm_table : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
+        Customer ids in a column; for a table of lifetimes, which has them in the index, see
+        ``summary_from_lifetimes``.
     unit : {"hour", "day", "week", "month", "year"}
         Unit of ``recency`` and ``T``.
     as_of : date, Timestamp or ISO text
@@ -91,9 +93,12 @@ def history_from_summary(
     checked_unit, day = check_unit(unit), cleaning.parse_day(as_of, "as_of")
     frame = read_table(rfm_table, "The summary")
     wanted = {c.CUSTOMER_ID: customer, c.FREQUENCY: frequency, c.RECENCY: recency, c.T: T}
+    columns = [str(name) for name in frame.columns]
+    hint = index_hint(frame, wanted)
+    check_columns(wanted.values(), columns, hint=f"{hint} {_OF_LIFETIMES}" if hint else "")
     if monetary_value is not None:
         wanted[c.MONETARY_VALUE] = monetary_value
-    check_columns(wanted.values(), [str(name) for name in frame.columns])
+        check_columns([monetary_value], columns, hint="For a table without money pass monetary_value=None.")
     frame = frame[list(wanted.values())].set_axis(list(wanted), axis=1)
     _check_ids(frame[c.CUSTOMER_ID])
     frame = frame.iloc[_order(frame[c.CUSTOMER_ID])].reset_index(drop=True)
@@ -163,7 +168,7 @@ def _check_times(ids: pd.Series, numbers: dict[str, NDArray[np.float64]]) -> Non
         )
     for rule, holds in rules.items():
         if not holds.all():
-            raise InputError(f"{rule}.", value=f"{int((~holds).sum())} rows", customer_ids=ids[~holds].tolist())
+            raise InputError(f"{rule}.", value=counted(int((~holds).sum()), "row"), customer_ids=ids[~holds].tolist())
 
 
 def _table(ids: pd.Series, numbers: dict[str, NDArray[np.float64]], day: datetime.date, unit: TimeUnit) -> pd.DataFrame:
@@ -192,10 +197,10 @@ def _table(ids: pd.Series, numbers: dict[str, NDArray[np.float64]], day: datetim
 def _ledger(table: pd.DataFrame) -> tuple[Step, Step]:
     rows, purchases = len(table), int(table[c.SPEND_COUNT_ALL].sum())
     steps = [
-        Step(name=name, rows=rows, customers=rows, amount=Decimal(0), sentence=sentence)
+        Step(name=name, rows=rows, customers=rows, amount=None, sentence=sentence)
         for name, sentence in (
-            (READ, f"Read: {rows:,} customers of a summary table."),
-            (KEPT, f"Kept: all of them, with {purchases:,} purchases, the first ones included."),
+            (READ, f"Read: {counted(rows, 'customer')} of a summary table; their money in all is not known."),
+            (KEPT, f"Kept: all of them, with {counted(purchases, 'purchase')}, the first ones included."),
         )
     ]
     return steps[0], steps[1]

@@ -1,4 +1,4 @@
-"""What is worth knowing about a log before a model sees it, and when there is nothing to model."""
+"""What is worth knowing about a log before a model sees it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
-from clv_forecast.errors import InputError
-from clv_forecast.history.audit import Finding
+from clv_forecast.history.audit import Finding, counted
 from clv_forecast.history.cleaning import AT, KIND, PURCHASE, REFUND, Rules
-from clv_forecast.history.reconciliation import NO_EXAMPLE, Count
+from clv_forecast.history.reconciliation import Count
 from clv_forecast.history.sources import Source
 from clv_forecast.history.summary import Refunded, event_text
 
 OPENING_MONTHS: Final = 12
 """A yearly buyer shows within a year; who does not is new, or was away for more than one."""
 
+
+ONE_LATE_IN: Final = 100
+"""Of so many customers of a cohort one may be seen late, as a free first order or a refunded one makes them."""
+LARGEST_RATE: Final = 1
+MONEY_BEYOND_RATES: Final = 5
+"""Most amounts lie above this where margins up to 1 look like rates; small money has small margins."""
 
 _ROW: Final = (c.CUSTOMER_ID, AT, c.AMOUNT, c.ORDER_ID, c.CATEGORY)
 """What makes two rows the same."""
@@ -42,6 +47,8 @@ class Seen:
     table : DataFrame
     opening : datetime.date
         Customers first seen before it were already there.
+    opening_given : bool
+        Whether the caller named that day.
     """
 
     source: Source
@@ -51,48 +58,7 @@ class Seen:
     refunded: Refunded
     table: pd.DataFrame
     opening: datetime.date
-
-
-def refuse_unusable(
-    source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count], shown: Mapping[str, str]
-) -> None:
-    """Raise when rows contradict the options, or when no purchase is among them.
-
-    Raises
-    ------
-    InputError
-    """
-    offsets = sum(count.offsets for count in counts.values())
-    if offsets:
-        raise InputError(
-            "Dates written with an offset from UTC need time_zone, the named zone whose days count.",
-            value=f"{offsets:,} rows with an offset",
-            remedy="Pass for example time_zone='Europe/Berlin'.",
-        )
-    if rules.refunds == "error" and REFUND in counts:
-        refund = rows.filter(rows[KIND] == REFUND)
-        first = source.fetch(refund.select(c.CUSTOMER_ID).distinct().order_by(c.CUSTOMER_ID).limit(5))
-        raise InputError(
-            "refunds='error' allows no negative amount.",
-            value=f"{counts[REFUND].rows:,} rows",
-            customer_ids=source.ids(first[c.CUSTOMER_ID]).tolist(),
-            remedy="Use refunds='net' or refunds='drop'.",
-        )
-    if PURCHASE in counts:
-        return
-    late = counts.get("after_as_of")
-    if late is not None and rules.as_of is not None and not counts.keys() - {"after_as_of", "read"}:
-        raise InputError(
-            "as_of lies before the first order.", value=f"{rules.as_of}; for example {shown.get('after_as_of')}"
-        )
-    reasons = {kind: count.rows for kind, count in counts.items() if kind not in NO_EXAMPLE}
-    worst = max(reasons, key=reasons.__getitem__, default="")
-    raise InputError(
-        "The order log has no purchase by as_of.",
-        value=", ".join(f"{kind}: {rows:,} rows" for kind, rows in sorted(reasons.items()))
-        or "no rows, or refunds only",
-        remedy=f"For example {shown[worst]}." if shown.get(worst) else "",
-    )
+    opening_given: bool
 
 
 def opening_end(table: pd.DataFrame, as_of: datetime.date) -> datetime.date:
@@ -115,7 +81,7 @@ def opening_end(table: pd.DataFrame, as_of: datetime.date) -> datetime.date:
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Everything worth saying about the rows and the size of the history, cautions where a model may suffer."""
-    found = [_period(seen), _merged(seen), _cohort(seen), *_lines(seen), _ids(seen), *_known(seen)]
+    found = [_period(seen), _merged(seen), _cohort(seen), *_lines(seen), _ids(seen), *_known(seen), _margin_rate(seen)]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -138,25 +104,33 @@ def _merged(seen: Seen) -> Finding | None:
     return Finding(
         name="same_day_merged",
         level="info",
-        sentence=f"{rows:,} rows became {days:,} purchases: what one customer buys on one day counts once, its money "
-        "added; money per purchase is money per customer-day, not per order.",
+        sentence=f"{rows:,} rows became {counted(days, 'purchase')}: what one customer buys on one day counts once, "
+        "its money added; money per purchase is money per customer-day, not per order.",
         values={"rows": rows, "purchases": days},
     )
 
 
 def _cohort(seen: Seen) -> Finding | None:
-    """Nobody new in the second half of the log: a file of customers who came early, not a company's whole log."""
-    first, last = seen.table[c.FIRST_PURCHASE].min(), seen.table[c.FIRST_PURCHASE].max()
-    end = pd.Timestamp(seen.rules.as_of)
+    """Hardly anybody new in the second half of the log: a file of customers who came early, not a whole log."""
+    came = seen.table[c.FIRST_PURCHASE]
+    first, end = came.min(), pd.Timestamp(seen.rules.as_of)
+    last = pd.Timestamp(came.sort_values().iloc[-1 - len(came) // ONE_LATE_IN])
     if last > first + (end - first) / 2:
         return None
+    late = int((came > last).sum())
+    who = f"Only {late:,} of {counted(len(came), 'customer')}" if late else "Nobody"
+    advice = (
+        ""
+        if seen.opening_given
+        else f" If they were all new then, pass observed_from='{first.date()}'; otherwise those first seen before "
+        f"{seen.opening} count as already there."
+    )
     return Finding(
         name="cohort_log",
         level="info",
-        sentence=f"Nobody bought first after {last.date()}, in the later part of the log: it follows customers who "
-        "came early, and tells nothing about new ones. If they were all new then, pass observed_from="
-        f"'{first.date()}'; otherwise those first seen before {seen.opening} count as already there.",
-        values={"last_first_purchase": str(last.date()), "observed_from": str(seen.opening)},
+        sentence=f"{who} bought first after {last.date()}, in the later part of the log: it follows customers who "
+        f"came early, and tells nothing about new ones.{advice}",
+        values={"last_first_purchase": str(last.date()), "later": late, "observed_from": str(seen.opening)},
     )
 
 
@@ -187,8 +161,9 @@ def _repeated(seen: Seen, rows: Any) -> Finding:
     return Finding(
         name="repeated_rows",
         level="caution" if named else "info",
-        sentence=f"{extra:,} rows of {customers:,} customers repeat another row in {what}. They are kept: two "
-        "equal purchases are possible. If they were delivered twice, drop them first, or revenue is too high. "
+        sentence=f"{counted(extra, 'row')} of {counted(customers, 'customer')} "
+        f"{'repeats' if extra == 1 else 'repeat'} another row in {what}, and {'is' if extra == 1 else 'are'} kept: two "
+        "equal purchases are possible. If rows were delivered twice, drop them first, or revenue is too high. "
         f"For example: {example}.",
         values={"rows": extra, "customers": customers},
     )
@@ -210,8 +185,8 @@ def _orders(seen: Seen, rows: Any) -> list[Finding]:
             Finding(
                 name="order_lines",
                 level="info",
-                sentence=f"{got['several_lines']:,} of {got['orders']:,} orders have several lines, which is normal "
-                "for a log of order lines; their money is added.",
+                sentence=f"{got['several_lines']:,} of {counted(got['orders'], 'order')} have several lines, which is "
+                "normal for a log of order lines; their money is added.",
                 values={"orders": got["orders"], "several_lines": got["several_lines"]},
             )
         )
@@ -223,8 +198,9 @@ def _orders(seen: Seen, rows: Any) -> list[Finding]:
             Finding(
                 name="shared_order_ids",
                 level="caution",
-                sentence=f"{got['shared']:,} order ids occur with several customers, for example {example!r}: either "
-                "ids are not unique or customers are not. Refunds are matched within a customer only.",
+                sentence=f"{counted(got['shared'], 'order id')} {'occurs' if got['shared'] == 1 else 'occur'} with "
+                f"several customers, for example {example!r}: either ids are not unique or customers are not. Refunds "
+                "are matched within a customer only.",
                 values={"orders": got["shared"], "example": example},
             )
         )
@@ -258,7 +234,7 @@ def _known(seen: Seen) -> list[Finding | None]:
         Finding(
             name="unrecorded_rows",
             level="info",
-            sentence=f"{unrecorded:,} rows have no readable recording time: they count as known on their own date.",
+            sentence=f"{counted(unrecorded, 'row')} without a readable recording time: known on their own date.",
             values={"rows": unrecorded},
         )
         if unrecorded
@@ -266,10 +242,40 @@ def _known(seen: Seen) -> list[Finding | None]:
         Finding(
             name="margin_unknown",
             level="caution" if unknown > np.floor(0.1 * len(seen.table)) else "info",
-            sentence=f"{no_margin:,} rows have no readable margin: total_margin is missing for their "
-            f"{unknown:,} customers, never taken as zero.",
+            sentence=f"{counted(no_margin, 'row')} without a readable margin: total_margin is missing for "
+            f"{counted(unknown, 'customer')}, never taken as zero.",
             values={"rows": no_margin, "customers": unknown},
         )
         if no_margin
         else None,
     ]
+
+
+def _margin_rate(seen: Seen) -> Finding | None:
+    """Margins within one unit of money beside much larger amounts: a rate where money belongs."""
+    if c.MARGIN not in seen.source.table.columns:
+        return None
+    known = seen.rows.filter(seen.rows[c.MARGIN].notnull())
+    margin, amount = known[c.MARGIN], known[c.AMOUNT]
+    measures = {
+        "rows": known.count(),
+        "low": margin.min(),
+        "high": margin.max(),
+        "beyond": (amount.abs() > MONEY_BEYOND_RATES).cast("int64").sum(),
+        "money": amount.abs().sum(),
+    }
+    got = seen.source.fetch(known.agg(**measures)).to_pylist()[0]
+    rows = got["rows"]
+    if not rows or max(-got["low"], got["high"]) > LARGEST_RATE or got["low"] == got["high"] == 0:
+        return None
+    if got["beyond"] <= rows / 2:
+        return None
+    low, high, mean = float(got["low"]), float(got["high"]), float(got["money"]) / rows
+    return Finding(
+        name="margin_looks_like_a_rate",
+        level="caution",
+        sentence=f"All margins lie between {low:g} and {high:g} while amounts are {mean:,.2f} on average: that looks "
+        "like a rate, and margin is money. If it is one, multiply it by the amount first: as it stands, every order "
+        "counts for less than one unit of money.",
+        values={"lowest": low, "highest": high, "mean_amount": mean},
+    )

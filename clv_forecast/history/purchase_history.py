@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,15 +15,17 @@ from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import cleaning, observations, reconciliation, summary
 from clv_forecast.history.attributes import align, read_attributes
-from clv_forecast.history.audit import Audit, Finding
+from clv_forecast.history.audit import Audit, Finding, counted
 from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.sources import Source, open_source
+from clv_forecast.history.unusable import refuse_unusable
 from clv_forecast.units import TimeUnit, check_unit
 
 DIAGNOSED_PURCHASES: Final = 500_000
 """Above this many purchase-days the diagnostics read those of about every n-th customer, to bound memory."""
+_ROWS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +85,13 @@ class PurchaseHistory:
     purchase_grain: str = "customer-day"
 
     def __repr__(self) -> str:
-        return f"<PurchaseHistory of {len(self.table):,} customers, {self.unit}s, as of {self.as_of.date()}>"
+        return f"<PurchaseHistory of {counted(len(self.table), 'customer')}, {self.unit}s, as of {self.as_of.date()}>"
+
+    def _repr_html_(self) -> str:
+        what = f"{counted(len(self.table), 'customer')} as of {self.as_of.date()}, times in {self.unit}s"
+        money = f", money in {self.currency}" if self.currency else ""
+        rows = self.table.head(_ROWS_SHOWN).to_html(index=False, escape=True)
+        return f"<p><b>PurchaseHistory</b> of {html.escape(what + money)}</p>{rows}{self.audit._repr_html_()}"
 
     def purchases(self) -> pd.DataFrame:
         """Purchase-days net of refunds: customer_id, date, amount, sorted by customer and date.
@@ -162,7 +171,7 @@ class PurchaseHistory:
         return self.events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Split:
     """A history as known at an earlier day, and what its customers bought afterwards.
 
@@ -181,6 +190,10 @@ class Split:
     holdout: pd.DataFrame
     holdout_orders: pd.DataFrame
     new_customer_orders: pd.DataFrame
+
+    def __repr__(self) -> str:
+        bought = counted(len(self.holdout_orders), "holdout purchase")
+        return f"<Split at {self.calibration.as_of.date()}: {counted(len(self.holdout), 'customer')}, {bought}>"
 
 
 def purchase_history(
@@ -206,26 +219,29 @@ def purchase_history(
 
     Parameters
     ----------
-    transactions : pandas or polars DataFrame, pyarrow or Ibis table, str or Path
-        One row per order or order line. A path leads to CSV (with a header) or Parquet and may hold wildcards.
-    as_of : date, Timestamp or ISO text
-        Last day that counts, inclusive. There is no default: the last order's day would make a base that
-        stopped buying look alive.
+    transactions : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
+        One row per order or order line. A path leads to CSV (with a header) or Parquet and may hold wildcards. Of
+        a relation the named columns are loaded into memory.
+    as_of : date, Timestamp or ISO text (YYYY-MM-DD)
+        Last day that counts, inclusive; without a time zone. There is no default: the last order's day would make
+        a base that stopped buying look alive.
     unit : {"hour", "day", "week", "month", "year"}
         Unit of ``recency`` and ``T``.
     customers : like ``transactions``, optional
         Attributes, one row per customer, under the same customer column.
     customer, date, amount : str
         Columns of the log. Refunds are negative amounts.
-    order_id, category, margin, recorded_at : str, optional
-        Columns that help to match refunds, carry the margin as money, and say when a row became known.
+    order_id, category, recorded_at : str, optional
+        Columns that help to match refunds, and say when a row became known.
+    margin : str, optional
+        Money, not a rate: the column of what each row leaves after its own costs. ``rates`` do not convert it.
     currency : str, optional
         Column of currency codes; or, in three capital letters, the code of the whole log.
     rates : mapping of str to number, optional
         Value of one unit of each currency in the reporting currency, whose own rate is 1.
     refunds : {"net", "drop", "error"}
         Take refunds from their purchases, leave them out, or refuse them.
-    observed_from : date, optional
+    observed_from : date, Timestamp or ISO text, optional
         Customers whose first purchase seen lies before were already there, not new. Default: a year after the
         first purchase, or a quarter of the log when it is shorter than two years.
     time_zone : str, optional
@@ -300,7 +316,7 @@ def _build(
     rows = cleaning.classify(source, rules)
     counts = reconciliation.count_rows(source, rows)
     shown = reconciliation.examples(source, rows, [kind for kind in counts if kind not in reconciliation.NO_EXAMPLE])
-    observations.refuse_unusable(source, rows, rules, counts, shown)
+    refuse_unusable(source, rows, rules, counts, shown)
     margin = c.MARGIN in source.table.columns
     refund_rows = counts[REFUND].rows if REFUND in counts else 0
     usable = cleaning.usable(rows)
@@ -313,7 +329,14 @@ def _build(
     table[c.ALREADY_THERE] = table[c.FIRST_PURCHASE] < pd.Timestamp(opening)
     aligned, findings = align(table[c.CUSTOMER_ID], attributes)
     seen = observations.Seen(
-        source=source, rows=usable, rules=rules, counts=counts, refunded=refunded, table=table, opening=opening
+        source=source,
+        rows=usable,
+        rules=rules,
+        counts=counts,
+        refunded=refunded,
+        table=table,
+        opening=opening,
+        opening_given=observed_from is not None,
     )
     findings = observations.findings(seen) + findings + _diagnosed(source, days, table, rules, unit, opening)
     steps = reconciliation.ledger(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import ibis
 
 from clv_forecast import columns as c
-from clv_forecast.history.audit import KEPT, READ, Step, format_example, format_money
+from clv_forecast.history.audit import KEPT, READ, Step, counted, format_example, format_money
 from clv_forecast.history.cleaning import (
     AMOUNT_TEXT,
     DATE_TEXT,
@@ -127,7 +127,8 @@ def ledger(
             rows=read.rows,
             customers=read.customers,
             amount=read.amount,
-            sentence=f"Read: {_rows(read.rows)} of {_customers(read.customers)}, {_money(read.amount)} in all.",
+            sentence=f"Read: {counted(read.rows, 'row')} of {counted(read.customers, 'customer')}, "
+            f"{_money(read.amount)} in all.",
         )
     ]
     for kind, why in _WHY.items():
@@ -140,7 +141,7 @@ def ledger(
                     rows=count.rows,
                     customers=count.customers,
                     amount=count.amount,
-                    sentence=f"Left out: {_rows(count.rows)} {why.format(as_of=as_of)}{money}.",
+                    sentence=f"Left out: {counted(count.rows, 'row')} {why.format(as_of=as_of)}{money}.",
                     example=shown.get(kind, ""),
                 )
             )
@@ -154,8 +155,8 @@ def ledger(
             rows=rows,
             customers=customers,
             amount=kept,
-            sentence=f"Kept: {_rows(rows)}, {_money(kept)} net of refunds, in {days:,} purchase-days of "
-            f"{_customers(customers)}.",
+            sentence=f"Kept: {counted(rows, 'row')}, {_money(kept)} net of refunds, in "
+            f"{counted(days, 'purchase-day')} of {counted(customers, 'customer')}.",
         )
     )
     return tuple(steps)
@@ -171,7 +172,7 @@ def _refund_steps(refunded: Refunded) -> list[Step]:
                 rows=refunded.rows,
                 customers=refunded.customers,
                 amount=Decimal(0),
-                sentence=f"Refunds taken from the customer's own purchases: {_rows(refunded.rows)}, "
+                sentence=f"Refunds taken from the customer's own purchases: {counted(refunded.rows, 'row')}, "
                 f"{_money(refunded.amount)} ({parts}). The money kept is net of them.",
             )
         )
@@ -182,7 +183,7 @@ def _refund_steps(refunded: Refunded) -> list[Step]:
                 rows=refunded.cancelled_rows,
                 customers=refunded.cancelled_customers,
                 amount=Decimal(0),
-                sentence=f"Purchases that refunds took back in full: {_rows(refunded.cancelled_rows)}, "
+                sentence=f"Purchases that refunds took back in full: {counted(refunded.cancelled_rows, 'row')}, "
                 f"{_money(refunded.cancelled_amount)}. Customer-days left without a purchase: "
                 f"{refunded.days_cancelled:,}.",
                 example=refunded.example_cancelled,
@@ -197,20 +198,12 @@ def _refund_steps(refunded: Refunded) -> list[Step]:
                 customers=refunded.unmatched_customers,
                 amount=-refunded.unmatched_amount,
                 sentence=f"Refunds without an earlier purchase of the same customer with money left: "
-                f"{_rows(refunded.unmatched_rows)}. {_money(refunded.unmatched_amount)} are set aside{rest}: "
+                f"{counted(refunded.unmatched_rows, 'row')}. {_money(refunded.unmatched_amount)} are set aside{rest}: "
                 "the revenue kept is that much higher than the sum of the log.",
                 example=refunded.example_unmatched,
             )
         )
     return steps
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} row" if number == 1 else f"{number:,} rows"
-
-
-def _customers(number: int) -> str:
-    return f"{number:,} customer" if number == 1 else f"{number:,} customers"
 
 
 def _money(amount: Decimal) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import glob
 import os
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +22,15 @@ from ibis.common.exceptions import IbisError
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.column_names import check_columns, index_hint
 
 CSV: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _PARQUET: Final = (".parquet", ".pq")
 HELD_ROWS: Final = 2_000_000
 """Up to this many rows an intermediate result is held in memory (some 100 bytes a row)."""
-_ACCEPTED: Final = "a pandas or polars DataFrame, a pyarrow or Ibis table, or the path of a CSV or Parquet file"
+_ACCEPTED: Final = (
+    "a pandas or polars DataFrame, a pyarrow or Ibis table, a DuckDB relation, or the path of a CSV or Parquet file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,14 @@ class Source:
     label: str
 
     def fetch(self, expression: Any) -> pa.Table:
-        """Run an expression and return its rows."""
-        return self.backend.to_pyarrow(expression)
+        """Run an expression and return its rows.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read to its end.
+        """
+        return run(self.backend, expression, self.label)
 
     def settle(self, expression: Any, rows: int) -> Any:
         """Run an expression once when it has few rows, so that later queries start from its result.
@@ -94,8 +102,9 @@ def open_source(data: Any, mapping: Mapping[str, str]) -> Source:
 
     Parameters
     ----------
-    data : pandas or polars DataFrame, pyarrow Table, Ibis table, str or Path
-        A path may hold wildcards (``orders/2024-*.parquet``); columns of a CSV are read as text, so that no digit
+    data : pandas or polars DataFrame, pyarrow Table, Ibis table, DuckDB relation, str or Path
+        Of a relation the named columns are loaded into memory; an Ibis table on DuckDB and files stay where they
+        are. A path may hold wildcards (``orders/2024-*.parquet``); columns of a CSV are read as text, so that no digit
         of an amount and no leading zero of an id is lost. Ids that are whole decimals become integers: missing
         values turned them into decimals on their way.
     mapping : mapping of str to str
@@ -133,13 +142,16 @@ def _open(data: Any, mapping: Mapping[str, str]) -> Source:
     if isinstance(data, ibis.Table):
         return _open_ibis(data, mapping)
     if isinstance(data, pd.DataFrame):
-        check_columns(mapping.values(), [str(name) for name in data.columns])
+        check_columns(mapping.values(), [str(name) for name in data.columns], hint=index_hint(data, mapping))
         frame = data[list(mapping.values())].set_axis(list(mapping), axis=1)
         arrow, code = _arrow_from_pandas(frame)
         return _open_arrow(arrow, code, "a pandas DataFrame")
     if isinstance(data, pa.Table):
         check_columns(mapping.values(), data.column_names)
         return _open_arrow(data.select(list(mapping.values())).rename_columns(list(mapping)), None, "a pyarrow table")
+    if isinstance(data, duckdb.DuckDBPyRelation):
+        loaded = relation_rows(data, list(mapping.values())).rename_columns(list(mapping))
+        return _open_arrow(loaded, None, "a DuckDB relation, fetched")
     if type(data).__module__.partition(".")[0] == "polars":
         frame = data.lazy().collect()
         check_columns(mapping.values(), frame.columns)
@@ -148,29 +160,31 @@ def _open(data: Any, mapping: Mapping[str, str]) -> Source:
     raise InputError(f"The order log must be {_ACCEPTED}.", value=type(data).__name__)
 
 
-def check_columns(wanted: Iterable[str], existing: Iterable[str]) -> None:
-    """Refuse a column that is missing (naming the nearest one) or that occurs twice.
+def relation_rows(relation: duckdb.DuckDBPyRelation, columns: list[str] | None = None) -> pa.Table:
+    """Load columns of a DuckDB relation, or all, into memory.
 
     Raises
     ------
     InputError
+        If a column is missing, or DuckDB cannot read the relation, for example because its connection was closed.
 
     Examples
     --------
-    >>> check_columns(["amount"], ["customer_id", "Amount"])
-    Traceback (most recent call last):
-        ...
-    clv_forecast.errors.InputError: The column 'amount' does not exist. Nearest: 'Amount'. Columns: customer_id, Amount.
+    >>> relation_rows(duckdb.sql("SELECT 7 AS who, 'x' AS other"), ["who"]).to_pydict()
+    {'who': [7]}
     """
-    present = list(existing)
-    for name in wanted:
-        if present.count(name) > 1:
-            raise InputError(f"The column {name!r} occurs {present.count(name)} times.", remedy="Rename all but one.")
-        if name not in present:
-            folded = {column.casefold(): column for column in reversed(present)}
-            near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-            nearest = f" Nearest: {folded[near[0]]!r}." if near else ""
-            raise InputError(f"The column {name!r} does not exist.{nearest} Columns: {', '.join(present)}.")
+    try:
+        if columns is None:
+            return relation.to_arrow_table()
+        check_columns(columns, relation.columns)
+        return relation.select(*(duckdb.ColumnExpression(name) for name in columns)).to_arrow_table()
+    except duckdb.Error as error:
+        raise InputError("DuckDB cannot read the relation.", remedy=_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What DuckDB says is wrong, without its SQL and its advice for its own options."""
+    return str(error).strip().partition("\n")[0].rstrip(" .") + "."
 
 
 def _connect() -> Any:
@@ -183,6 +197,20 @@ def _open_arrow(table: pa.Table, code: IdCode | None, label: str) -> Source:
         ids, code = _encode(table[c.CUSTOMER_ID].to_pandas().astype(object))
         table = table.set_column(table.schema.get_field_index(c.CUSTOMER_ID), c.CUSTOMER_ID, ids)
     return Source(table=ibis.memtable(table), backend=_connect(), id_code=code, label=label)
+
+
+def run(backend: Any, expression: Any, label: str) -> Any:
+    """Run an expression on what was read from files or tables.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read to its end.
+    """
+    try:
+        return backend.to_pyarrow(expression)
+    except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        raise InputError("DuckDB cannot read the data.", value=label, remedy=_first_line(error)) from error
 
 
 def open_path(path: str | Path) -> tuple[Any, Any]:
@@ -201,12 +229,15 @@ def open_path(path: str | Path) -> tuple[Any, Any]:
     Raises
     ------
     InputError
-        If no file matches, the endings are of several kinds, or DuckDB cannot read a file.
+        If no file matches, the endings are of several kinds, a file is empty, or DuckDB cannot read it.
     """
     text = str(path)
     files = sorted(glob.glob(text))
     if not files:
         raise InputError("No file matches the path.", value=repr(text))
+    for name in files:
+        if os.path.isfile(name) and not os.path.getsize(name):
+            raise InputError("The file is empty.", value=repr(name))
     backend = _connect()
     with warnings.catch_warnings():  # ibis 12 calls what DuckDB 2 renamed
         warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
@@ -219,9 +250,12 @@ def _scan(backend: Any, text: str, files: list[str]) -> Any:
         if all(name.lower().endswith(_PARQUET) for name in files):
             return backend.read_parquet(files)
         if all(name.lower().endswith(CSV) for name in files):
-            return backend.read_csv(files, all_varchar=True, header=True)
+            table = backend.read_csv(files, all_varchar=True, header=True)
+            if table.columns == ("column0",) and not run(backend, table.column0.notnull().any(), text).as_py():
+                raise InputError("The file is empty.", value=repr(text))  # blank lines, or nothing compressed
+            return table
     except duckdb.Error as error:
-        raise InputError("DuckDB cannot read the file.", value=repr(text), remedy=str(error)) from error
+        raise InputError("DuckDB cannot read the file.", value=repr(text), remedy=_first_line(error)) from error
     raise InputError(
         "A path must lead to CSV or Parquet files, all of one kind.",
         value=repr(text),
@@ -233,9 +267,11 @@ def _open_path(path: str | Path, mapping: Mapping[str, str]) -> Source:
     table, backend = open_path(path)
     check_columns(mapping.values(), table.columns)
     table = table.select(**{name: table[column] for name, column in mapping.items()})
-    if table[c.CUSTOMER_ID].type().is_string() and _all_integers(backend, table[c.CUSTOMER_ID]):
-        table = table.mutate(**{c.CUSTOMER_ID: table[c.CUSTOMER_ID].try_cast("int64")})
-    return Source(table=table, backend=backend, id_code=None, label=f"files at {path}")
+    source = Source(table=table, backend=backend, id_code=None, label=f"files at {path}")
+    if table[c.CUSTOMER_ID].type().is_string() and _all_integers(source):
+        whole = table[c.CUSTOMER_ID].try_cast("int64")
+        return dataclasses.replace(source, table=table.mutate(**{c.CUSTOMER_ID: whole}))
+    return source
 
 
 def _open_ibis(table: Any, mapping: Mapping[str, str]) -> Source:
@@ -250,10 +286,11 @@ def _open_ibis(table: Any, mapping: Mapping[str, str]) -> Source:
     return _open_arrow(chosen.to_pyarrow(), None, f"an Ibis table on {backend.name}, fetched into DuckDB")
 
 
-def _all_integers(backend: Any, ids: Any) -> bool:
+def _all_integers(source: Source) -> bool:
     """Whether every id of a CSV is an integer written the usual way (``00042`` is not, and stays text)."""
+    ids = source.table[c.CUSTOMER_ID]
     odd = ids.notnull() & (ids.try_cast("int64").cast("string").fill_null("") != ids)
-    found = backend.to_pyarrow(odd.any()).as_py()
+    found = source.fetch(odd.any()).as_py()
     return bool(found is not True)
 
 

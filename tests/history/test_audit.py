@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 
 import pandas as pd
@@ -13,8 +14,9 @@ from clv_forecast.history import Audit, Finding, purchase_history
 from clv_forecast.history.audit import Step, format_example
 
 
-def step(name: str, rows: int, amount: str) -> Step:
-    return Step(name=name, rows=rows, customers=1, amount=Decimal(amount), sentence=f"{name}.")
+def step(name: str, rows: int, amount: str | None) -> Step:
+    money = None if amount is None else Decimal(amount)
+    return Step(name=name, rows=rows, customers=1, amount=money, sentence=f"{name}.")
 
 
 def test_adds_up() -> None:
@@ -29,6 +31,10 @@ def test_adds_up() -> None:
         ((step("read", 1, "1"), step("kept", 1, "1.000001")), "money"),
         ((step("kept", 1, "1"), step("read", 1, "1")), "from 'read' to 'kept'"),
         ((step("read", 1, "1"), step("a", 0, "0"), step("a", 0, "0"), step("kept", 1, "1")), "each step once"),
+        ((step("read", 2, None), step("kept", 1, None)), "rows"),
+        ((step("read", 1, None), step("kept", 1, "1")), "money"),
+        ((step("read", 1, "1"), step("kept", 1, None)), "money"),
+        ((step("read", 1, "0"), step("kept", 1, "NaN")), "money"),
         ((), "from 'read' to 'kept'"),
     ],
 )
@@ -72,3 +78,19 @@ def test_json_keeps_every_digit() -> None:
 
 def test_long_examples_are_cut() -> None:
     assert len(format_example([("order_id", "x" * 500)])) == 160
+
+
+@pytest.mark.parametrize("amount", [None, "NaN"])
+def test_unknown_money_is_a_dash(amount: str | None) -> None:
+    audit = Audit(ledger=(step("read", 2, amount), step("kept", 2, amount)), findings=())
+    assert [line.split()[-1] for line in str(audit).splitlines()[1:3]] == ["-", "-"]
+    assert audit._repr_html_().count("<td>-</td>") == 2
+    assert json.loads(json.dumps(audit.to_dict()))["steps"][0]["amount"] is None
+
+
+@pytest.mark.parametrize("dates", [["2024-01-01"], ["2024-01-01"] * 2, ["2024-01-01", "2024-01-01", "2024-01-03"]])
+def test_one_is_singular(dates: list[str]) -> None:
+    log = pd.DataFrame({"customer_id": 1, "date": dates, "amount": 3.0})
+    text = " ".join(str(purchase_history(log, as_of="2024-01-04").audit).split())
+    assert "1 customer" in text
+    assert not re.search(r"\b1 (customers|rows|days|purchases|repeat purchases|purchase-days)\b", text)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from clv_forecast.errors import ClvForecastError, DomainError, InputError
 from clv_forecast.history import history_from_summary, purchase_history
+from clv_forecast.history.column_names import check_columns
 
 AS_OF = "2024-03-31"
 
@@ -120,7 +124,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], type[ClvForecastError],
         {"money": ["EUR", "USD", "EUR", "EUR"]},
         {"currency": "money"},
         InputError,
-        r"EUR \(3 rows\), USD \(1 rows\)",
+        r"EUR \(3 rows\), USD \(1 row\)",
     ),
     (
         "a currency without rate",
@@ -137,12 +141,40 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], type[ClvForecastError],
     ("one column for two", {}, {"order_id": "date"}, DomainError, "of its own"),
     ("spreadsheet days", {"date": [45292, 45323, 45306, 45352]}, {}, InputError, "spreadsheet"),
     ("float dates", {"date": [45292.5, 1.0, 2.0, 3.0]}, {}, InputError, "float"),
-    ("spreadsheet days as text", {"date": ["45292", "45323", "45306", "45352"]}, {}, InputError, "date_unreadable: 4"),
+    (
+        "spreadsheet days as text",
+        {"date": ["45292", "45323", "45306", "45352"]},
+        {},
+        InputError,
+        "4 of 4 rows break this",
+    ),
     ("true and false for money", {"amount": [True, True, False, True]}, {}, InputError, "must hold numbers"),
     ("dates for money", {"amount": pd.to_datetime(["2024-01-01"] * 4)}, {}, InputError, "must hold numbers"),
-    ("only words for money", {"amount": ["a", "b", "c", "d"]}, {}, InputError, "amount_unreadable: 4"),
+    (
+        "only words for money",
+        {"amount": ["a", "b", "c", "d"]},
+        {},
+        InputError,
+        "Amounts must be plain numbers such as 29.33: 4 of 4 rows",
+    ),
     ("as_of before all", {}, {"as_of": "2023-12-31"}, InputError, "before the first order"),
     ("as_of a number", {}, {"as_of": 20240331}, DomainError, "as_of must be a day"),
+    *[
+        (f"as_of {text!r}", {}, {"as_of": text}, DomainError, "as_of must be a day: .* ISO text")
+        for text in ("03/04/1998", "1998", "1998-06", "today", "now", "June 30 1998", "1998-06-31", "1998-06-301", "")
+    ],
+    ("observed_from guessed", {}, {"observed_from": "03/04/1998"}, DomainError, "observed_from must be a day"),
+    ("as_of a month", {}, {"as_of": np.datetime64("2024-03")}, DomainError, "must be a day"),
+    ("as_of datetime64 of none", {}, {"as_of": np.datetime64("NaT", "D")}, DomainError, "must be a day"),
+    *[
+        (f"as_of in a zone: {day!r}", {}, {"as_of": day}, DomainError, "without a time zone.*Give the local day")
+        for day in (
+            "2024-03-31T23:00:00Z",
+            "2024-03-31 23:00:00+02:00",
+            pd.Timestamp("2024-03-31", tz="Europe/Berlin"),
+            datetime.datetime(2024, 3, 31, tzinfo=datetime.UTC),
+        )
+    ],
     ("as_of no day", {}, {"as_of": "the end"}, DomainError, "as_of must be a day"),
     ("as_of missing", {}, {"as_of": pd.NaT}, DomainError, "as_of must be a day"),
     ("unknown unit", {}, {"unit": "fortnight"}, DomainError, "unit must be one of"),
@@ -161,9 +193,29 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], type[ClvForecastError],
         {"date": ["2024-01-01T10:00:00+01:00", "2024-02-01", "2024-01-15", "2024-03-01"]},
         {},
         InputError,
-        "1 rows with an offset",
+        "1 row with an offset",
     ),
-    ("only refunds", {"amount": [-1.0, -2.0, -3.0, -4.0]}, {}, InputError, "no purchase"),
+    ("only refunds", {"amount": [-1.0, -2.0, -3.0, -4.0]}, {}, InputError, "refunds only .* check the sign"),
+    ("refunds dropped", {"amount": [-1.0, -2.0, -3.0, -4.0]}, {"refunds": "drop"}, InputError, "refunds only"),
+    ("dates day first", {"date": ["30/06/1998"] * 4}, {}, InputError, r"ISO .*date=30/06/1998.*dayfirst=True"),
+    ("dollar signs", {"amount": ["$29.33"] * 4}, {}, InputError, r"plain numbers .*amount=\$29.33.*no currency sign"),
+    ("decimal commas", {"amount": ["29,33"] * 4}, {}, InputError, r"plain numbers .*a point before the decimals"),
+    ("no date at all", {"date": [None] * 4}, {}, InputError, r"Every order needs a date: 4 of 4 rows"),
+    ("all free", {"amount": [0.0] * 4}, {}, InputError, r"above zero: 4 of 4 rows"),
+    (
+        "all recorded late",
+        {"seen": ["2025-01-01"] * 4},
+        {"recorded_at": "seen"},
+        InputError,
+        "recorded after as_of: 4 of 4 rows",
+    ),
+    (
+        "several reasons",
+        {"date": ["30/06/1998", "2024-02-01", "2024-01-15", "2025-03-01"], "amount": ["1", "x", "0", "4"]},
+        {},
+        InputError,
+        "no purchase by as_of. Got: after_as_of: 1 row, amount_unreadable: 1 row, date_unreadable: 1 row, zero_",
+    ),
     (
         "all netted away",
         {"customer_id": [1] * 4, "date": ["2024-01-01"] * 4, "amount": [5, -5, 5, -5]},
@@ -178,7 +230,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], type[ClvForecastError],
         {},
         {"customers": pd.DataFrame({"customer_id": ["1", "2"]})},
         InputError,
-        "1 is not '1'",
+        r"'1' \(text\) there, 1 \(int\) in the log.*1 is not '1'",
     ),
     ("attributes without the column", {}, {"customers": pd.DataFrame({"id": [1]})}, InputError, "does not exist"),
     ("attributes no table", {}, {"customers": {"customer_id": [1]}}, InputError, "must be a table"),
@@ -198,7 +250,7 @@ def test_refused(
     [
         ([{"customer_id": 1}], "must be a pandas or polars DataFrame"),
         ("no_such_file.csv", "No file matches"),
-        (log().iloc[:0], "no rows"),
+        (log().iloc[:0], "The order log is empty. Got: no rows"),
         (pd.DataFrame([[1, "2024-01-01", 1.0, 2.0]], columns=["customer_id", "date", "amount", "amount"]), "2 times"),
         (pa.table({"customer_id": [1], "date": ["2024-01-01"], "amount": [[1.0]]}), "must hold numbers"),
     ],
@@ -220,8 +272,137 @@ def test_files_of_unknown_or_broken_kind(tmp_path: Any) -> None:
     (tmp_path / "orders.parquet").write_bytes(b"not parquet")
     with pytest.raises(InputError, match="CSV or Parquet"):
         purchase_history(tmp_path / "orders.xlsx", as_of=AS_OF)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot read") as caught:
         purchase_history(tmp_path / "orders.parquet", as_of=AS_OF)
+    assert "\n" not in str(caught.value)
+
+
+BROKEN = [
+    ("noise.parquet", b"no parquet at all" * 50, "cannot read the file.*No magic bytes"),
+    ("noise.csv", bytes(range(256)) * 20, "cannot read the file"),
+    ("latin.csv", b"customer_id,date,amount\n1,2024-01-01,3\n\xff\xfe,2024-01-01,4\n", "cannot read the file"),
+    ("late.csv", b"customer_id,date,amount\n" + b"1,2024-01-01,3\n" * 300_000 + b"\xff,x\n", "cannot read the data"),
+    ("empty.csv", b"", "The file is empty"),
+    ("blank.csv", b"\n\n", "The file is empty"),
+    ("empty.parquet", b"", "The file is empty"),
+    ("empty.csv.gz", gzip.compress(b""), "The file is empty"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BROKEN, ids=[one[0] for one in BROKEN])
+def test_broken_files_in_one_line(tmp_path: Any, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        purchase_history(tmp_path / name, as_of=AS_OF)
+    assert "\n" not in str(caught.value) and "SELECT" not in str(caught.value)
+    with pytest.raises(InputError, match=words):
+        purchase_history(log(), as_of=AS_OF, customers=tmp_path / name)
+
+
+@pytest.mark.parametrize("unreadable", [35, 36])
+def test_a_few_rows_that_pass_are_no_log(unreadable: int) -> None:
+    dates = ["30/06/1998"] * unreadable + ["2024-01-01"] * (40 - unreadable)
+    frame = pd.DataFrame({"customer_id": range(40), "date": dates, "amount": 1.0})
+    if unreadable == 36:  # nine in ten
+        with pytest.raises(InputError, match=r"Dates must be ISO .*: 36 of 40 rows"):
+            purchase_history(frame, as_of=AS_OF)
+    else:
+        steps = purchase_history(frame, as_of=AS_OF).audit.steps.set_index("step")
+        assert steps.loc["date_unreadable", "rows"] == unreadable
+
+
+def test_refunds_and_a_few_free_orders() -> None:
+    frame = pd.DataFrame({"customer_id": range(40), "date": "2024-01-01", "amount": [-1.0] * 39 + [0.0]})
+    with pytest.raises(InputError, match=r"refunds only and no purchase\. Got: 39 of 40 rows with a negative"):
+        purchase_history(frame, as_of=AS_OF)
+
+
+def test_nearly_all_after_as_of() -> None:
+    frame = pd.DataFrame({"customer_id": range(40), "date": ["2024-05-01"] * 39 + ["soon"], "amount": 1.0})
+    with pytest.raises(InputError, match=r"before the first order, or none but 1 of 40 rows.*last complete day"):
+        purchase_history(frame, as_of=AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted", "near"),
+    [
+        (["InvoiceNo", "Country", "CustomerID"], "amount", None),
+        (["Amount", "date"], "amount", "Amount"),
+        (["Amuont"], "amount", "Amuont"),
+        (["order_date", "InvoiceDateTime"], "date", "order_date"),
+        (["Customer ID"], "customer_id", "Customer ID"),
+        (["Total", "rate"], "T", None),
+    ],
+)
+def test_nearest_column_only_when_alike(columns: list[str], wanted: str, near: str | None) -> None:
+    with pytest.raises(InputError) as caught:
+        check_columns([wanted], columns)
+    assert (f"Nearest: {near!r}." in str(caught.value)) if near else ("Nearest" not in str(caught.value))
+
+
+def test_ids_in_the_index() -> None:
+    with pytest.raises(InputError, match=r"'customer_id' is the index of the table: pass table.reset_index\(\)"):
+        purchase_history(log().set_index("customer_id"), as_of=AS_OF)
+    with pytest.raises(InputError, match=r"'customer_id', 'date' are the index"):
+        purchase_history(log().set_index(["customer_id", "date"]), as_of=AS_OF)
+    unnamed = log().drop(columns="customer_id").set_axis(["a", "a", "b", "c"])
+    with pytest.raises(InputError, match=r"If the index holds the ids, pass table.reset_index\(names='customer_id'\)"):
+        purchase_history(unnamed, as_of=AS_OF)
+    with pytest.raises(InputError, match=r"does not exist.*Columns: date, amount\.$"):
+        purchase_history(log().drop(columns="customer_id"), as_of=AS_OF)
+    with pytest.raises(InputError, match=r"'customer_id' is the index of the table"):
+        purchase_history(
+            log(), as_of=AS_OF, customers=pd.DataFrame({"x": [1]}, index=pd.Index([1], name="customer_id"))
+        )
+
+
+@pytest.mark.parametrize("name", ["customer_id", None, "id"])
+def test_a_table_of_lifetimes(name: str | None) -> None:
+    table = pd.DataFrame(SUMMARY).set_index("customer_id").rename_axis(name)
+    with pytest.raises(InputError, match=r"summary_from_lifetimes\(table\)"):
+        history_from_summary(table, unit="week", as_of="2024-01-01")
+    with pytest.raises(InputError, match=r"does not exist") as caught:
+        history_from_summary(table.reset_index(drop=True), unit="week", as_of="2024-01-01")
+    assert "lifetimes" not in str(caught.value)
+
+
+def test_a_summary_without_money() -> None:
+    with pytest.raises(InputError, match=r"'monetary_value' does not exist.*monetary_value=None"):
+        history_from_summary(pd.DataFrame(SUMMARY).drop(columns="monetary_value"), unit="week", as_of="2024-01-01")
+
+
+def test_a_margin_that_looks_like_a_rate() -> None:
+    history = purchase_history(log(rate=[0.2, 0.3, None, -0.1]), as_of=AS_OF, margin="rate")
+    finding = history.audit.finding("margin_looks_like_a_rate")
+    assert finding is not None and finding.level == "caution"
+    assert finding.values == {"lowest": -0.1, "highest": 0.3, "mean_amount": pytest.approx(70 / 3)}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"gain": [0.2, 0.3, 0.4, 1.5]},
+        {"gain": [0.0] * 4},
+        {"gain": [None] * 4},
+        {"gain": [0.2, 0.3, 0.4, 0.5], "amount": [1.0, 2.0, 3.0, 40.0]},
+    ],
+    ids=["money", "none", "unknown", "small amounts"],
+)
+def test_a_margin_that_is_money(columns: dict[str, Any]) -> None:
+    history = purchase_history(log(**columns), as_of=AS_OF, margin="gain")
+    assert history.audit.finding("margin_looks_like_a_rate") is None
+
+
+def test_a_closed_relation_is_an_error() -> None:
+    connection = duckdb.connect()
+    relation = connection.sql("SELECT 1 AS customer_id, DATE '2024-01-01' AS date, 2 AS amount")
+    connection.close()
+    with pytest.raises(InputError, match="cannot read the relation"):
+        purchase_history(relation, as_of=AS_OF)
+    with pytest.raises(InputError, match="Nearest: 'amount'"):
+        purchase_history(
+            duckdb.sql("SELECT 1 AS customer_id, '2024-01-01' AS date, 2 AS amount"), as_of=AS_OF, amount="amont"
+        )
 
 
 def test_order_ids_shared_by_customers_and_rows_repeated_are_said_and_kept() -> None:
@@ -308,6 +489,29 @@ def test_a_summary_cannot_be_split_or_listed() -> None:
 def test_split_not_before_as_of(at: Any) -> None:
     with pytest.raises(DomainError, match="before as_of"):
         purchase_history(log(), as_of=AS_OF).split(at)
+
+
+@pytest.mark.parametrize("at", ["03/01/2024", "today", pd.Timestamp("2024-02-01", tz="UTC")])
+def test_split_guesses_no_day(at: Any) -> None:
+    with pytest.raises(DomainError, match="at must be a day"):
+        purchase_history(log(), as_of=AS_OF).split(at)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2024-03-31",
+        "2024-03-31T23:59:59",
+        "2024-03-31 10:00",
+        datetime.date(2024, 3, 31),
+        datetime.datetime(2024, 3, 31, 22),
+        pd.Timestamp("2024-03-31 22:00"),
+        np.datetime64("2024-03-31"),
+        np.datetime64("2024-03-31T23:00", "ns"),
+    ],
+)
+def test_days_taken_as_they_are(day: Any) -> None:
+    assert purchase_history(log(), as_of=day).as_of == pd.Timestamp("2024-03-31")
 
 
 def test_split_before_the_first_order() -> None:

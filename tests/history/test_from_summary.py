@@ -44,3 +44,10 @@ def test_ids_of_mixed_types() -> None:
     rfm = pd.DataFrame({"customer_id": pd.Series(["x", 2, 1], dtype=object), "frequency": 0, "recency": 0.0, "T": 1.0})
     history = history_from_summary(rfm, unit="day", as_of="2024-01-01", monetary_value=None)
     assert history.table[c.CUSTOMER_ID].tolist() == [1, 2, "x"]
+
+
+def test_money_in_all_is_unknown() -> None:
+    rfm = pd.DataFrame({"customer_id": [1], "frequency": [1], "recency": [1.0], "T": [1.0], "monetary_value": [9.0]})
+    audit = history_from_summary(rfm, unit="day", as_of="2024-01-01").audit
+    assert audit.steps["amount"].isna().all()
+    assert "0.00" not in str(audit) and "1 customer of a summary" in str(audit)

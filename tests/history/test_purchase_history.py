@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clv_forecast import columns as c
-from clv_forecast.history import PurchaseHistory, purchase_history
+from clv_forecast.history import PurchaseHistory, load_cdnow, purchase_history
 from clv_forecast.history.sources import HELD_ROWS
 
 AS_OF = "2024-06-30"
@@ -192,6 +193,17 @@ def test_a_table_of_another_engine_is_fetched(frame: pd.DataFrame, expected: Pur
     same(read(ibis.polars.connect({"log": pl.from_pandas(frame)}).table("log")), expected)
 
 
+def test_a_duckdb_relation_is_loaded(frame: pd.DataFrame, expected: PurchaseHistory) -> None:
+    with duckdb.connect() as connection:
+        history = read(connection.from_arrow(pa.Table.from_pandas(frame)))
+    same(history, expected)  # the connection is closed: nothing of it is needed
+    named = duckdb.sql('SELECT 1 AS "Customer ""ID""", DATE \'2024-01-01\' AS date, 2.5 AS amount')
+    who = duckdb.sql("SELECT 1 AS customer_id, 'north' AS region")
+    history = purchase_history(named, as_of=AS_OF, customer='Customer "ID"', customers=who)
+    assert history.table["total_revenue"].tolist() == [2.5]
+    assert history.customers is not None and history.customers["region"].tolist() == ["north"]
+
+
 def test_ids_sort_as_python_sorts_them() -> None:
     ids = ["b", "B", "ä", "a", "10", "9"]
     log = pd.DataFrame({"customer_id": ids, "date": "2024-01-01", "amount": 1.0})
@@ -357,6 +369,35 @@ def test_a_cohort_is_recognised() -> None:
     log = pd.DataFrame({"customer_id": [1, 2, 1], "date": dates, "amount": 1.0})
     assert purchase_history(log, as_of="2024-12-31").audit.finding("cohort_log") is not None
     assert purchase_history(log.assign(customer_id=[1, 2, 3]), as_of="2024-12-31").audit.finding("cohort_log") is None
+
+
+def test_a_cohort_with_a_few_latecomers_and_no_advice_already_followed() -> None:
+    frame = pd.DataFrame({"customer_id": range(200), "date": "2024-01-01", "amount": 1.0})
+    frame.loc[[198, 199], "date"] = "2024-12-01"
+    finding = purchase_history(frame, as_of="2024-12-31").audit.finding("cohort_log")
+    assert finding is not None and "pass observed_from='2024-01-01'" in finding.sentence
+    assert "Only 2 of 200 customers bought first after 2024-01-01" in finding.sentence
+    followed = purchase_history(frame, as_of="2024-12-31", observed_from="2024-01-01").audit.finding("cohort_log")
+    assert followed is not None and "observed_from" not in followed.sentence
+    frame.loc[197, "date"] = "2024-12-01"
+    assert purchase_history(frame, as_of="2024-12-31").audit.finding("cohort_log") is None
+
+
+def test_the_whole_of_cdnow_is_a_cohort() -> None:
+    finding = purchase_history(load_cdnow(), as_of="1998-06-30", observed_from="1997-01-01").audit.finding("cohort_log")
+    assert finding is not None and finding.values["last_first_purchase"] < "1997-04-01"
+
+
+def test_reprs_are_short_and_escaped() -> None:
+    log = pd.DataFrame({"customer_id": ["<b>x</b>", *"abcdef"], "date": "2024-01-01", "amount": 1.0})
+    log = pd.concat([log, log.assign(date="2024-03-01")])
+    history = purchase_history(log, as_of="2024-03-31", currency="EUR")
+    text = history._repr_html_()
+    assert "7 customers as of 2024-03-31, times in weeks, money in EUR" in text
+    assert "<b>x" not in text and "&lt;b&gt;x" in text
+    assert text.count("2024-03-01</td>") == 5
+    assert history.audit._repr_html_() in text
+    assert repr(history.split("2024-01-31")) == "<Split at 2024-01-31: 7 customers, 7 holdout purchases>"
 
 
 def split_log() -> pd.DataFrame:
