@@ -11,7 +11,7 @@ import pytest
 PACKAGE = "clv_forecast"
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams"},
+    {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams", "threads"},
     {"models"},
     {"history"},
     {"inference"},

@@ -30,12 +30,13 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import hyp2f1
 
 from clv_forecast.models.domain import Floats
 from clv_forecast.models.special import DISCOUNTED_AWAY, NODES, PANEL, WEIGHTS
+from clv_forecast.threads import in_spans
 
 # Largest a, b, w, nu up to which the library's 2F1 (Pfaff form, a < nu) errs by less than 1e-10; tested there.
 _LIBRARY_IS_EXACT: Final = (3.0, 60.0, 1000.0, 100.0)
@@ -53,6 +54,8 @@ _DIGITS: Final = 32.0
 _UNDERFLOW: Final = 600.0
 # Longer than any time, and short of where squares overflow.
 _FOR_EVER: Final = 1e100
+# Elements that are worth a span of their own.
+_SPAN: Final = 32
 
 
 def power_average(a: ArrayLike, b: ArrayLike, w: ArrayLike, nu: ArrayLike) -> Floats:
@@ -134,7 +137,8 @@ def _over_elements(
 ) -> Floats:
     fields = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (a, b, w, nu, discount)))
     result = np.empty(fields[0].shape)
-    _fill_averages(*(np.array(field).ravel() for field in fields), integrate, result.reshape(-1))
+    own = (np.array(field).ravel() for field in fields)
+    in_spans(_fill_averages, result.size, *own, integrate, result.reshape(-1), smallest=_SPAN)
     return result
 
 
@@ -270,7 +274,7 @@ def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
     return _trapezoid(a, b, end, nu, reach * max(nu, 1.0), min(nu, 1.0), times, weights)
 
 
-@njit(error_model="numpy", cache=True, parallel=True)
-def _fill_averages(a, b, w, nu, discount, integrate, result):  # type: ignore[no-untyped-def]
-    for i in prange(result.size):
+@njit(error_model="numpy", cache=True, nogil=True)
+def _fill_averages(a, b, w, nu, discount, integrate, result, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
         result[i] = _element(a[i], b[i], w[i], nu[i], discount[i], integrate)

@@ -14,11 +14,12 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import roots_legendre
 
 from clv_forecast.models.domain import Floats
+from clv_forecast.threads import in_spans
 
 _NODES: Final = 0.5 * (1.0 + roots_legendre(32)[0])
 _WEIGHTS: Final = 0.5 * roots_legendre(32)[1]
@@ -29,7 +30,7 @@ _FALL: Final = 45.0
 _FAR: Final = 600.0
 # Below this, in units of the shortest scale, what is left out of the leading power is lost in rounding.
 _POWER_LAW: Final = 1e-15
-# Elements a thread takes at once; fewer than this are not worth waking the others.
+# Elements that are worth a span of their own.
 _SPAN: Final = 64
 
 
@@ -64,10 +65,7 @@ def log_count_integral(
     fields = np.broadcast_arrays(*(np.asarray(f, dtype=np.float64) for f in (n, r, alpha, s, beta, horizon)))
     out = np.empty(fields[0].size)
     own = [np.array(field.ravel()) for field in fields]
-    if out.size <= _SPAN:
-        _fill_span(*own, out, 0, out.size)
-    else:
-        _fill(*own, out)
+    in_spans(_fill, out.size, *own, out, smallest=_SPAN)
     return out.reshape(fields[0].shape)
 
 
@@ -139,14 +137,7 @@ def _integral(n, r, alpha, s, beta, horizon):  # type: ignore[no-untyped-def]
     return math.log(near) + peak + math.log(width * total)
 
 
-@njit(cache=True)
-def _fill_span(n, r, alpha, s, beta, horizon, out, start, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill(n, r, alpha, s, beta, horizon, out, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         out[i] = _integral(n[i], r[i], alpha[i], s[i], beta[i], horizon[i])
-
-
-@njit(cache=True, parallel=True)
-def _fill(n, r, alpha, s, beta, horizon, out):  # type: ignore[no-untyped-def]
-    for span in prange(-(-out.size // _SPAN)):
-        start = np.int64(span) * _SPAN
-        _fill_span(n, r, alpha, s, beta, horizon, out, start, min(start + _SPAN, out.size))

@@ -15,11 +15,12 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import roots_legendre
 
 from clv_forecast.models.domain import Floats
+from clv_forecast.threads import in_spans
 
 # Each rule holds for panels up to a length, and up to a fall of the log-integrand; the relative error is then
 # below 6e-14 (8 nodes) and 2e-14 (others), over exponents from 1e-3 to 3e3.
@@ -30,7 +31,7 @@ _STARTS: Final = np.array([0, 8, 20, 40, 72])
 _NODES: Final = np.concatenate([0.5 * (1.0 + roots_legendre(n)[0]) for n in _ORDERS])
 _WEIGHTS: Final = np.concatenate([0.5 * roots_legendre(n)[1] for n in _ORDERS])
 _NEGLIGIBLE: Final = 1e-17
-# Elements a thread takes at once; fewer than this are not worth waking the others.
+# Elements that are worth a span of their own.
 _SPAN: Final = 512
 
 
@@ -73,10 +74,7 @@ def log_decay_integral(
     arguments = (k_a, a, k_b, b, length, discount)
     fields = [_grid(field) for field in arguments]
     out = np.empty(np.broadcast_shapes(*(field.shape for field in fields)))
-    if out.size <= _SPAN:
-        _fill_span(*fields, out, 0, out.size)
-    else:
-        _fill(*fields, out)
+    in_spans(_fill, out.size, *fields, out, smallest=_SPAN)
     return out.reshape(np.broadcast_shapes(*(np.shape(field) for field in arguments)))
 
 
@@ -104,10 +102,7 @@ def decay_integral_moments(
     fields = np.broadcast_arrays(*(np.atleast_1d(np.asarray(f, dtype=np.float64)) for f in (k_a, a, k_b, b, length)))
     out = np.empty((5, fields[0].size))
     own = [np.array(field, order="C") for field in fields]
-    if fields[0].size <= _SPAN:
-        _fill_moments_span(*own, out, 0, fields[0].size)
-    else:
-        _fill_moments(*own, out)
+    in_spans(_fill_moments, fields[0].size, *own, out, smallest=_SPAN)
     return out[0], out[1:]
 
 
@@ -200,21 +195,14 @@ def _at(field, i, j):  # type: ignore[no-untyped-def]
     return field[i if field.shape[0] > 1 else 0, j if field.shape[1] > 1 else 0]
 
 
-@njit(cache=True)
-def _fill_span(k_a, a, k_b, b, length, discount, out, start, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill(k_a, a, k_b, b, length, discount, out, start, stop):  # type: ignore[no-untyped-def]
     columns = out.shape[1]
     for index in range(start, stop):
         i, j = index // columns, index % columns
         out[i, j] = _integral(
             _at(k_a, i, j), _at(a, i, j), _at(k_b, i, j), _at(b, i, j), _at(length, i, j), _at(discount, i, j)
         )
-
-
-@njit(cache=True, parallel=True)
-def _fill(k_a, a, k_b, b, length, discount, out):  # type: ignore[no-untyped-def]
-    for span in prange(-(-out.size // _SPAN)):
-        start = np.int64(span) * _SPAN
-        _fill_span(k_a, a, k_b, b, length, discount, out, start, min(start + _SPAN, out.size))
 
 
 @njit(cache=True)
@@ -257,14 +245,7 @@ def _moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
     out[:] = (math.log(near) + math.log(total), log_near / total, over_near / total, log_far / total, over_far / total)
 
 
-@njit(cache=True)
-def _fill_moments_span(k_a, a, k_b, b, length, out, start, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill_moments(k_a, a, k_b, b, length, out, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         _moments(k_a[i], a[i], k_b[i], b[i], length[i], out[:, i])
-
-
-@njit(cache=True, parallel=True)
-def _fill_moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
-    for span in prange(-(-out.shape[1] // _SPAN)):
-        start = np.int64(span) * _SPAN
-        _fill_moments_span(k_a, a, k_b, b, length, out, start, min(start + _SPAN, out.shape[1]))

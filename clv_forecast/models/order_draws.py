@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats, non_negative
 from clv_forecast.streams import STAGE_SPEND, RandomSource, as_streams, standard_gamma
+from clv_forecast.threads import in_spans
 
 _SMALLEST: Final = float(np.finfo(np.float64).tiny)
+# Customers that are worth a span of their own.
+_SPAN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ def draw_orders(
     offsets = np.zeros(number.size + 1, dtype=np.int64)
     np.cumsum(number.ravel(), out=offsets[1:])
     amount = np.empty(int(offsets[-1]))
-    _fill(keys, first_draw, *fields, number, offsets, amount)
+    in_spans(_fill, number.size, keys, first_draw, *fields, number, offsets, amount, smallest=_SPAN)
     return Orders(count=number, amount=amount, offsets=offsets)
 
 
@@ -119,7 +122,7 @@ def sum_orders(
     """
     keys, first_draw, fields, number = _prepare(order_shape, shape, rate, count, rng)
     total = np.zeros(number.shape)
-    _sum(keys, first_draw, *fields, number, total)
+    in_spans(_sum, number.size, keys, first_draw, *fields, number, total, smallest=_SPAN)
     return total
 
 
@@ -155,12 +158,12 @@ def _walk(key, draw, order_shape, shape, rate, number, amount, start, fill):  # 
     return total
 
 
-@njit(cache=True, parallel=True)
-def _sum(keys, first_draw, order_shape, shape, rate, number, total):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _sum(keys, first_draw, order_shape, shape, rate, number, total, start, stop):  # type: ignore[no-untyped-def]
     nowhere = np.empty(0)
     customers = keys.size
-    for owner in prange(number.size):
-        d, c = np.int64(owner) // customers, np.int64(owner) % customers
+    for owner in range(start, stop):
+        d, c = owner // customers, owner % customers
         if number[d, c] > 0:
             total[d, c] = _walk(
                 keys[c], first_draw + d, _at(order_shape, d, c), _at(shape, d, c), _at(rate, d, c),
@@ -168,11 +171,11 @@ def _sum(keys, first_draw, order_shape, shape, rate, number, total):  # type: ig
             )  # fmt: skip
 
 
-@njit(cache=True, parallel=True)
-def _fill(keys, first_draw, order_shape, shape, rate, number, offsets, amount):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill(keys, first_draw, order_shape, shape, rate, number, offsets, amount, start, stop):  # type: ignore[no-untyped-def]
     customers = keys.size
-    for owner in prange(number.size):
-        d, c = np.int64(owner) // customers, np.int64(owner) % customers
+    for owner in range(start, stop):
+        d, c = owner // customers, owner % customers
         if number[d, c] > 0:
             _walk(
                 keys[c], first_draw + d, _at(order_shape, d, c), _at(shape, d, c), _at(rate, d, c),

@@ -12,15 +12,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats, checked_discount, checked_horizon
 from clv_forecast.streams import STAGE_DEATH, STAGE_PURCHASES, RandomSource, as_streams, uniform_pair
+from clv_forecast.threads import in_spans
 
 _BETA_GEOMETRIC = 0
 _LOMAX = 1
+# Paths that are worth a span of their own.
+_SPAN = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +141,12 @@ def future_paths(
     ends = np.array(np.broadcast_to(length, (customers,)))
     count = np.empty((n_draws, customers), dtype=np.int32)
     alive_until = np.empty((n_draws, customers))
-    _count_paths(keys, streams.first_draw, kind, *fields, ends, count, alive_until)
+    common = (keys, streams.first_draw, kind, *fields, ends, count)
+    in_spans(_count_paths, count.size, *common, alive_until, smallest=_SPAN)
     offsets = np.zeros(count.size + 1, dtype=np.int64)
     np.cumsum(count.ravel(), out=offsets[1:])
     times = np.empty(int(offsets[-1]))
-    _fill_paths(keys, streams.first_draw, kind, *fields, ends, count, offsets, times)
+    in_spans(_fill_paths, count.size, *common, offsets, times, smallest=_SPAN)
     return FuturePurchases(count=count, times=times, offsets=offsets, alive_until=alive_until, horizon=np.array(length))
 
 
@@ -194,23 +198,23 @@ def _walk(key, draw, kind, alive, shape, rate, first, second, end, times, start,
     return bought, leaves
 
 
-@njit(error_model="numpy", cache=True, parallel=True)
-def _count_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, alive_until):  # type: ignore[no-untyped-def]
+@njit(error_model="numpy", cache=True, nogil=True)
+def _count_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, alive_until, start, stop):  # type: ignore[no-untyped-def]
     nowhere = np.empty(0)
     customers = keys.size
-    for path in prange(count.size):
-        d, c = np.int64(path) // customers, np.int64(path) % customers
+    for path in range(start, stop):
+        d, c = path // customers, path % customers
         count[d, c], alive_until[d, c] = _walk(
             keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
             _at(first, d, c), _at(second, d, c), ends[c], nowhere, 0, False,
         )  # fmt: skip
 
 
-@njit(error_model="numpy", cache=True, parallel=True)
-def _fill_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, offsets, times):  # type: ignore[no-untyped-def]
+@njit(error_model="numpy", cache=True, nogil=True)
+def _fill_paths(keys, first_draw, kind, alive, shape, rate, first, second, ends, count, offsets, times, start, stop):  # type: ignore[no-untyped-def]
     customers = keys.size
-    for path in prange(count.size):
-        d, c = np.int64(path) // customers, np.int64(path) % customers
+    for path in range(start, stop):
+        d, c = path // customers, path % customers
         if count[d, c] > 0:
             _walk(
                 keys[c], first_draw + d, kind, _at(alive, d, c), _at(shape, d, c), _at(rate, d, c),
