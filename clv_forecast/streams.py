@@ -185,12 +185,15 @@ def normals(key, first_draw, draws, stage, count):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
-def gamma_pairs(keys, stage, p, q, v):  # type: ignore[no-untyped-def]
-    """One Gamma(p, rate) amount per key and draw with rate ~ Gamma(q, v); shape (key, draw)."""
+def first_orders(keys, p, q, v):  # type: ignore[no-untyped-def]
+    """The amount of a new customer's first order per key and draw; shape (key, draw).
+
+    Its level is the first variate of STAGE_SPEND, the same that prices the customer's later orders.
+    """
     out = np.empty((len(keys), len(p)))
     for i in range(len(keys)):
         for d in range(len(p)):
-            rate, counter = standard_gamma(keys[i], d, stage, 0, q[d])
-            amount, counter = standard_gamma(keys[i], d, stage, counter, p[d])
-            out[i, d] = amount / (rate / v[d])
+            level, _ = standard_gamma(keys[i], d, STAGE_SPEND, 0, q[d])
+            amount, _ = standard_gamma(keys[i], d, STAGE_FIRST_ORDER, 0, p[d])
+            out[i, d] = amount * v[d] / level
     return out

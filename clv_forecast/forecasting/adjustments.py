@@ -20,7 +20,8 @@ class CommonShock:
     r"""A mean-one multiplier per (draw, future period), the same for all customers.
 
     Season, trend and campaigns move all customers at once, so that a total is less certain than independent
-    customers make it. In draw ``d`` and period ``k`` money is multiplied by
+    customers make it. In draw ``d`` and period ``k`` the money of every customer, and the number of purchases in a
+    total, are multiplied by
 
     .. math:: m_{dk} = \exp(\sigma_l z_{d0} + \sigma_n z_{dk} - (\sigma_l^2 + \sigma_n^2) / 2)
 
@@ -73,12 +74,14 @@ class CommonShock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """A factor on future purchases and money that backtests have taught, with the reason for it.
+    """A factor on future money that backtests have taught, with the reason for it.
+
+    It moves revenue, and value with it, in expectations and draws alike; numbers of purchases stay the model's.
 
     Parameters
     ----------
     factor : float
-        Positive; 1.1 raises expectations, revenue and its draws by 10 %.
+        Positive; 1.1 raises revenue and the contribution of every order by 10 %.
     reason : str
         Where the factor comes from; shown beside the forecast.
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from clv_forecast.forecasting.plan import Plan
+from clv_forecast.threads import in_spans
 
 _PANEL_WIDTH: Final = 0.5
 _PANEL_NODES: Final = 8
 _LARGEST_SHARED_FREQUENCY: Final = 24
 _TIMES: Final = 6
+_SHAPES: Final = ("r", "s")
 _TIMES_PER_LENGTH: Final = 5
+# Sums over nodes that are worth a span of their own.
+_SPAN: Final = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,12 @@ def expected_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.fl
     needs_served = bool((plan.cost_per_time[rows] > 0.0).any())
     for start, stop, nodes, weights in _shared(plan, rows):
         tables = _tables(plan, plan.frequency[rows[start]], nodes, boundaries, needs_served)
-        _combine(tables[0], weights, undiscounted[start:stop])
-        _combine(tables[1], weights, discounted[start:stop])
-        if needs_served:
-            _combine(tables[2], weights, served[start:stop])
+        smallest = max(1, _SPAN // (len(boundaries) * plan.draws))
+        for table, total in zip(tables, (undiscounted, discounted, served), strict=True):
+            if total is not served or needs_served:
+                in_spans(_combine, stop - start, table, weights, total[start:stop], smallest=smallest)
     reach = p_alive[:, None, :]
-    purchases = undiscounted * reach * plan.factor
+    purchases = undiscounted * reach
     if plan.spend is None:
         missing = np.full(shape, np.nan)
         return Expectations(p_alive=p_alive, purchases=purchases, revenue=missing, value=missing)
@@ -70,7 +72,7 @@ def expected_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.fl
     value = discounted * reach * plan.factor * contribution
     if needs_served:
         value -= plan.cost_per_time[rows][:, None, None] * served * reach
-    return Expectations(p_alive=p_alive, purchases=purchases, revenue=purchases * amount, value=value)
+    return Expectations(p_alive=p_alive, purchases=purchases, revenue=purchases * amount * plan.factor, value=value)
 
 
 def _shared(plan: Plan, rows: NDArray[np.intp]) -> Iterator[tuple[int, int, NDArray[np.float64], NDArray[np.float64]]]:
@@ -120,12 +122,15 @@ def _tables(
     undiscounted, discounted, served = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     x = np.full(len(nodes), frequency)
 
-    def over_time(function: Callable[..., NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        def at(tau: float) -> NDArray[np.float64]:
-            return np.broadcast_to(function(plan.params, x, nodes, ahead=tau), (plan.draws, len(nodes))).T
+    def over_time(function: Callable[..., NDArray[np.float64]]) -> NDArray[np.float64]:
+        found = np.empty((len(ahead), len(nodes), plan.draws))
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:  # the functions release the interpreter's lock
-            return list(threads.map(at, ahead))
+        def fill(start: int, stop: int) -> None:  # the functions release the interpreter's lock
+            for j in range(start, stop):
+                found[j].T[...] = function(plan.params, x, nodes, ahead=ahead[j])
+
+        in_spans(fill, len(ahead))
+        return found
 
     for j, rate in enumerate(over_time(plan.module.purchase_rate_given_alive)):
         undiscounted[:, panel[j]] += length[j] * rate
@@ -145,7 +150,8 @@ def _ahead(
     changes, so that one rule serves steep and slow decay.
     """
     origin = min(float(np.min(getattr(plan.params, name))) for name in _time_parameters(plan))
-    scale = (origin + float(nodes.min())) / (1.0 + 0.25 * frequency)
+    shape = max(float(np.max(getattr(plan.params, name))) for name in plan.module.PARAMETERS if name in _SHAPES)
+    scale = (origin + float(nodes.min())) / (1.0 + shape + 0.25 * frequency)
     edges = np.log1p(np.concatenate([[0.0], boundaries]) / scale)
     ahead, weights, panel = [], [], []
     for h, (low, high) in enumerate(pairwise(edges)):
@@ -158,11 +164,11 @@ def _ahead(
     return np.concatenate(ahead), np.concatenate(weights), np.concatenate(panel)
 
 
-@njit(cache=True, parallel=True)
-def _combine(tables, weights, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _combine(tables, weights, out, start, stop):  # type: ignore[no-untyped-def]
     """Sum over nodes of weights[i, k] * tables[k, h, d], in a fixed order."""
     nodes, horizons, draws = tables.shape
-    for i in prange(weights.shape[0]):
+    for i in range(start, stop):
         for h in range(horizons):
             for d in range(draws):
                 total = 0.0

@@ -25,7 +25,7 @@ from clv_forecast.inference.model import Model
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
-from clv_forecast.units import LIFETIME_YEARS, discount_per_unit
+from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit
 
 DEFAULT_HORIZONS: Final = ("12 months", "36 months", "lifetime")
 
@@ -41,7 +41,7 @@ def forecast(
     cost_per_order: CostRule = 0.0,
     lifetime_years: float = LIFETIME_YEARS,
     by: str | None = None,
-    draws: int | None = None,
+    draws: int = 1000,
     prob: float = 0.9,
     shock: CommonShock | None = None,
     correction: Correction | None = None,
@@ -78,8 +78,9 @@ def forecast(
         Where ``"lifetime"`` is cut off.
     by : str, optional
         A column of the customers: ``totals`` also has a row per group, from joint draws.
-    draws : int, optional
-        Predictive draws, at least 100; up to 1000 of the model's by default.
+    draws : int
+        Predictive draws, at least 100. Each takes one parameter draw of the model; where the model has fewer, they
+        are taken again and again.
     prob : float
         Probability inside the equal-tailed bands.
     shock : CommonShock, optional
@@ -127,13 +128,12 @@ def forecast(
     check_prob(prob)
     ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
     terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
-    count = min(model.draws.n_draws, 1000) if draws is None else draws
     plan = make_plan(
         model,
         history,
         terms=terms,
         discount=discount_per_unit(discount_rate_annual, model.unit),
-        draws=count,
+        draws=draws,
         seed=as_seed(rng),
         shock=shock,
         correction=correction,
@@ -154,14 +154,16 @@ def forecast(
             "cost_to_serve": cost_to_serve,
             "cost_per_order": cost_per_order,
             "lifetime_years": lifetime_years,
-            "draws": count,
+            "draws": draws,
+            "discounting": "exp(-ln(1 + discount_rate_annual) x years) at the time of each purchase",
+            "days_per_year": DAYS_PER_YEAR,
             "seed": plan.seed,
             "shock": shock,
             "correction": correction,
         },
         notes=(*_fit_notes(model, history), *_notes(plan, terms, ends)),
         plan=plan,
-        history_table=history.table,
+        customer_ids=history.table[columns.CUSTOMER_ID].array.copy(),
         as_of=history.as_of,
         currency=history.currency,
     )
@@ -184,11 +186,13 @@ def _tables(
         expected = expected_money(plan, rows, boundaries)
         drawn = predictive_money(plan, rows, boundaries)
         alone = drawn.value if plan.shock is None else predictive_money(plan.without_shock(), rows, boundaries).value
+        heavy = np.zeros(len(rows), dtype=bool) if plan.spend is None else plan.spend.infinite_variance(rows)
         table.fill(plan, rows, expected, drawn, prob=prob)
         sums.add(
             rows,
+            heavy,
             {
-                "purchases": drawn.purchases,
+                "purchases": drawn.moved_purchases,
                 "revenue": drawn.revenue,
                 "value": drawn.value,
                 "value_without_shock": alone,

@@ -19,7 +19,7 @@ from clv_forecast.forecasting.plan import Plan, Spend
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.inference.model import Model
 from clv_forecast.models import transaction_model
-from clv_forecast.streams import STAGE_FIRST_ORDER, as_seed, customer_keys, gamma_pairs
+from clv_forecast.streams import as_seed, customer_keys, first_orders
 from clv_forecast.units import LIFETIME_YEARS, discount_per_unit, units_per_year
 
 _REPLICATES: Final = 50
@@ -60,7 +60,7 @@ def new_customer_value(
 
     Notes
     -----
-    The first order is taken to follow the same distribution of spend as the others.
+    The first order is taken to follow the same distribution of spend as the others, at the same customer's level.
     """
     instance_of(model, Model, "model", "fit")
     check_prob(prob)
@@ -75,7 +75,7 @@ def new_customer_value(
     drawn = predictive_money(plan, rows, boundaries)
     spend = plan.spend
     assert spend is not None  # noqa: S101 - checked above
-    amount = gamma_pairs(plan.keys, STAGE_FIRST_ORDER, spend.p, spend.q, spend.v)
+    amount = first_orders(plan.keys, spend.p, spend.q, spend.v)
     first = amount * margin - cost_per_order
     first_expected = spend.expected(rows[:1])[:, 0] * margin - cost_per_order
     table = []
@@ -83,7 +83,7 @@ def new_customer_value(
         row: dict[str, Any] = {"horizon": label, "expected_purchases": float(expected.purchases[0, h].mean())}
         row |= _bands("value", expected.value[0, h], drawn.value[:, h], prob)
         row |= _bands("value_with_first", expected.value[0, h] + first_expected, drawn.value[:, h] + first, prob)
-        table.append(row | {"prob": prob, "currency": model.currency})
+        table.append(row | {"prob": prob, "as_of": model.as_of, "currency": model.currency})
     return pd.DataFrame(table)
 
 

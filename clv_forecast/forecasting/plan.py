@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clv_forecast.inference.model import Model
 
 
+FEWEST_DRAWS: Final = 100
 _CELLS_PER_CHUNK: Final = 1_500_000
 
 
@@ -74,6 +75,11 @@ class Plan:
     first_draw: int = 0
     shock: CommonShock | None = None
     correction: Correction | None = None
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only: a replay gives the numbers of the tables."""
+        for name in ("frequency", "recency", "T", "margin", "cost_per_order", "cost_per_time", "keys", "order"):
+            getattr(self, name).setflags(write=False)
 
     @property
     def customers(self) -> int:
@@ -128,8 +134,8 @@ def make_plan(
     Raises
     ------
     DomainError
-        If the units or currencies of model and history differ, or ``draws`` is not between 100 and the draws of
-        the model.
+        If the units or currencies of model and history differ, ``draws`` is below 100, or the model's future
+        depends on more than frequency and T.
     InputError
         If the history has no customer, or lacks the amounts that the model judges spend by.
     """
@@ -143,27 +149,28 @@ def make_plan(
         raise DomainError(
             "Model and history must be in one currency.", value=f"{model.currency} and {history.currency}"
         )
-    if not isinstance(draws, (int, np.integer)) or not 100 <= draws <= model.draws.n_draws:
+    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
+        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
+    module = transaction_model(model.purchases)
+    if module.future_key != (columns.FREQUENCY, columns.T):
         raise DomainError(
-            f"draws must be a whole number from 100 to the model's {model.draws.n_draws} parameter draws.",
-            value=draws,
-            remedy="Fit with fit(..., draws=...) for more.",
+            "The forecast handles models whose future depends on frequency and T.", value=module.future_key
         )
     if len(history.table) == 0:
         raise InputError("The history has no customer.")
     table = history.table
-    frequency = table[columns.FREQUENCY].to_numpy(dtype=float)
-    T = table[columns.T].to_numpy(dtype=float)
-    parameters = model.draws.thin(int(draws))
+    frequency = table[columns.FREQUENCY].to_numpy(dtype=float, copy=True)
+    T = table[columns.T].to_numpy(dtype=float, copy=True)
+    parameters = model.draws.cycle(int(draws))
     plan = Plan(
-        module=transaction_model(model.purchases),
+        module=module,
         params=parameters.purchases,
         draws=int(draws),
         spend=_spend(model, history, int(draws)),
         unit=model.unit,
         discount=discount,
         frequency=frequency,
-        recency=table[columns.RECENCY].to_numpy(dtype=float),
+        recency=table[columns.RECENCY].to_numpy(dtype=float, copy=True),
         T=T,
         margin=terms.margin,
         cost_per_order=terms.cost_per_order,
@@ -178,7 +185,7 @@ def make_plan(
 
 
 def _spend(model: Model, history: PurchaseHistory, draws: int) -> Spend | None:
-    parameters = model.draws.thin(draws).spend
+    parameters = model.draws.cycle(draws).spend
     if parameters is None:
         return None
     which = "repeat" if model.spend_from == "repeat" else "all"

@@ -7,24 +7,29 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.streams import STAGE_SPEND, standard_gamma
+from clv_forecast.threads import in_spans
 
 _NO_SHOCK: Final = np.ones((1, 1))
+# Paths that are worth a span of their own.
+_SPAN: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathMoney:
     """Predictive draws of some customers; every array has shape (customer, horizon, draw).
 
-    ``purchases`` counts; ``revenue`` is undiscounted sales; ``value`` is discounted contribution. Without a spend
-    model both are NaN.
+    ``purchases`` counts; ``moved_purchases`` are the same after the common shock, for totals (without a shock the
+    very same array); ``revenue`` is undiscounted sales; ``value`` is discounted contribution. Without a spend model
+    the last two are NaN.
     """
 
     purchases: NDArray[np.int32]
+    moved_purchases: NDArray[np.int32] | NDArray[np.float64]
     revenue: NDArray[np.float64]
     value: NDArray[np.float64]
 
@@ -67,8 +72,11 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
     purchases = np.zeros(shape, dtype=np.int32)
     revenue = np.zeros(shape) if spend is not None else np.full(shape, np.nan)
     value = np.zeros(shape) if spend is not None else np.full(shape, np.nan)
+    moved = np.zeros(shape if plan.shock is not None else (1, 1, 1))
     nothing = np.empty(0)
-    _price(
+    in_spans(
+        _price,
+        len(rows),
         paths.times,
         paths.offsets,
         paths.alive_until,
@@ -89,10 +97,13 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
         plan.keys[rows],
         plan.first_draw,
         purchases,
+        moved,
         revenue,
         value,
+        smallest=max(1, _SPAN // plan.draws),
     )
-    return PathMoney(purchases=purchases, revenue=revenue, value=value)
+    moved_purchases = purchases if plan.shock is None else moved
+    return PathMoney(purchases=purchases, moved_purchases=moved_purchases, revenue=revenue, value=value)
 
 
 @njit(cache=True)
@@ -103,7 +114,7 @@ def _annuity(time, discount):  # type: ignore[no-untyped-def]
     return -math.expm1(-discount * time) / discount
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _price(  # type: ignore[no-untyped-def]
     times,
     offsets,
@@ -125,12 +136,15 @@ def _price(  # type: ignore[no-untyped-def]
     keys,
     first_draw,
     purchases,
+    moved,
     revenue,
     value,
+    first_row,
+    past_row,
 ):
     customers, horizons, draws = purchases.shape
     shocks = multipliers.shape[0] > 1
-    for i in prange(customers):
+    for i in range(first_row, past_row):
         for d in range(draws):
             path = d * customers + i
             start, stop = offsets[path], offsets[path + 1]
@@ -147,27 +161,34 @@ def _price(  # type: ignore[no-untyped-def]
                 rate = gamma / (v[d] + total[i])
             h = 0
             n = 0
+            bought = 0.0
             money = 0.0
             worth = 0.0
             for j in range(start, stop):
                 time = times[j]
                 while time > boundaries[h]:
                     purchases[i, h, d] = n
+                    if shocks:
+                        moved[i, h, d] = bought
                     if has_spend:
                         revenue[i, h, d] += money
                         value[i, h, d] += worth
                     h += 1
                 n += 1
+                scale = 1.0
+                if shocks:
+                    scale = multipliers[d, min(int(time / period), multipliers.shape[1] - 1)]
+                    bought += scale
                 if has_spend:
                     gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, p[d])
-                    scale = factor
-                    if shocks:
-                        scale *= multipliers[d, min(int(time / period), multipliers.shape[1] - 1)]
+                    scale *= factor
                     amount = gamma / rate
                     money += scale * amount
                     worth += scale * math.exp(-discount * time) * (amount * margin[i] - cost_per_order[i])
             while h < horizons:
                 purchases[i, h, d] = n
+                if shocks:
+                    moved[i, h, d] = bought
                 if has_spend:
                     revenue[i, h, d] += money
                     value[i, h, d] += worth

@@ -71,6 +71,8 @@ class Forecast:
         What a reader must know before using the figures.
     plan : Plan
         Arrays and keys that replay any draw.
+    customer_ids : array
+        In the order of the plan's arrays.
     """
 
     customers: pd.DataFrame
@@ -80,7 +82,7 @@ class Forecast:
     assumptions: dict[str, Any]
     notes: tuple[str, ...]
     plan: Plan
-    history_table: pd.DataFrame
+    customer_ids: Any
     as_of: pd.Timestamp
     currency: str | None
 
@@ -158,7 +160,8 @@ class Forecast:
         -------
         DataFrame
             period, start, end, purchases, revenue and value with bands, and the value accumulated to the end of the
-            period. Means are means of the draws, shifted so that they add up to ``totals`` at the longest horizon.
+            period. Means are means of the draws; what separates their sum from ``totals`` at the longest horizon, a
+            Monte-Carlo error, is spread over the periods by purchases, so that the table adds up.
 
         Raises
         ------
@@ -175,7 +178,7 @@ class Forecast:
             progress("cash flow", done, self.plan.customers)
         everyone = self.totals[self.totals["group"] == EVERYONE].iloc[-1]
         share = np.diff(sums["purchases"].mean(axis=1), prepend=0.0)
-        share = share / max(share.sum(), 1.0)
+        share = share / share.sum() if share.sum() > 0.0 else np.full(len(share), 1.0 / len(share))
         dates = [self.as_of, *ends.ends(self.as_of)]
         table = pd.DataFrame({"period": range(1, len(ends.labels) + 1), "start": dates[:-1], "end": dates[1:]})
         for name, total in sums.items():
@@ -183,7 +186,7 @@ class Forecast:
             table[name] = each.mean(axis=1) + share * (everyone[name] - each.mean(axis=1).sum())
             table[f"{name}_lower"], table[f"{name}_upper"] = band(each, self.prob)
         table["value_so_far"] = table["value"].cumsum()
-        return table
+        return table.assign(prob=self.prob, as_of=self.as_of, currency=self.currency)
 
     def value_between(self, start: Any, end: Any, *, progress: Progress = silent) -> pd.DataFrame:
         """Each customer's revenue and value between two future dates (discounted to ``as_of``), with bands.
@@ -223,8 +226,8 @@ class Forecast:
                 out[f"{name}_lower"][rows], out[f"{name}_upper"][rows] = band(draws[:, 1] - draws[:, 0], self.prob)
             done += len(rows)
             progress("value between", done, self.plan.customers)
-        ids = self.history_table[columns.CUSTOMER_ID]
-        return pd.DataFrame({columns.CUSTOMER_ID: ids.array, "start": first, "end": last, **out})
+        table = pd.DataFrame({columns.CUSTOMER_ID: self.customer_ids, "start": first, "end": last, **out})
+        return table.assign(prob=self.prob, as_of=self.as_of, currency=self.currency)
 
     def next_order(self) -> pd.DataFrame:
         """When each customer's next order is expected, and who is overdue.
@@ -237,7 +240,7 @@ class Forecast:
             living customer with that history; ``overdue``, where that is below 5 %. A rare buyer may be years from
             its next order without being overdue.
         """
-        return next_order_table(self.plan, self.history_table, self.as_of)
+        return next_order_table(self.plan, self.customer_ids, self.as_of, self.currency)
 
     def top(self, count: int = 10, horizon: str | None = None) -> pd.DataFrame:
         """The most valuable customers at one horizon (the longest by default).
@@ -278,7 +281,7 @@ class Forecast:
         return self.totals.round(2).to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
     def _rows(self, ids: list[Any]) -> NDArray[np.intp]:
-        index = pd.Index(self.history_table[columns.CUSTOMER_ID])
+        index = pd.Index(self.customer_ids)
         rows = index.get_indexer(pd.Index(ids))
         if (rows < 0).any():
             raise DomainError(
@@ -290,7 +293,7 @@ class Forecast:
 
     def _draws(self, plan: Plan, rows: NDArray[np.intp], ends: Horizons) -> ValueDraws:
         money = predictive_money(plan, rows, ends.boundaries(plan.unit))
-        ids = self.history_table[columns.CUSTOMER_ID].to_numpy()[rows]
+        ids = np.asarray(self.customer_ids)[rows]
         return ValueDraws(
             customer_ids=ids,
             horizons=ends.labels,

@@ -55,11 +55,14 @@ class GroupSums:
     def __init__(self, grouping: Grouping, horizons: int, draws: int) -> None:
         self._grouping = grouping
         shape = (len(grouping.names), horizons, draws)
+        self.heavy = np.zeros(len(grouping.names), dtype=bool)
         self.sums = {name: np.zeros(shape) for name in _QUANTITIES}
 
-    def add(self, rows: NDArray[np.intp], quantities: dict[str, NDArray[Any]]) -> None:
-        """Add customers' draws, each of shape (customer, horizon, draw)."""
+    def add(self, rows: NDArray[np.intp], heavy: NDArray[np.bool_], quantities: dict[str, NDArray[Any]]) -> None:
+        """Add customers' draws, each of shape (customer, horizon, draw); ``heavy`` marks spend of infinite variance."""
         member = self._grouping.member[rows]
+        self.heavy[0] |= bool(heavy.any())
+        self.heavy[member[heavy] + 1] = True
         for name, values in quantities.items():
             _accumulate(self.sums[name], member, values)
 
@@ -93,7 +96,7 @@ def totals_table(
 
     The variance of a total's value splits into ``parameter_share`` (we do not know the parameters),
     ``common_share`` (what moves all customers at once; missing without a shock) and ``process_share`` (the rest:
-    each customer's own chance).
+    each customer's own chance). All three are missing where the spend of a customer has no finite variance.
     """
     counts = np.bincount(grouping.member + 1, minlength=len(grouping.names))
     counts[0] = len(grouping.member)
@@ -101,8 +104,13 @@ def totals_table(
     for g, name in enumerate(grouping.names):
         for h, horizon in enumerate(horizons):
             draws = {quantity: values[g, h] for quantity, values in sums.sums.items()}
-            rows.append({"group": name, "horizon": horizon, "customers": int(counts[g]), **_row(draws, prob, shocked)})
-    return pd.DataFrame(rows)
+            row = _row(draws, prob, shocked)
+            if sums.heavy[g]:
+                row |= dict.fromkeys(("parameter_share", "process_share", "common_share"), np.nan)
+            rows.append({"group": name, "horizon": horizon, "customers": int(counts[g]), **row})
+    table = pd.DataFrame(rows)
+    table["horizon"] = pd.Categorical(table["horizon"], horizons, ordered=True)
+    return table
 
 
 def _row(draws: dict[str, NDArray[np.float64]], prob: float, shocked: bool) -> dict[str, Any]:

@@ -83,6 +83,19 @@ def test_cost_while_alive_equals_the_array_function(name):
         np.testing.assert_allclose(cost[:, h], 2.0 * alive.T, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [20.0, 2000.0])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_steep_decay_of_customers_who_hardly_differ(name, shape, monkeypatch):
+    """Large shapes make the rate fall on a short scale, which the quadrature has to see."""
+    steep = {"bg_nbd": (shape, shape, 9.0, 1.0), "mbg_nbd": (shape, shape, 9.0, 1.0), "pareto_nbd": (shape,) * 4}
+    monkeypatch.setitem(PARAMETERS, name, steep[name])
+    plan = with_unit_spend(make_plan(name))
+    got = expected_money(plan, plan.order, np.array([52.0, 520.0]))
+    x, recency, length = (a[plan.order] for a in (plan.frequency, plan.recency, plan.T))
+    value = plan.module.discounted_purchases(plan.params, x, recency, length, horizon=520.0, discount=plan.discount)
+    np.testing.assert_allclose(got.value[:, 1], value.T, rtol=1e-8)
+
+
 def test_other_customers_change_nothing():
     plan = with_unit_spend(make_plan("bg_nbd"))
     boundaries = np.array([52.0, 520.0])

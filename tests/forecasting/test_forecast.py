@@ -1,5 +1,7 @@
 """The verb forecast on CDNOW 1/10: what must hold of every table, draw and option."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +9,24 @@ from numpy.testing import assert_allclose
 
 import clv_forecast as clv
 from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.plan import Plan, Spend
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.models import bg_nbd, gamma_gamma
+from clv_forecast.streams import customer_keys, first_orders
 from tests.forecasting.conftest import AS_OF, MODELS
 
 HORIZONS = ["39 weeks", "36 months", "lifetime"]
+DRAWS = 400
+
+
+def forecast(model, history, *, draws=DRAWS, **options):
+    """As many predictive draws as the small models have parameter draws."""
+    return clv.forecast(model, history, draws=draws, **options)
 
 
 @pytest.fixture(scope="module")
 def fc(model, history):
-    return clv.forecast(model, history, horizons=HORIZONS, by="region")
+    return forecast(model, history, horizons=HORIZONS, by="region")
 
 
 def at(table, horizon):
@@ -29,11 +41,14 @@ def test_table_is_whole_and_ordered(fc, history):
     assert (at(table, "39 weeks")["customer_id"].to_numpy() == history.table["customer_id"].to_numpy()).all()
     assert table["p_alive"].between(0, 1).all()
     for low, middle, high in (
-        ("value_lower", "value_lower", "value_upper"),
+        ("value_lower", "mean_lower", "value_upper"),
         ("mean_lower", "value", "mean_upper"),
-        ("purchases_lower", "purchases_lower", "purchases_upper"),
+        ("purchases_lower", "expected_purchases", "purchases_upper"),
     ):
-        assert (table[low] <= table[middle]).all() and (table[middle] <= table[high]).all()
+        assert (table[low] <= table[high]).all()
+        assert (table[low] <= table[middle]).mean() > 0.9 and (table[middle] <= table[high]).mean() > 0.9
+    for quantity in ("purchases", "revenue", "value"):
+        assert fc.totals[quantity].between(fc.totals[f"{quantity}_lower"], fc.totals[f"{quantity}_upper"]).all()
     assert (table["evidence"] == "extrapolated").all()
 
 
@@ -45,7 +60,7 @@ def test_longer_horizons_hold_the_shorter(fc):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_mean_of_draws_is_the_closed_form(models, history, name):
-    fc = clv.forecast(models[name], history, horizons=HORIZONS, cost_to_serve=3.0, cost_per_order=1.0)
+    fc = forecast(models[name], history, horizons=HORIZONS, cost_to_serve=3.0, cost_per_order=1.0)
     expected = expected_money(fc.plan, fc.plan.order, fc.horizons.boundaries("week"))
     drawn = fc.value_draws(history.table["customer_id"])
     for quantity, closed in (("purchases", "expected_purchases"), ("revenue", "revenue"), ("value", "value")):
@@ -59,7 +74,7 @@ def test_mean_of_draws_is_the_closed_form(models, history, name):
 
 
 def test_chunks_change_nothing(model, history, fc):
-    small = clv.forecast(model, history, horizons=HORIZONS, by="region", chunk_customers=97)
+    small = forecast(model, history, horizons=HORIZONS, by="region", chunk_customers=97)
     pd.testing.assert_frame_equal(small.customers, fc.customers, check_exact=True)
     pd.testing.assert_frame_equal(small.totals, fc.totals, check_exact=True)
 
@@ -67,14 +82,14 @@ def test_chunks_change_nothing(model, history, fc):
 def test_other_customers_and_their_order_change_nothing(model, third, fc):
     some = third[third["customer_id"].isin(third["customer_id"].unique()[::5])]
     few = clv.purchase_history(some.sample(frac=1.0, random_state=3), as_of=AS_OF, unit="week")
-    alone = clv.forecast(model, few, horizons=HORIZONS).customers
+    alone = forecast(model, few, horizons=HORIZONS).customers
     among = fc.customers[fc.customers["customer_id"].isin(alone["customer_id"])].reset_index(drop=True)
     assert len(alone) == len(among) > 140
     pd.testing.assert_frame_equal(alone, among, check_exact=True)
 
 
 def test_horizons_asked_together_change_nothing(model, history, fc):
-    alone = clv.forecast(model, history, horizons="39 weeks").customers
+    alone = forecast(model, history, horizons="39 weeks").customers
     together = at(fc.customers, "39 weeks")
     for column in ("purchases_lower", "purchases_upper", "revenue_lower", "revenue_upper", "value_upper"):
         np.testing.assert_array_equal(alone[column], together[column])
@@ -93,9 +108,9 @@ def test_draws_are_replayed(fc, history):
 
 
 def test_seeds(model, history, fc):
-    again = clv.forecast(model, history, horizons=HORIZONS, by="region")
+    again = forecast(model, history, horizons=HORIZONS, by="region")
     pd.testing.assert_frame_equal(again.customers, fc.customers, check_exact=True)
-    other = clv.forecast(model, history, horizons=HORIZONS, rng=2)
+    other = forecast(model, history, horizons=HORIZONS, rng=2)
     assert (other.customers["value_upper"] != fc.customers["value_upper"]).mean() > 0.3
 
 
@@ -116,12 +131,16 @@ def test_total_without_a_shock_says_so(fc):
 
 
 def test_shock_widens_totals_and_keeps_means(model, history, fc):
-    shocked = clv.forecast(model, history, horizons=HORIZONS, by="region", shock=clv.CommonShock(level=0.25, noise=0.2))
+    shocked = forecast(model, history, horizons=HORIZONS, by="region", shock=clv.CommonShock(level=0.25, noise=0.2))
     before, after = fc.totals, shocked.totals
     widened = (after["value_upper"] - after["value_lower"]) / (before["value_upper"] - before["value_lower"])
     assert (widened > 1.2).all() and (widened[after["horizon"] == "39 weeks"] > 1.5).all()
     np.testing.assert_array_equal(shocked.customers["value"], fc.customers["value"])
     np.testing.assert_array_equal(shocked.customers["purchases_upper"], fc.customers["purchases_upper"])
+    wider = (after["purchases_upper"] - after["purchases_lower"]) / (
+        before["purchases_upper"] - before["purchases_lower"]
+    )
+    assert (wider > 1.2).all()
     assert (after["common_share"] > 0.1).all() and (after["note"] == "").all()
     shares = after["parameter_share"] + after["process_share"] + after["common_share"]
     assert np.allclose(shares, 1.0)
@@ -131,51 +150,53 @@ def test_shock_widens_totals_and_keeps_means(model, history, fc):
 
 def test_correction_is_a_factor(model, history, fc):
     correction = clv.Correction(factor=1.25, reason="test")
-    corrected = clv.forecast(model, history, horizons=HORIZONS, correction=correction)
-    for column in ("value", "value_upper", "mean_lower", "revenue", "expected_purchases"):
+    corrected = forecast(model, history, horizons=HORIZONS, correction=correction)
+    same = ["expected_purchases", "purchases_lower", "purchases_upper"]
+    pd.testing.assert_frame_equal(corrected.customers[same], fc.customers[same])
+    for column in ("value", "value_upper", "mean_lower", "revenue"):
         np.testing.assert_allclose(corrected.customers[column], 1.25 * fc.customers[column], rtol=1e-12)
     assert any("1.25" in note for note in corrected.notes)
 
 
 def test_without_discount_value_is_revenue_times_margin(model, history):
-    fc = clv.forecast(model, history, horizons=["12 months"], discount_rate_annual=0.0, margin=0.25)
+    fc = forecast(model, history, horizons=["12 months"], discount_rate_annual=0.0, margin=0.25)
     for value, revenue in (("value", "revenue"), ("value_lower", "revenue_lower"), ("value_upper", "revenue_upper")):
         np.testing.assert_allclose(fc.customers[value], 0.25 * fc.customers[revenue], rtol=1e-9)
 
 
 def test_margin_by_column_group_and_number_agree(model, history, fc):
-    column = clv.forecast(model, history, horizons=HORIZONS, margin="margin_rate").customers
-    group = clv.forecast(model, history, horizons=HORIZONS, margin={"margin_rate": {0.4: 0.4, 0.2: 0.2}}).customers
+    column = forecast(model, history, horizons=HORIZONS, margin="margin_rate").customers
+    group = forecast(model, history, horizons=HORIZONS, margin={"margin_rate": {0.4: 0.4, 0.2: 0.2}}).customers
     pd.testing.assert_frame_equal(column, group)
     rate = history.customers["margin_rate"].to_numpy().repeat(3)
     np.testing.assert_allclose(column["value"], fc.customers["value"] / 0.3 * rate, rtol=1e-9)
 
 
 def test_costs_make_losses(model, history):
-    fc = clv.forecast(model, history, horizons=["12 months"], cost_to_serve=50.0, cost_per_order=2.0)
+    fc = forecast(model, history, horizons=["12 months"], cost_to_serve=50.0, cost_per_order=2.0)
     one = fc.customers
     assert (one["value"] < 0).mean() > 0.5 and (one["value_lower"] < 0).any()
     assert one["p_loss"].max() > 0.9
-    free = clv.forecast(model, history, horizons=["12 months"])
+    free = forecast(model, history, horizons=["12 months"])
     assert (free.customers["p_loss"] == 0).all()
 
 
 def test_negative_margin_is_noted(model, history):
-    fc = clv.forecast(model, history, horizons=["12 months"], margin=-0.1)
+    fc = forecast(model, history, horizons=["12 months"], margin=-0.1)
     assert (fc.customers["value"] <= 0).all() and fc.customers["value_upper"].max() <= 0
     assert any("negative margin" in note for note in fc.notes)
 
 
 def test_bands_nest(model, history):
-    narrow = clv.forecast(model, history, horizons=["12 months"], prob=0.5).customers
-    wide = clv.forecast(model, history, horizons=["12 months"], prob=0.95).customers
+    narrow = forecast(model, history, horizons=["12 months"], prob=0.5).customers
+    wide = forecast(model, history, horizons=["12 months"], prob=0.95).customers
     for name in ("purchases", "revenue", "value", "mean"):
         assert (wide[f"{name}_lower"] <= narrow[f"{name}_lower"]).all()
         assert (wide[f"{name}_upper"] >= narrow[f"{name}_upper"]).all()
 
 
 def test_cash_flow_adds_up(model, history):
-    fc = clv.forecast(model, history, horizons=["12 months"])
+    fc = forecast(model, history, horizons=["12 months"])
     flow = fc.cash_flow("month")
     assert len(flow) == 12 and flow["end"].iloc[-1] == pd.Timestamp(AS_OF) + pd.Timedelta(days=365)
     total = sum(b.value.sum() for b in fc.iter_value_draws()) / 400
@@ -183,7 +204,7 @@ def test_cash_flow_adds_up(model, history):
     for quantity in ("purchases", "revenue", "value"):
         assert flow[quantity].sum() == pytest.approx(expected[quantity], rel=1e-12)
     assert flow["value_so_far"].iloc[-1] == pytest.approx(total, rel=0.02)
-    weeks = clv.forecast(model, history, horizons=["5 weeks"]).cash_flow("month")
+    weeks = forecast(model, history, horizons=["5 weeks"]).cash_flow("month")
     assert len(weeks) == 2 and (weeks["end"].iloc[-1] - pd.Timestamp(AS_OF)).days == 35
     assert (flow["revenue"].diff().dropna() < 0).mean() > 0.8
 
@@ -211,7 +232,7 @@ def test_next_order_and_overdue(fc, history):
 
 def test_purchases_alone_are_forecast_without_spend(history):
     model = clv.fit(history, spend=None, draws=200, compare=False)
-    fc = clv.forecast(model, history, horizons=["12 months"])
+    fc = forecast(model, history, horizons=["12 months"])
     assert fc.customers["value"].isna().all() and (fc.customers["expected_purchases"] > 0).all()
     assert fc.totals["value"].isna().all() and fc.totals["purchases_upper"].notna().all()
     assert any("no spend" in note for note in fc.notes)
@@ -241,8 +262,8 @@ BAD = {
     "observed margin without one": ({"margin": "observed"}, "needs a margin column"),
     "negative cost": ({"cost_to_serve": -1.0}, "not negative"),
     "band of 90": ({"prob": 90}, "between 0 and 1"),
-    "too few draws": ({"draws": 10}, "from 100"),
-    "too many draws": ({"draws": 100_000}, "from 100"),
+    "too few draws": ({"draws": 10}, "at least 100"),
+    "half a draw": ({"draws": 100.5}, "whole number"),
     "negative seed": ({"rng": -1}, "seed"),
     "unknown group": ({"by": "country"}, "not a column"),
     "endless lifetime": ({"horizons": "lifetime", "lifetime_years": float("inf")}, "finite"),
@@ -254,7 +275,7 @@ BAD = {
 def test_bad_arguments_are_refused(model, history, case):
     arguments, message = BAD[case]
     with pytest.raises(clv.ClvForecastError, match=message):
-        clv.forecast(model, history, **{"horizons": ["12 months"], **arguments})
+        forecast(model, history, **{"horizons": ["12 months"], **arguments})
 
 
 def test_arguments_in_the_wrong_place(model, history):
@@ -281,19 +302,19 @@ def test_new_customer_value_refuses(model, arguments, message):
 
 def test_a_model_of_another_day_or_currency_is_noted(model, third):
     later = clv.purchase_history(third, as_of="1998-01-31", unit="week", currency="USD")
-    notes = " ".join(clv.forecast(model, later, horizons="12 months").notes)
+    notes = " ".join(forecast(model, later, horizons="12 months").notes)
     assert "fitted as of 1997-09-30" in notes and "names a currency" in notes
 
 
 def test_text_says_the_terms(model, history):
-    text = str(clv.forecast(model, history, horizons="12 months", cost_per_order=2.0))
+    text = str(forecast(model, history, horizons="12 months", cost_per_order=2.0))
     assert "margin 30%" in text and "discount 10.0% a year" in text and "cost per order 2.0" in text
 
 
 def test_units_must_agree(model, transactions):
     days = clv.purchase_history(transactions, as_of=AS_OF, unit="day")
     with pytest.raises(clv.DomainError, match="same unit"):
-        clv.forecast(model, days)
+        forecast(model, days)
 
 
 def test_unknown_customer_and_horizon(fc):
@@ -320,7 +341,7 @@ def test_units_and_currency_of_the_data_do_not_matter(third):
         scaled = third.assign(amount=third["amount"] * money)
         history = clv.purchase_history(scaled, as_of=AS_OF, unit=unit)
         model = clv.fit(history, draws=200, compare=False)
-        fc = clv.forecast(model, history, horizons=["12 months", "lifetime"])
+        fc = forecast(model, history, horizons=["12 months", "lifetime"])
         results[unit] = fc.customers.assign(value=fc.customers["value"] / money)
     for unit in ("day", "hour"):
         for column in ("p_alive", "expected_purchases", "value"):
@@ -337,7 +358,50 @@ def test_new_customer_value(model):
         assert (table[f"{name}_lower"] < table[f"{name}_mean_lower"]).all()
         assert (table[f"{name}_upper"] > table[f"{name}_mean_upper"]).all()
     params = model.draws.purchases
-    from clv_forecast.models import bg_nbd
-
     expected = bg_nbd.expected_purchases_new(params, horizon=365.2425 / 7).mean()
     assert table["expected_purchases"].iloc[0] == pytest.approx(expected, rel=1e-8)
+
+
+def test_first_and_later_orders_are_the_same_customers():
+    p, q, v = (np.full(200, number) for number in (4.0, 4.0, 60.0))
+    keys = customer_keys(1, [f"new customer {k}" for k in range(50)])
+    first = first_orders(keys, p, q, v)
+    assert first.mean() == pytest.approx(4.0 * 60.0 / 3.0, rel=0.04)
+    params = bg_nbd.Params(*(np.full((200, 1), number) for number in (2.0, 8.0, 0.8, 4.0)))
+    zeros = np.zeros(50)
+    plan = Plan(
+        module=bg_nbd, params=params, draws=200, spend=Spend(p=p, q=q, v=v, count=zeros, total=zeros), unit="week",
+        discount=0.0, frequency=zeros.copy(), recency=zeros.copy(), T=zeros.copy(), margin=np.ones(50),
+        cost_per_order=zeros.copy(), cost_per_time=zeros.copy(), keys=keys.copy(), order=np.arange(50), seed=1,
+    )  # fmt: skip
+    later = predictive_money(plan, np.arange(50), np.array([52.0]))
+    bought = later.purchases[:, 0] > 0
+    mean_later = later.revenue[:, 0][bought] / later.purchases[:, 0][bought]
+    assert np.corrcoef(np.log(first[bought]), np.log(mean_later))[0, 1] > 0.4
+
+
+def test_fewer_parameter_draws_than_predictive_draws(history):
+    few = clv.fit(history, draws=100, compare=False)
+    fc = clv.forecast(few, history, horizons="12 months", draws=250)
+    assert fc.value_draws(history.table["customer_id"].head(3)).value.shape == (250, 3, 1)
+
+
+def test_spend_without_a_variance_has_no_shares(model, history):
+    spend = gamma_gamma.Params(*(np.full((400, 1), x) for x in (0.5, 1.2, 30.0)))
+    heavy = replace(model, draws=replace(model.draws, spend=spend))
+    fc = forecast(heavy, history, horizons="12 months")
+    masked = fc.customers["value_sd"].isna()
+    assert 0.3 < masked.mean() < 1.0 and fc.customers["value_upper"].notna().all()
+    assert fc.totals[["parameter_share", "process_share", "common_share"]].isna().all().all()
+    assert any("infinite" in note for note in fc.notes)
+
+
+def test_results_do_not_hang_on_the_history(fc, history):
+    ids = history.table["customer_id"].tolist()
+    before = fc.value_draws(ids[:1]).value
+    with pytest.raises(ValueError, match="read-only"):
+        fc.plan.margin[:] = 9.0
+    history.table["customer_id"] = ids[::-1]
+    after = fc.value_draws(ids[:1]).value
+    history.table["customer_id"] = ids
+    np.testing.assert_array_equal(before, after)

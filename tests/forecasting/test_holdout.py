@@ -49,7 +49,7 @@ def test_the_papers_total(transactions):
 def test_predictive_bands_hold_and_parameter_bands_do_not(split, name):
     history = split.calibration
     model = clv.fit(history, purchases=name, spend=None, draws=400, compare=False)
-    fc = clv.forecast(model, history, horizons="39 weeks")
+    fc = clv.forecast(model, history, horizons="39 weeks", draws=400)
     actual = split.holdout["holdout_purchases"].to_numpy()
     assert (split.holdout["customer_id"].to_numpy() == history.table["customer_id"].to_numpy()).all()
     inside = fc.customers["purchases_lower"].le(actual) & fc.customers["purchases_upper"].ge(actual)
