@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -178,6 +178,10 @@ class Audit:
         for level in ("caution", "info"):
             lines += [line for f in self.findings if f.level == level for line in _wrapped(f"{level}: {f.sentence}")]
         return "\n".join(lines)
+
+    def with_finding(self, finding: Finding) -> Audit:
+        """The same audit with one more finding."""
+        return replace(self, findings=(*self.findings, finding))
 
     def __repr__(self) -> str:
         cautions = sum(finding.level == "caution" for finding in self.findings)

@@ -209,9 +209,11 @@ def classify(source: Source, rules: Rules) -> Any:
     no_text = ibis.null("string")
     at, offset = _local_time(raw[c.DATE], c.DATE, rules.time_zone)
     amount = _money(raw[c.AMOUNT], c.AMOUNT)
+    margin = _money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY)
     currency = _text(raw[c.CURRENCY]) if c.CURRENCY in has else no_text
     if rules.rates:
         amount = _converted(amount, currency, rules.rates)
+        margin = _converted(margin, currency, rules.rates) if c.MARGIN in has else margin
     recorded, recorded_offset = (
         _local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone)
         if c.RECORDED_AT in has
@@ -229,7 +231,7 @@ def classify(source: Source, rules: Rules) -> Any:
             OFFSET: offset | recorded_offset,
             c.ORDER_ID: _text(raw[c.ORDER_ID]) if c.ORDER_ID in has else no_text,
             c.CATEGORY: _text(raw[c.CATEGORY]) if c.CATEGORY in has else no_text,
-            c.MARGIN: _money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY),
+            c.MARGIN: margin,
             c.CURRENCY: currency,
         }
     )

@@ -28,6 +28,15 @@ DIAGNOSED_PURCHASES: Final = 500_000
 _ROWS_SHOWN: Final = 5
 
 
+_UNDATED: Final = Finding(
+    name="attributes_undated",
+    level="caution",
+    sentence="The customers' attributes carry no date: they are today's, and were used as if known at the split. An "
+    "attribute that changed since then, or was set by what came later, tells the calibration of its future.",
+    values={},
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Events:
     """Where the rows lie and how they were read: enough to net them again as of another day.
@@ -155,6 +164,8 @@ class PurchaseHistory:
         holdout = holdout.rename(columns={"size": "holdout_purchases", "sum": "holdout_revenue"})
         holdout["holdout_purchases"] = holdout["holdout_purchases"].fillna(0).astype("int64")
         holdout["holdout_revenue"] = holdout["holdout_revenue"].fillna(0.0)
+        if calibration.customers is not None:
+            calibration = dataclasses.replace(calibration, audit=calibration.audit.with_finding(_UNDATED))
         return Split(
             calibration=calibration,
             holdout=holdout,
@@ -234,7 +245,7 @@ def purchase_history(
     order_id, category, recorded_at : str, optional
         Columns that help to match refunds, and say when a row became known.
     margin : str, optional
-        Money, not a rate: the column of what each row leaves after its own costs. ``rates`` do not convert it.
+        Money, not a rate: the column of what each row leaves after its own costs. ``rates`` convert it too.
     currency : str, optional
         Column of currency codes; or, in three capital letters, the code of the whole log.
     rates : mapping of str to number, optional
@@ -292,8 +303,7 @@ def purchase_history(
     chosen = {c.CUSTOMER_ID: customer, c.DATE: date, c.AMOUNT: amount, c.ORDER_ID: order_id, c.CATEGORY: category}
     chosen |= {c.MARGIN: margin, c.CURRENCY: currency, c.RECORDED_AT: recorded_at}
     mapping = {name: column for name, column in chosen.items() if column is not None}
-    constant = mapping.pop(c.CURRENCY) if cleaning.is_currency_code(currency) else None
-    source = open_source(transactions, mapping)
+    source, constant = _open_with_currency(transactions, mapping)
     return _build(
         source,
         rules,
@@ -302,6 +312,19 @@ def purchase_history(
         observed_from=opening,
         attributes=None if customers is None else read_attributes(customers, customer),
     )
+
+
+def _open_with_currency(transactions: Any, mapping: dict[str, str]) -> tuple[Source, str | None]:
+    """Open the log; three capital letters that name no column of it are the currency of all its amounts."""
+    named = mapping.get(c.CURRENCY)
+    if not cleaning.is_currency_code(named):
+        return open_source(transactions, mapping), None
+    try:
+        return open_source(transactions, mapping), None
+    except InputError:
+        return open_source(
+            transactions, {name: column for name, column in mapping.items() if name != c.CURRENCY}
+        ), named
 
 
 def _build(

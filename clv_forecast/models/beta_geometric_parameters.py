@@ -193,4 +193,4 @@ def prior_location_scale(time_scale: float, rate: float) -> tuple[Floats, Floats
     [0.0, 0.0, -1.0, 1.0986]
     """
     log_rate = float(np.log(positive_field("rate", rate)) + np.log(positive_field("time_scale", time_scale)))
-    return np.array([log_rate, 0.0, -1.0, np.log(3.0)]), np.array([1.5, 1.25, 1.5, 1.25])
+    return np.array([log_rate, 0.0, -1.0, np.log(3.0)]), np.array([1.5, 2.5, 1.5, 2.0])

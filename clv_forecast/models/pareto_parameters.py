@@ -184,7 +184,7 @@ def prior_location_scale(time_scale: float, rate: float) -> tuple[Floats, Floats
     [0.0, 0.0, -1.0, 0.0]
     """
     log_rate = float(np.log(positive_field("rate", rate)) + np.log(positive_field("time_scale", time_scale)))
-    return np.array([log_rate, 0.0, log_rate - 1.0, 0.0]), np.array([1.5, 1.25, 2.0, 1.25])
+    return np.array([log_rate, 0.0, log_rate - 1.0, 0.0]), np.array([1.5, 2.5, 2.0, 2.0])
 
 
 def scalar_values(params: Params) -> tuple[float, float, float, float]:

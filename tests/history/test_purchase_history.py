@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clv_forecast import columns as c
+from clv_forecast.errors import InputError
 from clv_forecast.history import PurchaseHistory, load_cdnow, purchase_history
 from clv_forecast.history.sources import HELD_ROWS
 
@@ -476,3 +477,35 @@ def test_a_million_rows_pass_quickly(tmp_path: Path) -> None:
     assert history.audit.steps["amount"].iloc[-1] == Decimal(cents) / 100
     assert history.audit.steps["rows"].iloc[-1] == rows
     assert seconds < 60.0
+
+
+def test_margins_are_converted_like_amounts():
+    log = pd.DataFrame({
+        "customer_id": [1, 1], "date": ["2024-01-01", "2024-01-05"], "amount": [50.0, 100.0], "gain": [20.0, 20.0],
+        "CUR": ["EUR", "USD"],
+    })  # fmt: skip
+    history = purchase_history(log, as_of="2024-02-01", margin="gain", currency="CUR", rates={"EUR": 1, "USD": "0.5"})
+    assert history.table["total_revenue"].tolist() == [100.0]
+    assert history.table["total_margin"].tolist() == [30.0]
+
+
+def test_three_capitals_that_name_a_column_are_a_column():
+    log = pd.DataFrame({
+        "customer_id": [1, 1], "date": ["2024-01-01", "2024-01-05"], "amount": [50.0, 100.0], "CUR": ["EUR", "USD"],
+    })  # fmt: skip
+    with pytest.raises(InputError, match="rates"):
+        purchase_history(log, as_of="2024-02-01", currency="CUR")
+    assert purchase_history(log.drop(columns="CUR"), as_of="2024-02-01", currency="EUR").currency == "EUR"
+    with pytest.raises(InputError, match="amount"):
+        purchase_history(log.drop(columns=["CUR", "amount"]), as_of="2024-02-01", currency="EUR")
+
+
+def test_attributes_of_today_are_marked_in_a_split():
+    log = pd.DataFrame({
+        "customer_id": [1, 2] * 3, "date": pd.date_range("2024-01-01", periods=6, freq="20D"), "amount": 10.0,
+    })  # fmt: skip
+    customers = pd.DataFrame({"customer_id": [1, 2], "region": ["n", "s"]})
+    for attributes, marked in ((customers, True), (None, False)):
+        split = purchase_history(log, as_of="2024-06-01", customers=attributes).split("2024-03-01")
+        names = [finding.name for finding in split.calibration.audit.findings]
+        assert ("attributes_undated" in names) == marked
