@@ -78,7 +78,7 @@ def expected_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.fl
 def _shared(plan: Plan, rows: NDArray[np.intp]) -> Iterator[tuple[int, int, NDArray[np.float64], NDArray[np.float64]]]:
     """Runs of rows that share nodes of T: (start, stop, nodes, weights of shape (row, node))."""
     frequency, T = plan.frequency[rows], plan.T[rows]
-    origin = float(min(np.min(getattr(plan.params, name)) for name in _time_parameters(plan)))
+    origin = float(min(np.min(getattr(plan.params, name)) for name in plan.module.TIME_PARAMETERS))
     y = np.log1p(T / origin)
     panel = np.floor(y / _PANEL_WIDTH)
     panel = np.where(frequency > _LARGEST_SHARED_FREQUENCY, T, panel)
@@ -90,11 +90,6 @@ def _shared(plan: Plan, rows: NDArray[np.intp]) -> Iterator[tuple[int, int, NDAr
             continue
         nodes = _chebyshev(panel[start] * _PANEL_WIDTH, _PANEL_WIDTH)
         yield start, stop, origin * np.expm1(nodes), _barycentric(nodes, y[start:stop])
-
-
-def _time_parameters(plan: Plan) -> tuple[str, ...]:
-    """Parameters measured in time: where the functions of T have their singularities."""
-    return tuple(name for name in plan.module.PARAMETERS if name in ("alpha", "beta"))
 
 
 def _chebyshev(low: float, width: float) -> NDArray[np.float64]:
@@ -149,7 +144,7 @@ def _ahead(
     Gauss-Legendre in ``log(1 + tau / scale)``, where ``scale`` is about the shortest time in which the purchase rate
     changes, so that one rule serves steep and slow decay.
     """
-    origin = min(float(np.min(getattr(plan.params, name))) for name in _time_parameters(plan))
+    origin = min(float(np.min(getattr(plan.params, name))) for name in plan.module.TIME_PARAMETERS)
     shape = max(float(np.max(getattr(plan.params, name))) for name in plan.module.PARAMETERS if name in _SHAPES)
     scale = (origin + float(nodes.min())) / (1.0 + shape + 0.25 * frequency)
     edges = np.log1p(np.concatenate([[0.0], boundaries]) / scale)

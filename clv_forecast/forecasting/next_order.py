@@ -36,8 +36,7 @@ def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, currenc
         ),
         axis=0,
     )
-    shape = np.asarray(params.r) + x
-    silence = _mean(((params.alpha + recency) / (params.alpha + T)) ** shape, plan.customers)
+    silence = _mean(plan.module.probability_of_silence(params, x, recency, T), plan.customers)
     days = wait * DAYS_PER_UNIT[plan.unit]
     reachable = days < 100 * DAYS_PER_UNIT["year"]
     dates = as_of + pd.to_timedelta(np.where(reachable, days, 0.0), unit="D").round("D")

@@ -19,8 +19,18 @@ class TransactionModel(Protocol):
     """What every module of a transaction model offers; :mod:`clv_forecast.models.bg_nbd` documents each name."""
 
     @property
+    def TITLE(self) -> str:
+        """Name of the model as its papers write it."""
+        ...
+
+    @property
     def PARAMETERS(self) -> tuple[str, ...]:
         """Names of the natural parameters."""
+        ...
+
+    @property
+    def TIME_PARAMETERS(self) -> tuple[str, ...]:
+        """Those measured in the unit of time: where the functions of ``T`` have their singularities."""
         ...
 
     @property
@@ -110,6 +120,10 @@ class TransactionModel(Protocol):
         self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
     ) -> Floats:
         """Probability of no purchase in ``(T, T + horizon]``."""
+        ...
+
+    def probability_of_silence(self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
+        """Probability of no purchase in ``(recency, T]`` for one who is alive all the while."""
         ...
 
     def next_purchase_quantile(

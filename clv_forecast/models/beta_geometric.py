@@ -142,12 +142,6 @@ def no_purchase(params: Params, frequency: Floats, recency: Floats, T: Floats, h
     return 1.0 - p_alive(params, frequency, recency, T, initial) * buys
 
 
-def next_purchase_quantile(params: Params, frequency: Floats, T: Floats, probability: Floats) -> Floats:
-    """Time within which a customer alive at ``T`` buys again with the given probability."""
-    wait: Floats = (params.alpha + T) * np.expm1(-np.log1p(-probability) / (params.r + frequency))
-    return wait
-
-
 def draw_future_purchases(
     params: Params,
     frequency: Floats,

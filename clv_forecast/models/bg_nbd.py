@@ -38,20 +38,22 @@ from clv_forecast.models.domain import (
     checked_discount,
     checked_history,
     checked_horizon,
-    checked_probability,
     non_negative,
 )
+from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
 from clv_forecast.models.paths import FuturePurchases
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
-    "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
-    "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
-    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "purchase_rate_given_alive",
-    "simulate", "starting_points", "survival_given_alive", "unconstrain",
+    "PARAMETERS", "TIME_PARAMETERS", "TITLE", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian",
+    "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
+    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient",
+    "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
+    "purchase_pmf", "purchase_rate_given_alive", "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
+TITLE: Final = "BG/NBD"
+TIME_PARAMETERS: Final = ("alpha",)  # measured in the unit of time
 future_key: Final = ("frequency", "T")
 _INITIAL: Final = 0  # chances to leave that the first purchase brings
 
@@ -492,36 +494,6 @@ def probability_no_purchase(
     """
     x, t_x, length = checked_history(frequency, recency, T)
     return beta_geometric.no_purchase(params, x, t_x, length, checked_horizon(horizon), _INITIAL)
-
-
-def next_purchase_quantile(params: Params, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike) -> Floats:
-    """Time after ``T`` within which a customer alive at ``T`` buys again with the given probability.
-
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    probability : array_like
-        In [0, 1).
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In the unit of ``T``: ``(alpha + T) ((1 - probability)^(-1/(r + x)) - 1)``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
-
-    Examples
-    --------
-    >>> next_purchase_quantile(Params(0.243, 4.414, 0.793, 2.426), 2, 38.86, probability=0.5).round(4)
-    array([15.6695])
-    """
-    x, length = non_negative("frequency", frequency), non_negative("T", T)
-    return beta_geometric.next_purchase_quantile(params, x, length, checked_probability(probability))
 
 
 def draw_future_purchases(

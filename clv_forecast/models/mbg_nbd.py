@@ -38,20 +38,22 @@ from clv_forecast.models.domain import (
     checked_discount,
     checked_history,
     checked_horizon,
-    checked_probability,
     non_negative,
 )
+from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
 from clv_forecast.models.paths import FuturePurchases
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
-    "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
-    "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
-    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "purchase_rate_given_alive",
-    "simulate", "starting_points", "survival_given_alive", "unconstrain",
+    "PARAMETERS", "TIME_PARAMETERS", "TITLE", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian",
+    "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
+    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient",
+    "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
+    "purchase_pmf", "purchase_rate_given_alive", "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
+TITLE: Final = "MBG/NBD"
+TIME_PARAMETERS: Final = ("alpha",)  # measured in the unit of time
 future_key: Final = ("frequency", "T")
 _INITIAL: Final = 1  # chances to leave that the first purchase brings
 
@@ -63,21 +65,7 @@ def log_likelihood(params: Params, frequency: ArrayLike, recency: ArrayLike, T: 
         L = \frac{\Gamma(r + x) \alpha^r}{\Gamma(r)} \frac{B(a, b + x + 1)}{B(a, b)} \Big[(\alpha + T)^{-(r + x)}
         + \frac{a}{b + x} (\alpha + t_x)^{-(r + x)}\Big]
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer); ``alpha`` in the unit of ``T``.
-    frequency, recency, T : array_like, shape (customer,)
-        Repeat purchases, time of the last one, length of observation; 0 <= recency <= T.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or not finite, or recency exceeds T.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.log_likelihood`.
 
     Notes
     -----
@@ -97,22 +85,7 @@ def log_likelihood_gradient(
 ) -> tuple[Floats, Floats]:
     """Log-likelihood of each customer and its derivatives with respect to (r, alpha, a, b).
 
-    Parameters
-    ----------
-    params : Params
-        Scalar fields.
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-
-    Returns
-    -------
-    log_likelihood : ndarray, shape (customer,)
-    gradient : ndarray, shape (4, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or not finite, or recency exceeds T.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.log_likelihood_gradient`.
 
     Examples
     --------
@@ -126,25 +99,10 @@ def p_alive(params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLi
     r"""Probability that each customer is alive at ``T``.
 
     .. math::
-        P(\text{alive} \mid x, t_x, T) = \Big[1 + \frac{a}{b + x + 1 - 1}
+        P(\text{alive} \mid x, t_x, T) = \Big[1 + \frac{a}{b + x}
         \Big(\frac{\alpha + T}{\alpha + t_x}\Big)^{r + x}\Big]^{-1}
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In [0, 1]; ``b / (a + b)`` at ``T == 0``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or not finite, or recency exceeds T.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.p_alive`, but ``b / (a + b)`` at ``T == 0``.
 
     Examples
     --------
@@ -163,24 +121,7 @@ def expected_purchases(
         E[Y(t) \mid x, t_x, T] = P(\text{alive}) \, \frac{r + x}{\alpha + T}
         \int_0^t {}_2F_1\Big(r + x + 1, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big) d\tau
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        In the unit of ``T``; not negative, may be infinite.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Purchases, >= 0; infinite for an infinite horizon where ``a <= 1``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases`.
 
     Notes
     -----
@@ -210,26 +151,7 @@ def discounted_purchases(
         \;\to\; P(\text{alive}) \, E\Big[\frac{\lambda}{\lambda p + \delta}\Big]
         \quad (t \to \infty)
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        In the unit of ``T``; not negative, may be infinite.
-    discount : array_like
-        Continuous rate per unit of ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Discounted purchases, >= 0; infinite only without discount, for an infinite horizon where ``a <= 1``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.discounted_purchases`.
 
     Examples
     --------
@@ -251,24 +173,7 @@ def expected_purchases_given_alive(
 
     It depends on the columns of ``future_key`` only; times :func:`p_alive` it is :func:`discounted_purchases`.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    horizon : array_like
-        In the unit of ``T``; not negative, may be infinite.
-    discount : array_like
-        Continuous rate per unit of ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases_given_alive`.
 
     Examples
     --------
@@ -286,23 +191,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
 
     .. math:: \frac{r + x}{\alpha + T}\, {}_2F_1\Big(r + x + 1, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big)
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    ahead : array_like
-        Time since ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Purchases per unit of time. Its integral over a horizon is :func:`expected_purchases_given_alive`.
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.purchase_rate_given_alive`.
 
     Examples
     --------
@@ -316,22 +205,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
 def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, ahead: ArrayLike) -> Floats:
     """Probability that a customer alive at ``T`` is still alive at ``T + ahead``.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    ahead : array_like
-        Time since ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.survival_given_alive`.
 
     Examples
     --------
@@ -357,27 +231,7 @@ def expected_time_alive(
         P(\text{alive}) \int_0^t e^{-\delta \tau} \,
         {}_2F_1\Big(r + x, a; a + b + x + 1; -\frac{\tau}{\alpha + T}\Big) d\tau
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        In the unit of ``T``; not negative, may be infinite.
-    discount : array_like
-        Continuous rate per unit of ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In the unit of ``T``; infinite only without discount, for an infinite horizon where ``a <= 1`` or
-        ``r + frequency <= 1``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_time_alive`.
 
     Examples
     --------
@@ -400,24 +254,7 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
 
     with ``NB`` the negative binomial count of a customer who never leaves.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting with ``n``.
-    n : array_like
-        Whole numbers, not negative.
-    horizon : array_like
-        Time since the first purchase; may be infinite.
-
-    Returns
-    -------
-    ndarray
-        Broadcast shape.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.purchase_pmf`.
 
     Examples
     --------
@@ -430,22 +267,7 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
 def expected_purchases_new(params: Params, *, horizon: ArrayLike) -> Floats:
     """Expected repeat purchases of a new customer in ``(0, horizon]``.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting with ``horizon``.
-    horizon : array_like
-        Time since the first purchase; may be infinite.
-
-    Returns
-    -------
-    ndarray
-        Broadcast shape; infinite for an infinite horizon where ``a <= 1``.
-
-    Raises
-    ------
-    DomainError
-        If ``horizon`` is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases_new`.
 
     Examples
     --------
@@ -466,23 +288,7 @@ def probability_no_purchase(
 
     .. math:: 1 - P(\text{alive}) \Big[1 - \Big(\frac{\alpha + T}{\alpha + T + t}\Big)^{r + x}\Big]
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        In the unit of ``T``; not negative, may be infinite.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.probability_no_purchase`.
 
     Examples
     --------
@@ -491,36 +297,6 @@ def probability_no_purchase(
     """
     x, t_x, length = checked_history(frequency, recency, T)
     return beta_geometric.no_purchase(params, x, t_x, length, checked_horizon(horizon), _INITIAL)
-
-
-def next_purchase_quantile(params: Params, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike) -> Floats:
-    """Time after ``T`` within which a customer alive at ``T`` buys again with the given probability.
-
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    probability : array_like
-        In [0, 1).
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In the unit of ``T``: ``(alpha + T) ((1 - probability)^(-1/(r + x)) - 1)``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain.
-
-    Examples
-    --------
-    >>> next_purchase_quantile(Params(0.525, 6.183, 0.891, 1.614), 2, 38.86, probability=0.5).round(4)
-    array([14.2287])
-    """
-    x, length = non_negative("frequency", frequency), non_negative("T", T)
-    return beta_geometric.next_purchase_quantile(params, x, length, checked_probability(probability))
 
 
 def draw_future_purchases(
@@ -535,27 +311,7 @@ def draw_future_purchases(
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]`` from their exact predictive distribution.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like, scalar or shape (customer,)
-        In the unit of ``T``; finite. A longer horizon only adds purchases to the path of a shorter one.
-    rng : int, numpy Generator or KeyedStreams
-    draws : int, optional
-        Number of draws when the parameters have no draw axis (default 1).
-
-    Returns
-    -------
-    FuturePurchases
-        Shape (draw, customer).
-
-    Raises
-    ------
-    DomainError
-        If an argument is out of its domain, or the horizon infinite.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.draw_future_purchases`.
 
     Examples
     --------
@@ -571,22 +327,7 @@ def draw_future_purchases(
 def simulate(params: Params, T: ArrayLike, *, rng: RandomSource) -> FuturePurchases:
     """Simulate new customers from their first purchase, at time 0, to ``T``.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    T : array_like, shape (customer,)
-    rng : int, numpy Generator or KeyedStreams
-
-    Returns
-    -------
-    FuturePurchases
-        Its ``summary()`` gives frequency and recency.
-
-    Raises
-    ------
-    DomainError
-        If ``T`` is negative or not finite.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.simulate`.
 
     Examples
     --------

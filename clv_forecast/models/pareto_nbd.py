@@ -32,9 +32,9 @@ from clv_forecast.models.domain import (
     checked_discount,
     checked_history,
     checked_horizon,
-    checked_probability,
     non_negative,
 )
+from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
 from clv_forecast.models.pareto_likelihood import log_likelihood, log_likelihood_gradient, log_odds_dead
 from clv_forecast.models.pareto_parameters import (
     PARAMETERS,
@@ -51,35 +51,23 @@ from clv_forecast.models.special import log_rising
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian", "discounted_purchases",
-    "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive", "expected_purchases_new",
-    "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient", "next_purchase_quantile",
-    "p_alive", "prior_location_scale", "probability_no_purchase", "purchase_pmf", "purchase_rate_given_alive",
-    "simulate", "starting_points", "survival_given_alive", "unconstrain",
+    "PARAMETERS", "TIME_PARAMETERS", "TITLE", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian",
+    "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
+    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient",
+    "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
+    "purchase_pmf", "purchase_rate_given_alive", "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
+TITLE: Final = "Pareto/NBD"
+TIME_PARAMETERS: Final = ("alpha", "beta")  # measured in the unit of time
 future_key: Final = ("frequency", "T")
 
 
 def p_alive(params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
     r"""Probability that each customer is alive at ``T`` (eq. 36-37 of [1]_).
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In [0, 1]; exactly 1 where ``recency == T``, so also at ``T == 0``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or not finite, or recency exceeds T.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.p_alive`;
+    exactly 1 where ``recency == T``, so also at ``T == 0``, not at ``frequency == 0``.
 
     References
     ----------
@@ -101,24 +89,8 @@ def expected_purchases(
     .. math:: E[Y(h) \mid x, t_x, T] = P(\text{alive}) \frac{r+x}{\alpha+T}
               \int_0^h \left(\frac{\beta+T}{\beta+T+\tau}\right)^{s} d\tau
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        Scalar or (customer,), in the unit of ``T``; >= 0. Infinite gives ``inf`` where ``s <= 1``.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Purchases, >= 0.
-
-    Raises
-    ------
-    DomainError
-        If the horizon is negative or NaN, or the history is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases`;
+    infinite where ``s <= 1`` instead of ``a <= 1``.
 
     Notes
     -----
@@ -149,26 +121,8 @@ def discounted_purchases(
 
     With an infinite horizon these are the discounted expected residual transactions of [1]_.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        Scalar or (customer,), in the unit of ``T``; >= 0, infinite allowed.
-    discount : array_like
-        Continuous rate per unit of ``T``, >= 0. At 0 this is :func:`expected_purchases`.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Discounted purchases, >= 0.
-
-    Raises
-    ------
-    DomainError
-        If horizon or discount is negative or NaN, or the history is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.discounted_purchases`;
+    infinite where ``s <= 1`` instead of ``a <= 1``.
 
     References
     ----------
@@ -193,22 +147,7 @@ def expected_purchases_given_alive(
 
     It depends on the history through ``future_key`` only; times :func:`p_alive` it is :func:`discounted_purchases`.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    horizon, discount : array_like
-        As for :func:`discounted_purchases`.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases_given_alive`.
 
     Examples
     --------
@@ -224,23 +163,7 @@ def purchase_rate_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike
 
     .. math:: \frac{r + x}{\alpha + T} \Big(\frac{\beta + T}{\beta + T + \tau}\Big)^{s}
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    ahead : array_like
-        Time since ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        Purchases per unit of time. Its integral over a horizon is :func:`expected_purchases_given_alive`.
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.purchase_rate_given_alive`.
 
     Examples
     --------
@@ -259,22 +182,7 @@ def survival_given_alive(params: Params, frequency: ArrayLike, T: ArrayLike, *, 
 
     .. math:: \Big(\frac{\beta + T}{\beta + T + \tau}\Big)^{s}
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    ahead : array_like
-        Time since ``T``, not negative.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.survival_given_alive`.
 
     Examples
     --------
@@ -300,24 +208,8 @@ def expected_time_alive(
 
     .. math:: P(\text{alive}) \int_0^h e^{-\delta\tau} \left(\frac{\beta+T}{\beta+T+\tau}\right)^{s} d\tau
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon, discount : array_like
-        As for :func:`discounted_purchases`.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In the unit of ``T``; at most the horizon.
-
-    Raises
-    ------
-    DomainError
-        If horizon or discount is negative or NaN, or the history is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_time_alive`;
+    infinite only without discount, for an infinite horizon where ``s <= 1``.
 
     Examples
     --------
@@ -339,24 +231,7 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
 
     with ``K_n`` of :mod:`clv_forecast.models.death_counts`.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to ``n`` and ``horizon``.
-    n : array_like
-        Whole numbers >= 0.
-    horizon : array_like
-        >= 0; infinite allowed.
-
-    Returns
-    -------
-    ndarray
-        Broadcast shape of the arguments.
-
-    Raises
-    ------
-    DomainError
-        If ``n`` is negative or no whole number, or the horizon is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.purchase_pmf`.
 
     Examples
     --------
@@ -376,22 +251,8 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
 def expected_purchases_new(params: Params, *, horizon: ArrayLike) -> Floats:
     r"""Expected repeat purchases of a new customer in ``(0, horizon]`` (eq. 27 of [1]_).
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to ``horizon``.
-    horizon : array_like
-        >= 0; infinite gives ``inf`` where ``s <= 1``.
-
-    Returns
-    -------
-    ndarray
-        Broadcast shape of the arguments.
-
-    Raises
-    ------
-    DomainError
-        If the horizon is negative or NaN.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.expected_purchases_new`;
+    infinite where ``s <= 1`` instead of ``a <= 1``.
 
     References
     ----------
@@ -417,24 +278,7 @@ def probability_no_purchase(
               \int_0^h \left(\tfrac{A}{A+u}\right)^{r+x} \left(\tfrac{B}{B+u}\right)^{s+1} du \right],
               \quad A = \alpha + T, \; B = \beta + T
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        Scalar or (customer,), in the unit of ``T``; >= 0, infinite allowed.
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In [0, 1].
-
-    Raises
-    ------
-    DomainError
-        If the horizon is negative or NaN, or the history is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.probability_no_purchase`.
 
     Examples
     --------
@@ -451,40 +295,6 @@ def probability_no_purchase(
     return np.minimum(1.0, expit(log_odds) + np.exp(log_expit(-log_odds) + np.logaddexp(silent, dying)))
 
 
-def next_purchase_quantile(params: Params, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike) -> Floats:
-    r"""Time since ``T`` by which an alive customer who stays alive has bought again, with a given probability.
-
-    .. math:: (\alpha + T) \left[ (1 - \pi)^{-1/(r+x)} - 1 \right]
-
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, T : array_like, shape (customer,)
-    probability : array_like
-        In [0, 1).
-
-    Returns
-    -------
-    ndarray, shape (customer,) or (draw, customer)
-        In the unit of ``T``; ``inf`` where it exceeds the largest float.
-
-    Raises
-    ------
-    DomainError
-        If ``probability`` lies outside [0, 1), or frequency or T is negative or not finite.
-
-    Examples
-    --------
-    >>> next_purchase_quantile(Params(0.553, 10.578, 0.606, 11.669), 2, 38.86, probability=0.5).round(4)
-    array([15.4214])
-    """
-    x, length = np.broadcast_arrays(non_negative("frequency", frequency), non_negative("T", T))
-    level = checked_probability(probability)
-    with np.errstate(over="ignore"):
-        return np.asarray((params.alpha + length) * np.expm1(-np.log1p(-level) / (params.r + x)))
-
-
 def draw_future_purchases(
     params: Params,
     frequency: ArrayLike,
@@ -497,27 +307,7 @@ def draw_future_purchases(
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]``.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-    horizon : array_like
-        Scalar or (customer,), finite, in the unit of ``T``.
-    rng : int, numpy Generator or KeyedStreams
-        Source of randomness.
-    draws : int, optional
-        Number of draws when the parameters have no draw axis (default 1).
-
-    Returns
-    -------
-    FuturePurchases
-
-    Raises
-    ------
-    DomainError
-        If the horizon is negative, NaN or infinite, or the history is out of its domain.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.draw_future_purchases`.
 
     Examples
     --------
@@ -540,26 +330,8 @@ def draw_future_purchases(
 def simulate(params: Params, T: ArrayLike, *, rng: RandomSource, draws: int | None = None) -> FuturePurchases:
     """Draw the repeat purchases of new customers from their first purchase, at time 0, to ``T``.
 
-    Parameters
-    ----------
-    params : Params
-        Each field scalar or broadcasting to (draw, customer).
-    T : array_like, shape (customer,)
-        Finite; one entry per customer.
-    rng : int, numpy Generator or KeyedStreams
-        Source of randomness.
-    draws : int, optional
-        Number of draws when the parameters have no draw axis (default 1).
-
-    Returns
-    -------
-    FuturePurchases
-        Its ``summary()`` gives frequency and recency.
-
-    Raises
-    ------
-    DomainError
-        If ``T`` is negative or not finite.
+    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.simulate`; ``draws`` as in
+    :func:`draw_future_purchases`.
 
     Examples
     --------
