@@ -12,8 +12,8 @@ COORDINATES = {name for module in MODELS for name in module.UNCONSTRAINED}
 def test_the_box_holds_all_the_prior_allows_and_the_model_takes_its_corners(module):
     lower, upper = box(module.UNCONSTRAINED)
     location, scale = module.prior_location_scale(*(1.0,) * (2 if "log_rate" in module.UNCONSTRAINED else 1))
-    assert (lower < location - 5 * scale).all()
-    assert (upper > location + 5 * scale).all()
+    assert (lower < location - 3.5 * scale).all()
+    assert (upper > location + 3.5 * scale).all()
     for corner in np.ndindex(*(2,) * lower.size):
         params = module.constrain(np.where(np.array(corner) == 1, upper, lower))
         assert all(float(getattr(params, name)) > 0 for name in module.PARAMETERS)
