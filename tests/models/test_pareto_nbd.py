@@ -345,7 +345,7 @@ def test_starts_and_prior_follow_the_unit_of_time():
     weekly, scale = model.prior_location_scale(1.0, 0.07)
     np.testing.assert_allclose(model.prior_location_scale(7.0, 0.01)[0], weekly)
     np.testing.assert_allclose(weekly, [np.log(0.07), 0.0, np.log(0.07) - 1.0, 0.0])
-    np.testing.assert_allclose(scale, [1.5, 1.25, 2.0, 1.25])
+    np.testing.assert_allclose(scale, [1.5, 2.5, 2.0, 2.0])
 
 
 @pytest.mark.parametrize(
