@@ -74,7 +74,9 @@ def main() -> None:
     split = clv.purchase_history(log, as_of="1998-06-30", unit="week").split(at=AS_OF)
     rows = [score(name, split, options.draws) for name in ("bg_nbd", "mbg_nbd", "pareto_nbd")]
     print(
-        pd.DataFrame(rows).set_index("model").T.to_string(float_format=lambda v: f"{v:,.4g}" if v < 10 else f"{v:,.1f}")
+        pd.DataFrame(rows)
+        .set_index("model")
+        .T.to_string(float_format=lambda v: f"{v:,.4f}" if abs(v) < 10 else f"{v:,.1f}")
     )
 
 
