@@ -17,11 +17,11 @@ def demo_text(demo: Demo) -> str:
         str(demo.history.audit),
         "THE MODEL",
         str(demo.model.report),
-        table_text(demo.model.parameters, 4),
+        table_text(demo.model.parameters[_PARAMETERS], 4),
         "THE FORECAST",
         str(demo.forecast),
         "A NEW CUSTOMER",
-        table_text(demo.new_customer, 2),
+        table_text(demo.new_customer[_NEW_CUSTOMER], 2),
         f"THE TEN MOST VALUABLE CUSTOMERS ({demo.forecast.horizons.labels[-1]})",
         table_text(demo.forecast.top(10)[_TOP], 2),
         "FILES",
@@ -30,6 +30,17 @@ def demo_text(demo: Demo) -> str:
     return "\n\n".join(parts)
 
 
+_PARAMETERS = ["parameter", "estimate", "standard_error", "lower", "upper"]
+_NEW_CUSTOMER = [
+    "horizon",
+    "expected_purchases",
+    "value",
+    "value_lower",
+    "value_upper",
+    "value_with_first",
+    "value_with_first_lower",
+    "value_with_first_upper",
+]
 _TOP = [
     "customer_id",
     "p_alive",
