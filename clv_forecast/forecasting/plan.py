@@ -162,11 +162,11 @@ def make_plan(
     frequency = table[columns.FREQUENCY].to_numpy(dtype=float, copy=True)
     T = table[columns.T].to_numpy(dtype=float, copy=True)
     parameters = model.draws.cycle(int(draws))
-    plan = Plan(
+    return Plan(
         module=module,
         params=parameters.purchases,
         draws=int(draws),
-        spend=_spend(model, history, int(draws)),
+        spend=None if parameters.spend is None else _spend(parameters.spend, model, history),
         unit=model.unit,
         discount=discount,
         frequency=frequency,
@@ -181,19 +181,14 @@ def make_plan(
         shock=shock,
         correction=correction,
     )
-    return plan
 
 
-def _spend(model: Model, history: PurchaseHistory, draws: int) -> Spend | None:
-    parameters = model.draws.cycle(draws).spend
-    if parameters is None:
-        return None
-    which = "repeat" if model.spend_from == "repeat" else "all"
+def _spend(parameters: Any, model: Model, history: PurchaseHistory) -> Spend:
     table = history.table
     count, total = (
-        (columns.SPEND_COUNT_ALL, columns.SPEND_SUM_ALL)
-        if which == "all"
-        else (columns.SPEND_COUNT_REPEAT, columns.SPEND_SUM_REPEAT)
+        (columns.SPEND_COUNT_REPEAT, columns.SPEND_SUM_REPEAT)
+        if model.spend_from == "repeat"
+        else (columns.SPEND_COUNT_ALL, columns.SPEND_SUM_ALL)
     )
     unknown = ~np.isfinite(table[total].to_numpy(dtype=float))
     if unknown.any():
@@ -204,11 +199,11 @@ def _spend(model: Model, history: PurchaseHistory, draws: int) -> Spend | None:
             remedy="Fit with spend_from='repeat' for a history made from a summary.",
         )
     return Spend(
-        p=np.broadcast_to(parameters.p, (draws, 1))[:, 0].copy(),
-        q=np.broadcast_to(parameters.q, (draws, 1))[:, 0].copy(),
-        v=np.broadcast_to(parameters.v, (draws, 1))[:, 0].copy(),
-        count=table[count].to_numpy(dtype=float),
-        total=table[total].to_numpy(dtype=float),
+        p=parameters.p[:, 0].copy(),
+        q=parameters.q[:, 0].copy(),
+        v=parameters.v[:, 0].copy(),
+        count=table[count].to_numpy(dtype=float, copy=True),
+        total=table[total].to_numpy(dtype=float, copy=True),
     )
 
 

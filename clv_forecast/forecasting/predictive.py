@@ -14,7 +14,7 @@ from clv_forecast.forecasting.plan import Plan
 from clv_forecast.streams import STAGE_SPEND, standard_gamma
 from clv_forecast.threads import in_spans
 
-_NO_SHOCK: Final = np.ones((1, 1))
+_NO_SHOCK: Final = np.empty((0, 0))
 # Paths that are worth a span of their own.
 _SPAN: Final = 4096
 
@@ -143,7 +143,7 @@ def _price(  # type: ignore[no-untyped-def]
     past_row,
 ):
     customers, horizons, draws = purchases.shape
-    shocks = multipliers.shape[0] > 1
+    shocks = multipliers.size > 0
     for i in range(first_row, past_row):
         for d in range(draws):
             path = d * customers + i

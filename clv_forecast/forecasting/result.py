@@ -169,12 +169,15 @@ class Forecast:
             If the grid is unknown.
         """
         ends = Horizons.grid(grid, years=self.horizons.years[-1])
-        sums = {name: np.zeros((len(ends.labels), self.plan.draws)) for name in ("purchases", "revenue", "value")}
+        boundaries = ends.boundaries(self.plan.unit)
+        sums = {name: np.zeros((len(boundaries), self.plan.draws)) for name in ("purchases", "revenue", "value")}
         done = 0
-        for block in self.iter_value_draws(by="customer", grid=grid):
-            for name, total in sums.items():
-                total += getattr(block, name).sum(axis=1).T
-            done += len(block.customer_ids)
+        for rows in chunks_of(self.plan, len(boundaries)):
+            money = predictive_money(self.plan, rows, boundaries)
+            sums["purchases"] += money.moved_purchases.sum(axis=0)
+            sums["revenue"] += money.revenue.sum(axis=0)
+            sums["value"] += money.value.sum(axis=0)
+            done += len(rows)
             progress("cash flow", done, self.plan.customers)
         everyone = self.totals[self.totals["group"] == EVERYONE].iloc[-1]
         share = np.diff(sums["purchases"].mean(axis=1), prepend=0.0)

@@ -148,6 +148,22 @@ def test_shock_widens_totals_and_keeps_means(model, history, fc):
     assert draws.mean() == pytest.approx(at(fc.customers, "36 months")["value"].sum(), rel=0.06)
 
 
+def test_a_shock_does_not_hang_on_the_size_of_a_block(model, history):
+    fc = forecast(model, history, horizons=["12 months"], draws=100, shock=clv.CommonShock(level=0.5, noise=0.3))
+    whole = np.concatenate([block.value for block in fc.iter_value_draws(by="customer")], axis=1)
+    one_by_one = np.concatenate([block.value for block in fc.iter_value_draws(by="draw", chunk=1)])
+    np.testing.assert_array_equal(one_by_one, whole)
+
+
+def test_cash_flow_moves_with_the_shock(model, history):
+    shock = clv.CommonShock(level=0.5, noise=0.0)
+    width = {}
+    for name, used in (("without", None), ("with", shock)):
+        flow = forecast(model, history, horizons=["12 months"], shock=used).cash_flow("year")
+        width[name] = [(flow[f"{q}_upper"] - flow[f"{q}_lower"]).iloc[0] for q in ("purchases", "revenue", "value")]
+    assert (np.array(width["with"]) > 2.0 * np.array(width["without"])).all()
+
+
 def test_correction_is_a_factor(model, history, fc):
     correction = clv.Correction(factor=1.25, reason="test")
     corrected = forecast(model, history, horizons=HORIZONS, correction=correction)
