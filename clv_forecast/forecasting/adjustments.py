@@ -1,4 +1,4 @@
-"""What a forecast may be adjusted by: a shock common to all customers, and a correction learnt elsewhere."""
+"""What backtests may tell a forecast: a shock common to all customers, a correction, and what was tested."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from clv_forecast.streams import STAGE_SHOCK, customer_keys, normals
 from clv_forecast.units import Horizon, TimeUnit
 
 _SHOCK_KEY = "common shock"
+
+BACKTESTED = "backtested"
+EXTRAPOLATED = "extrapolated"
+FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +108,46 @@ class Correction:
             raise DomainError("The factor of a correction is positive and finite.", value=self.factor)
         if not self.reason.strip():
             raise DomainError("A correction needs a reason.", value=repr(self.reason))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Which horizons a backtest has tested, and how the customers' bands did there.
+
+    Parameters
+    ----------
+    longest_years : float
+        The longest horizon tested.
+    horizons : tuple of (years, word)
+        Each horizon tested, with ``"backtested"`` or ``"failed"``.
+    sentence : str
+        Shown beside a forecast.
+
+    Raises
+    ------
+    DomainError
+        If no horizon was tested, a word is unknown, or the longest is not among them.
+
+    Examples
+    --------
+    >>> evidence = Evidence(longest_years=0.75, horizons=((0.75, "backtested"),), sentence="39 weeks were tested.")
+    >>> evidence.of(0.5), evidence.of(3.0)
+    ('backtested', 'extrapolated')
+    """
+
+    longest_years: float
+    horizons: tuple[tuple[float, str], ...]
+    sentence: str
+
+    def __post_init__(self) -> None:
+        lengths = [years for years, _ in self.horizons]
+        if not lengths or not math.isclose(max(lengths), self.longest_years):
+            raise DomainError("Evidence names the horizons tested, the longest among them.", value=self.horizons)
+        unknown = [word for _, word in self.horizons if word not in (BACKTESTED, FAILED)]
+        if unknown:
+            raise DomainError(f"A tested horizon is {BACKTESTED!r} or {FAILED!r}.", value=unknown[0])
+
+    def of(self, years: float) -> str:
+        """The word for a horizon: that of the shortest tested one which contains it, else ``"extrapolated"``."""
+        containing = [(length, word) for length, word in self.horizons if length >= years * (1.0 - 1e-9)]
+        return min(containing)[1] if containing else EXTRAPOLATED

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.forecasting.adjustments import EXTRAPOLATED, Evidence
 from clv_forecast.forecasting.bands import band
-from clv_forecast.forecasting.expectation import Expectations
+from clv_forecast.forecasting.expectation import Expectations, expected_money
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import PathMoney
@@ -32,7 +33,7 @@ _BY_HORIZON: Final = (
     "parameter_share",
     "p_loss",
 )
-EXTRAPOLATED: Final = "extrapolated"
+_BEYOND: Final = "share_beyond_tested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class CustomerColumns:
         return cls(
             p_alive=np.full(customers, np.nan),
             expected_spend=np.full(customers, np.nan),
-            by_horizon={name: np.full((customers, horizons), np.nan) for name in _BY_HORIZON},
+            by_horizon={name: np.full((customers, horizons), np.nan) for name in (*_BY_HORIZON, _BEYOND)},
         )
 
     def fill(
@@ -60,9 +61,9 @@ class CustomerColumns:
         self.p_alive[rows] = expected.p_alive.mean(axis=-1)
         out["expected_purchases"][rows] = expected.purchases.mean(axis=-1)
         out["purchases_lower"][rows], out["purchases_upper"][rows] = band(drawn.purchases, prob)
-        if plan.spend is None:
+        if not plan.has_spend:
             return
-        self.expected_spend[rows] = plan.spend.expected(rows).mean(axis=0)
+        self.expected_spend[rows] = plan.expected_spend(rows).mean(axis=0)
         for name, mean, draws in (
             ("revenue", expected.revenue, drawn.revenue),
             ("value", expected.value, drawn.value),
@@ -75,12 +76,34 @@ class CustomerColumns:
         share = np.divide(
             expected.value.var(axis=-1), variance, out=np.full_like(variance, np.nan), where=variance > 0.0
         )
-        heavy = plan.spend.infinite_variance(rows)[:, None]
+        heavy = plan.infinite_variance(rows)[:, None]
         out["value_sd"][rows] = np.where(heavy, np.nan, np.sqrt(variance))
         out["parameter_share"][rows] = np.where(heavy, np.nan, np.minimum(share, 1.0))
 
+    def fill_beyond(
+        self,
+        plan: Plan,
+        rows: NDArray[np.intp],
+        expected: Expectations,
+        boundaries: NDArray[np.float64],
+        tested: float,
+    ) -> None:
+        """Fill the share of each expectation (value, or purchases without spend) that lies beyond what was tested."""
+        name = "value" if plan.has_spend else "purchases"
+        whole = getattr(expected, name).mean(axis=-1)
+        within = getattr(expected_money(plan, rows, np.array([tested])), name).mean(axis=-1)
+        beyond = np.divide(whole - within, whole, out=np.zeros_like(whole), where=whole != 0.0)
+        self.by_horizon[_BEYOND][rows] = np.where(boundaries > tested * (1.0 + 1e-9), beyond, 0.0)
+
     def to_frame(
-        self, ids: pd.Series[Any], horizons: Horizons, *, prob: float, as_of: pd.Timestamp, currency: str | None
+        self,
+        ids: pd.Series[Any],
+        horizons: Horizons,
+        *,
+        prob: float,
+        as_of: pd.Timestamp,
+        currency: str | None,
+        evidence: Evidence | None,
     ) -> pd.DataFrame:
         """One row per customer and horizon, customers in the order of ``ids``."""
         count = len(horizons.labels)
@@ -98,8 +121,9 @@ class CustomerColumns:
             }
         )
         frame["prob"] = prob
-        frame["evidence"] = EXTRAPOLATED
-        frame["share_beyond_tested"] = np.nan
+        words = [EXTRAPOLATED if evidence is None else evidence.of(years) for years in horizons.years]
+        frame["evidence"] = np.tile(np.array(words, dtype=object), len(ids))
+        frame[_BEYOND] = self.by_horizon[_BEYOND].ravel()
         frame["as_of"] = as_of
         frame["currency"] = currency
         return frame

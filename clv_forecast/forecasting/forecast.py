@@ -10,28 +10,30 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.arguments import instance_of
-from clv_forecast.forecasting.adjustments import CommonShock, Correction
+from clv_forecast.forecasting.adjustments import CommonShock, Correction, Evidence
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.customer_table import CustomerColumns
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
-from clv_forecast.forecasting.money import CostRule, MarginRule, Terms, customer_column, resolve_terms
+from clv_forecast.forecasting.money import CostRule, MarginRule, Terms, resolve_terms
 from clv_forecast.forecasting.plan import Plan, chunks_of, make_plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.forecasting.stack import Stack
 from clv_forecast.forecasting.totals import NO_SHOCK_NOTE, Grouping, GroupSums, totals_table
+from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
-from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit
+from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit, units_per_year
 
 DEFAULT_HORIZONS: Final = ("12 months", "36 months", "lifetime")
 
 
 def forecast(
-    model: Model,
+    model: Model | Stack,
     history: PurchaseHistory,
     *,
     horizons: str | Sequence[str] = DEFAULT_HORIZONS,
@@ -45,6 +47,7 @@ def forecast(
     prob: float = 0.9,
     shock: CommonShock | None = None,
     correction: Correction | None = None,
+    evidence: Evidence | None = None,
     rng: int | np.random.Generator = 1,
     chunk_customers: int | None = None,
     progress: Progress = silent,
@@ -59,8 +62,8 @@ def forecast(
 
     Parameters
     ----------
-    model : Model
-        From ``fit``.
+    model : Model or Stack
+        From ``fit``; or several models, from ``stack``.
     history : PurchaseHistory
         Customers to forecast; usually the history the model was fitted on.
     horizons : str or sequence of str
@@ -87,6 +90,8 @@ def forecast(
         What moves all customers at once; without it the bands of totals are too narrow and say so.
     correction : Correction, optional
         A factor that backtests have taught.
+    evidence : Evidence, optional
+        What a backtest has tested: ``certificate.evidence``. Without it every horizon is ``"extrapolated"``.
     rng : int or Generator
         Seed. A customer's draws depend on the seed and its id alone.
     chunk_customers : int, optional
@@ -119,12 +124,15 @@ def forecast(
     Fader, Hardie, Lee (2005), "Counting your customers the easy way", Marketing Science 24(2),
     doi:10.1287/mksc.1040.0098. Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
     """
-    instance_of(model, Model, "model", "fit")
+    if not isinstance(model, Stack):
+        instance_of(model, Model, "model", "fit")
     instance_of(history, PurchaseHistory, "history", "purchase_history")
     if shock is not None:
         instance_of(shock, CommonShock, "shock", "CommonShock(level=..., noise=...)")
     if correction is not None:
         instance_of(correction, Correction, "correction", "Correction(factor=..., reason=...)")
+    if evidence is not None:
+        instance_of(evidence, Evidence, "evidence", "the evidence of a certificate")
     check_prob(prob)
     ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
     terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
@@ -132,16 +140,17 @@ def forecast(
         model,
         history,
         terms=terms,
-        discount=discount_per_unit(discount_rate_annual, model.unit),
+        discount=discount_per_unit(discount_rate_annual, history.unit),
         draws=draws,
         seed=as_seed(rng),
         shock=shock,
         correction=correction,
     )
-    labels = None if by is None else customer_column(history, by)
-    table, totals = _tables(plan, ends, Grouping.of(labels, plan.customers), prob, chunk_customers, progress)
+    labels = None if by is None else customer_attribute(history, by).values
+    tested = None if evidence is None else evidence.longest_years * units_per_year(plan.unit)
+    table, totals = _tables(plan, ends, Grouping.of(labels, plan.customers), prob, chunk_customers, progress, tested)
     ids = history.table[columns.CUSTOMER_ID]
-    customers = table.to_frame(ids, ends, prob=prob, as_of=history.as_of, currency=history.currency)
+    customers = table.to_frame(ids, ends, prob=prob, as_of=history.as_of, currency=history.currency, evidence=evidence)
     totals["prob"], totals["as_of"], totals["currency"] = prob, history.as_of, history.currency
     return Forecast(
         customers=customers,
@@ -160,8 +169,9 @@ def forecast(
             "seed": plan.seed,
             "shock": shock,
             "correction": correction,
+            "evidence": evidence,
         },
-        notes=(*_fit_notes(model, history), *_notes(plan, terms, ends)),
+        notes=(*_fit_notes(model, history), *_notes(plan, terms, ends, evidence)),
         plan=plan,
         customer_ids=history.table[columns.CUSTOMER_ID].array.copy(),
         as_of=history.as_of,
@@ -176,6 +186,7 @@ def _tables(
     prob: float,
     chunk_customers: int | None,
     progress: Progress,
+    tested: float | None,
 ) -> tuple[CustomerColumns, pd.DataFrame]:
     boundaries = ends.boundaries(plan.unit)
     table = CustomerColumns.empty(plan.customers, len(boundaries))
@@ -186,8 +197,10 @@ def _tables(
         expected = expected_money(plan, rows, boundaries)
         drawn = predictive_money(plan, rows, boundaries)
         alone = drawn.value if plan.shock is None else predictive_money(plan.without_shock(), rows, boundaries).value
-        heavy = np.zeros(len(rows), dtype=bool) if plan.spend is None else plan.spend.infinite_variance(rows)
+        heavy = plan.infinite_variance(rows) if plan.has_spend else np.zeros(len(rows), dtype=bool)
         table.fill(plan, rows, expected, drawn, prob=prob)
+        if tested is not None:
+            table.fill_beyond(plan, rows, expected, boundaries, tested)
         sums.add(
             rows,
             heavy,
@@ -206,8 +219,12 @@ def _tables(
     return table, totals_table(sums, grouping, ends.labels, prob=prob, shocked=plan.shock is not None)
 
 
-def _fit_notes(model: Model, history: PurchaseHistory) -> tuple[str, ...]:
-    """What the fit's report says that a reader of the forecast must not miss."""
+def _fit_notes(model: Model | Stack, history: PurchaseHistory) -> tuple[str, ...]:
+    """What the fits' reports say that a reader of the forecast must not miss."""
+    if isinstance(model, Stack):
+        named = [(f"{member.purchases}: ", member) for member in model.models]
+        shares = ", ".join(f"{w:.0%} {m.purchases}" for w, m in zip(model.weights, model.models, strict=True))
+        return (f"A stack of models: {shares}.", *(f"{t}{n}" for t, m in named for n in _fit_notes(m, history)))
     parts = [("purchases", model.report.purchases), ("spend", model.report.spend)]
     notes = [
         f"The fit of {name} is {part.status.value}: {part.message}"
@@ -224,18 +241,21 @@ def _fit_notes(model: Model, history: PurchaseHistory) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _notes(plan: Plan, terms: Terms, ends: Horizons) -> tuple[str, ...]:
-    notes = []
+def _notes(plan: Plan, terms: Terms, ends: Horizons, evidence: Evidence | None) -> tuple[str, ...]:
+    notes = [note for part in plan.parts for note in part.parameters.notes]
     if plan.shock is None:
         notes.append(f"Bands of totals treat customers as independent ({NO_SHOCK_NOTE}).")
     if "lifetime" in ends.labels:
         years = ends.years[ends.labels.index("lifetime")]
         notes.append(f"'lifetime' is cut off after {years:g} years.")
-    notes.append("No backtest stands behind these horizons yet: evidence is 'extrapolated'.")
-    if plan.spend is None:
+    if evidence is None:
+        notes.append("No backtest stands behind these horizons yet: evidence is 'extrapolated'.")
+    else:
+        notes.append(evidence.sentence)
+    if not plan.has_spend:
         notes.append("The model has no spend part: revenue and value are missing.")
     else:
-        heavy = int(plan.spend.infinite_variance(np.arange(plan.customers)).sum())
+        heavy = int(plan.infinite_variance(np.arange(plan.customers)).sum())
         if heavy:
             notes.append(
                 f"For {heavy:,} customers the variance of spend is infinite in more than 1 % of draws: "

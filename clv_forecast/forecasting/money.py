@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 
 MarginRule = float | str | Mapping[str, Mapping[Any, float]]
@@ -117,7 +118,7 @@ def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
         if len(rule) != 1:
             raise DomainError("A margin per group names one column.", value=list(rule))
         (column, rates), *_ = rule.items()
-        groups = customer_column(history, column)
+        groups = customer_attribute(history, column).values
         values = groups.map(dict(rates)).to_numpy(dtype=np.float64, na_value=np.nan)
     elif isinstance(rule, str):
         values = observed_margin(history) if rule == OBSERVED else _numbers(history, rule)
@@ -175,28 +176,8 @@ def cost(value: float, name: str) -> float:
 
 
 def _numbers(history: PurchaseHistory, column: str) -> NDArray[np.float64]:
-    values = pd.to_numeric(customer_column(history, column), errors="coerce")
+    values = pd.to_numeric(customer_attribute(history, column).values, errors="coerce")
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def customer_column(history: PurchaseHistory, column: str) -> pd.Series[Any]:
-    """A column of the customers' attributes, row by row of ``history.table``.
-
-    Raises
-    ------
-    DomainError
-        If there is no such column.
-    """
-    known = [] if history.customers is None else [c for c in history.customers.columns if c != columns.CUSTOMER_ID]
-    if not isinstance(column, str):
-        raise DomainError("One column of the customers is taken, by its name.", value=repr(column))
-    if history.customers is None or column not in known:
-        raise DomainError(
-            f"{column!r} is not a column of the customers.",
-            value=f"columns {known}",
-            remedy="Give purchase_history(customers=...) a table with that column.",
-        )
-    return history.customers[column]
 
 
 def _check(

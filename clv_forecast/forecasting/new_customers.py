@@ -15,8 +15,9 @@ from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import cost, margin_rate
-from clv_forecast.forecasting.plan import Plan, Spend
+from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.inference.customer_parameters import PooledParameters
 from clv_forecast.inference.model import Model
 from clv_forecast.models import transaction_model
 from clv_forecast.streams import as_seed, customer_keys, first_orders
@@ -73,11 +74,10 @@ def new_customer_value(
     rows = np.arange(_REPLICATES)
     expected = expected_money(plan, rows[:1], boundaries)
     drawn = predictive_money(plan, rows, boundaries)
-    spend = plan.spend
-    assert spend is not None  # noqa: S101 - checked above
-    amount = first_orders(plan.keys, spend.p, spend.q, spend.v)
+    spend = model.draws.spend
+    amount = first_orders(plan.keys, *(getattr(spend, name)[:, 0] for name in ("p", "q", "v")))
     first = amount * margin - cost_per_order
-    first_expected = spend.expected(rows[:1])[:, 0] * margin - cost_per_order
+    first_expected = plan.expected_spend(rows[:1])[:, 0] * margin - cost_per_order
     table = []
     for h, label in enumerate(ends.labels):
         row: dict[str, Any] = {"horizon": label, "expected_purchases": float(expected.purchases[0, h].mean())}
@@ -104,14 +104,14 @@ def _plan(
     model: Model, discount_rate_annual: float, margin: float, cost_to_serve: float, cost_per_order: float, seed: int
 ) -> Plan:
     zeros = np.zeros(_REPLICATES)
-    spend = model.draws.spend
-    draws = model.draws.n_draws
-    assert spend is not None  # noqa: S101 - checked by the caller
+    parameters = PooledParameters(
+        everyone_purchases=model.draws.purchases,
+        everyone_spend=model.draws.spend,
+        cell=np.zeros(_REPLICATES, dtype=np.intp),
+    )
+    part = Part(module=transaction_model(model.purchases), parameters=parameters, spend_count=zeros, spend_total=zeros)
     return Plan(
-        module=transaction_model(model.purchases),
-        params=model.draws.purchases,
-        draws=draws,
-        spend=Spend(p=spend.p[:, 0], q=spend.q[:, 0], v=spend.v[:, 0], count=zeros, total=zeros),
+        parts=(part,),
         unit=model.unit,
         discount=discount_per_unit(discount_rate_annual, model.unit),
         frequency=zeros,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.forecasting.plan import Plan
+from clv_forecast.forecasting.plan import Plan, chunks_of
 from clv_forecast.units import DAYS_PER_UNIT
 
 OVERDUE_BELOW = 0.05
@@ -28,15 +29,19 @@ def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, currenc
     DataFrame
         customer_id, p_alive, next_order (date; missing beyond a century), p_silence, overdue.
     """
-    params, x, T, recency = plan.params, plan.frequency, plan.T, plan.recency
-    alive = _mean(plan.module.p_alive(params, x, recency, T), plan.customers)
-    wait = np.median(
-        np.broadcast_to(
-            plan.module.next_purchase_quantile(params, x, T, probability=0.5), (plan.draws, plan.customers)
-        ),
-        axis=0,
-    )
-    silence = _mean(plan.module.probability_of_silence(params, x, recency, T), plan.customers)
+    alive, silence, wait = (np.empty(plan.customers) for _ in range(3))
+    for rows in chunks_of(plan, 1):
+        x, T, recency = plan.frequency[rows], plan.T[rows], plan.recency[rows]
+        found: dict[str, list[NDArray[np.float64]]] = {"alive": [], "silence": [], "wait": []}
+        for part in plan.parts:
+            params, shape = part.purchases(rows), (part.draws, len(rows))
+            quantile = part.module.next_purchase_quantile(params, x, T, probability=0.5)
+            found["alive"].append(np.broadcast_to(part.module.p_alive(params, x, recency, T), shape))
+            found["silence"].append(np.broadcast_to(part.module.probability_of_silence(params, x, recency, T), shape))
+            found["wait"].append(np.broadcast_to(quantile, shape))
+        alive[rows] = np.concatenate(found["alive"]).mean(axis=0)
+        silence[rows] = np.concatenate(found["silence"]).mean(axis=0)
+        wait[rows] = np.median(np.concatenate(found["wait"]), axis=0)
     days = wait * DAYS_PER_UNIT[plan.unit]
     reachable = days < 100 * DAYS_PER_UNIT["year"]
     dates = as_of + pd.to_timedelta(np.where(reachable, days, 0.0), unit="D").round("D")
@@ -51,7 +56,3 @@ def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, currenc
             "currency": currency,
         }
     )
-
-
-def _mean(draws: np.ndarray, customers: int) -> np.ndarray:
-    return np.asarray(np.broadcast_to(draws, (draws.shape[0] if draws.ndim > 1 else 1, customers)).mean(axis=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,8 +14,10 @@ from clv_forecast.arguments import count_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import Terms
+from clv_forecast.forecasting.stack import Stack, draws_of_models
+from clv_forecast.inference.customer_parameters import CustomerParameters, map_fields
 from clv_forecast.models import TransactionModel, transaction_model
-from clv_forecast.streams import KeyedStreams, customer_keys
+from clv_forecast.streams import customer_keys
 from clv_forecast.units import TimeUnit, units_per_year
 
 if TYPE_CHECKING:
@@ -25,42 +27,92 @@ if TYPE_CHECKING:
 
 FEWEST_DRAWS: Final = 100
 _CELLS_PER_CHUNK: Final = 1_500_000
+_PAIRS_AT_ONCE: Final = 4_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spend:
-    """Spend per purchase: Gamma-Gamma draws ``p, q, v`` of shape (draw,), and the orders seen of each customer."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """The draws of one model, for every customer of the plan.
 
-    p: NDArray[np.float64]
-    q: NDArray[np.float64]
-    v: NDArray[np.float64]
-    count: NDArray[np.float64]
-    total: NDArray[np.float64]
+    Parameters
+    ----------
+    module : TransactionModel
+    parameters : CustomerParameters
+    spend_count, spend_total : ndarray, shape (customer,), or None
+        The orders by which each customer's spend is judged, and their sum; None without a spend part.
+    first_draw : int
+        Number of the first draw: the parts of a plan take consecutive numbers.
+    """
 
-    def expected(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    module: TransactionModel
+    parameters: CustomerParameters
+    spend_count: NDArray[np.float64] | None = None
+    spend_total: NDArray[np.float64] | None = None
+    first_draw: int = 0
+
+    @property
+    def draws(self) -> int:
+        """Number of draws."""
+        return self.parameters.n_draws
+
+    @property
+    def has_spend(self) -> bool:
+        """Whether there is a spend part."""
+        return self.spend_count is not None
+
+    def purchases(self, rows: NDArray[np.intp]) -> Any:
+        """Purchase parameters of some customers: fields of shape (draw, row), or (draw, 1) for one and all."""
+        cells, place = np.unique(self.parameters.cell[rows], return_inverse=True)
+        return _spread(self.parameters.purchases(cells), place)
+
+    def purchases_of_cell(self, cell: int) -> Any:
+        """Purchase parameters of one cell, fields of shape (draw, 1)."""
+        return self.parameters.purchases(np.array([cell]))
+
+    def spend(self, rows: NDArray[np.intp]) -> tuple[Any, NDArray[np.intp]]:
+        """Spend parameters, fields of shape (draw, cell), and the place of each row's cell in them."""
+        cells, place = np.unique(self.parameters.cell[rows], return_inverse=True)
+        params = self.parameters.spend(cells)
+        return params, place if params.p.shape[1] > 1 else np.zeros_like(place)
+
+    def expected_spend(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Expected money per purchase, shape (draw, row)."""
-        p, q, v = self.p[:, None], self.q[:, None], self.v[:, None]
-        return np.asarray(p * (v + self.total[rows]) / (p * self.count[rows] + q - 1.0))
+        params, place = self.spend(rows)
+        p, q, v = (getattr(params, name)[:, place] for name in ("p", "q", "v"))
+        count, total = self._seen(rows)
+        return np.asarray(p * (v + total) / (p * count + q - 1.0))
 
-    def infinite_variance(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Whether money per purchase has no finite variance in more than 1 % of draws, shape (row,)."""
-        count, row = np.unique(self.count[rows], return_inverse=True)
-        heavy = self.q[:, None] + self.p[:, None] * count <= 2.0
-        return np.asarray(heavy.mean(axis=0) > 0.01)[row]
+    def draws_of_infinite_variance(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Number of draws in which money per purchase has no finite variance, shape (row,)."""
+        cell, count = self.parameters.cell[rows], self._seen(rows)[0]
+        pairs, pair = np.unique(np.stack([cell.astype(np.float64), count]), axis=1, return_inverse=True)
+        found = np.empty(pairs.shape[1], dtype=np.intp)
+        for start in range(0, len(found), _PAIRS_AT_ONCE):
+            block = slice(start, start + _PAIRS_AT_ONCE)
+            params = self.parameters.spend(pairs[0, block].astype(np.intp))
+            found[block] = (params.q + params.p * pairs[1, block] <= 2.0).sum(axis=0)
+        return found[pair.ravel()]
+
+    def _seen(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.spend_count is None or self.spend_total is None:
+            raise DomainError("This model has no spend part.")
+        return self.spend_count[rows], self.spend_total[rows]
+
+    def between(self, start: int, stop: int) -> Part:
+        """The draws ``start .. stop - 1`` of this part, under their own numbers."""
+        return replace(self, parameters=self.parameters.between(start, stop), first_draw=self.first_draw + start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The inputs of a forecast at array level.
 
-    Times are in ``unit``; ``discount`` is continuous per unit; ``cost_per_time`` is money per unit while alive.
-    ``order`` lists the customers by what their future depends on, so that chunks share expensive functions.
+    Times are in ``unit``; ``discount`` is continuous per unit; ``cost_per_time`` is money per unit while alive. A
+    model is one part; a stack of models has several, whose draws follow each other. ``order`` lists the customers by
+    what their future depends on, so that chunks share expensive functions.
     """
 
-    module: TransactionModel
-    params: Any
-    draws: int
-    spend: Spend | None
+    parts: tuple[Part, ...]
     unit: TimeUnit
     discount: float
     frequency: NDArray[np.float64]
@@ -72,7 +124,6 @@ class Plan:
     keys: NDArray[np.uint64]
     order: NDArray[np.intp]
     seed: int
-    first_draw: int = 0
     shock: CommonShock | None = None
     correction: Correction | None = None
 
@@ -87,13 +138,33 @@ class Plan:
         return len(self.frequency)
 
     @property
+    def draws(self) -> int:
+        """Number of draws of all parts."""
+        return sum(part.draws for part in self.parts)
+
+    @property
+    def first_draw(self) -> int:
+        """Number of the first draw."""
+        return self.parts[0].first_draw
+
+    @property
+    def has_spend(self) -> bool:
+        """Whether purchases can be priced."""
+        return all(part.has_spend for part in self.parts)
+
+    @property
     def factor(self) -> float:
         """The correction's factor, 1 without one."""
         return 1.0 if self.correction is None else self.correction.factor
 
-    def streams(self, rows: NDArray[np.intp]) -> KeyedStreams:
-        """Random streams of some customers."""
-        return KeyedStreams(self.keys[rows], self.first_draw)
+    def expected_spend(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Expected money per purchase, shape (draw, row)."""
+        return np.concatenate([part.expected_spend(rows) for part in self.parts])
+
+    def infinite_variance(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Whether money per purchase has no finite variance in more than 1 % of draws, shape (row,)."""
+        heavy = sum(part.draws_of_infinite_variance(rows) for part in self.parts)
+        return np.asarray(heavy > 0.01 * self.draws)
 
     def without_shock(self) -> Plan:
         """The same plan for customers who are independent of each other."""
@@ -101,25 +172,31 @@ class Plan:
 
     def slice_draws(self, start: int, stop: int) -> Plan:
         """The same plan for the draws ``start .. stop - 1``."""
-        fields = {name: getattr(self.params, name) for name in self.module.PARAMETERS}
-        params = self.module.Params(*(_rows(field, start, stop) for field in fields.values()))
-        spend = self.spend
-        if spend is not None:
-            spend = replace(spend, p=spend.p[start:stop], q=spend.q[start:stop], v=spend.v[start:stop])
-        return replace(self, params=params, spend=spend, draws=stop - start, first_draw=self.first_draw + start)
+        parts, before = [], 0
+        for part in self.parts:
+            low, high = max(start - before, 0), min(stop - before, part.draws)
+            if low < high:
+                parts.append(part.between(low, high))
+            before += part.draws
+        return replace(self, parts=tuple(parts))
 
 
-def _rows(field: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
-    return field[start:stop] if field.ndim == 2 and field.shape[0] > 1 else field
+def _spread(params: Any, place: NDArray[np.intp]) -> Any:
+    """Fields of shape (draw, cell) as fields of shape (draw, row); one column serves all rows as it is."""
+    if getattr(params, fields(params)[0].name).shape[1] == 1:
+        return params
+    return map_fields(params, lambda field: field[:, place])
 
 
-def future_order(frequency: NDArray[np.float64], T: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Customers sorted by (frequency, T); ties keep their order."""
-    return np.asarray(np.lexsort((T, frequency)))
+def future_order(
+    frequency: NDArray[np.float64], T: NDArray[np.float64], cell: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
+    """Customers sorted by (cell, frequency, T); ties keep their order."""
+    return np.asarray(np.lexsort((T, frequency) if cell is None else (T, frequency, cell)))
 
 
 def make_plan(
-    model: Model,
+    model: Model | Stack,
     history: PurchaseHistory,
     *,
     terms: Terms,
@@ -129,16 +206,46 @@ def make_plan(
     shock: CommonShock | None,
     correction: Correction | None,
 ) -> Plan:
-    """Bring a model and a history together.
+    """Bring a model, or a stack of models, and a history together.
 
     Raises
     ------
     DomainError
-        If the units or currencies of model and history differ, ``draws`` is below 100, or the model's future
+        If the units or currencies of model and history differ, ``draws`` is below 100, or a model's future
         depends on more than frequency and T.
     InputError
         If the history has no customer, or lacks the amounts that the model judges spend by.
     """
+    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
+        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
+    if len(history.table) == 0:
+        raise InputError("The history has no customer.")
+    parts, first_draw = [], 0
+    for member, count in draws_of_models(model, int(draws)):
+        parts.append(_part(member, history, count, first_draw))
+        first_draw += count
+    table = history.table
+    frequency = table[columns.FREQUENCY].to_numpy(dtype=float, copy=True)
+    T = table[columns.T].to_numpy(dtype=float, copy=True)
+    return Plan(
+        parts=tuple(parts),
+        unit=history.unit,
+        discount=discount,
+        frequency=frequency,
+        recency=table[columns.RECENCY].to_numpy(dtype=float, copy=True),
+        T=T,
+        margin=terms.margin,
+        cost_per_order=terms.cost_per_order,
+        cost_per_time=terms.cost_per_year / units_per_year(history.unit),
+        keys=customer_keys(seed, table[columns.CUSTOMER_ID].tolist()),
+        order=future_order(frequency, T, parts[0].parameters.cell),
+        seed=seed,
+        shock=shock,
+        correction=correction,
+    )
+
+
+def _part(model: Model, history: PurchaseHistory, draws: int, first_draw: int) -> Part:
     if model.unit != history.unit:
         raise DomainError(
             "Model and history must count time in the same unit.",
@@ -149,41 +256,22 @@ def make_plan(
         raise DomainError(
             "Model and history must be in one currency.", value=f"{model.currency} and {history.currency}"
         )
-    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
-        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
     module = transaction_model(model.purchases)
     if module.future_key != (columns.FREQUENCY, columns.T):
         raise DomainError(
             "The forecast handles models whose future depends on frequency and T.", value=module.future_key
         )
-    if len(history.table) == 0:
-        raise InputError("The history has no customer.")
-    table = history.table
-    frequency = table[columns.FREQUENCY].to_numpy(dtype=float, copy=True)
-    T = table[columns.T].to_numpy(dtype=float, copy=True)
-    parameters = model.draws.cycle(int(draws))
-    return Plan(
+    count, total = (None, None) if model.spend is None else _orders_seen(model, history)
+    return Part(
         module=module,
-        params=parameters.purchases,
-        draws=int(draws),
-        spend=None if parameters.spend is None else _spend(parameters.spend, model, history),
-        unit=model.unit,
-        discount=discount,
-        frequency=frequency,
-        recency=table[columns.RECENCY].to_numpy(dtype=float, copy=True),
-        T=T,
-        margin=terms.margin,
-        cost_per_order=terms.cost_per_order,
-        cost_per_time=terms.cost_per_year / units_per_year(model.unit),
-        keys=customer_keys(seed, table[columns.CUSTOMER_ID].tolist()),
-        order=future_order(frequency, T),
-        seed=seed,
-        shock=shock,
-        correction=correction,
+        parameters=model.draws.cycle(draws).for_history(history),
+        spend_count=count,
+        spend_total=total,
+        first_draw=first_draw,
     )
 
 
-def _spend(parameters: Any, model: Model, history: PurchaseHistory) -> Spend:
+def _orders_seen(model: Model, history: PurchaseHistory) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     table = history.table
     count, total = (
         (columns.SPEND_COUNT_REPEAT, columns.SPEND_SUM_REPEAT)
@@ -198,13 +286,7 @@ def _spend(parameters: Any, model: Model, history: PurchaseHistory) -> Spend:
             customer_ids=table.loc[unknown, columns.CUSTOMER_ID],
             remedy="Fit with spend_from='repeat' for a history made from a summary.",
         )
-    return Spend(
-        p=parameters.p[:, 0].copy(),
-        q=parameters.q[:, 0].copy(),
-        v=parameters.v[:, 0].copy(),
-        count=table[count].to_numpy(dtype=float, copy=True),
-        total=table[total].to_numpy(dtype=float, copy=True),
-    )
+    return table[count].to_numpy(dtype=float, copy=True), table[total].to_numpy(dtype=float, copy=True)
 
 
 def chunks_of(plan: Plan, horizons: int, chunk: int | None = None) -> Iterator[NDArray[np.intp]]:

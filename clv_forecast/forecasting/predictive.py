@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from clv_forecast.forecasting.plan import Plan
-from clv_forecast.streams import STAGE_SPEND, standard_gamma
+from clv_forecast.forecasting.plan import Part, Plan
+from clv_forecast.streams import STAGE_SPEND, KeyedStreams, standard_gamma
 from clv_forecast.threads import in_spans
 
 _NO_SHOCK: Final = np.empty((0, 0))
@@ -50,30 +50,46 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
     PathMoney
         Cumulative from now to each boundary. A customer's numbers do not depend on the other rows or boundaries.
     """
+    drawn = [_part_money(plan, part, rows, boundaries) for part in plan.parts]
+    if len(drawn) == 1:
+        return drawn[0]
+    purchases, moved, revenue, value = (
+        np.concatenate([getattr(money, name) for money in drawn], axis=-1)
+        for name in ("purchases", "moved_purchases", "revenue", "value")
+    )
+    return PathMoney(
+        purchases=purchases,
+        moved_purchases=purchases if plan.shock is None else moved,
+        revenue=revenue,
+        value=value,
+    )
+
+
+def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64]) -> PathMoney:
+    """Draw and price with the parameters of one part."""
     end = float(boundaries[-1])
-    paths = plan.module.draw_future_purchases(
-        plan.params,
+    draws, priced = part.draws, plan.has_spend
+    paths = part.module.draw_future_purchases(
+        part.purchases(rows),
         plan.frequency[rows],
         plan.recency[rows],
         plan.T[rows],
         horizon=end,
-        rng=plan.streams(rows),
-        draws=plan.draws,
+        rng=KeyedStreams(plan.keys[rows], part.first_draw),
+        draws=draws,
     )
-    spend = plan.spend
     if plan.shock is None:
         multipliers, period = _NO_SHOCK, end + 1.0
     else:
         period = plan.shock.period_in(plan.unit)
         multipliers = plan.shock.multipliers(
-            seed=plan.seed, first_draw=plan.first_draw, draws=plan.draws, periods=math.ceil(end / period)
+            seed=plan.seed, first_draw=part.first_draw, draws=draws, periods=math.ceil(end / period)
         )
-    shape = (len(rows), len(boundaries), plan.draws)
+    shape = (len(rows), len(boundaries), draws)
     purchases = np.zeros(shape, dtype=np.int32)
-    revenue = np.zeros(shape) if spend is not None else np.full(shape, np.nan)
-    value = np.zeros(shape) if spend is not None else np.full(shape, np.nan)
+    revenue = np.zeros(shape) if priced else np.full(shape, np.nan)
+    value = np.zeros(shape) if priced else np.full(shape, np.nan)
     moved = np.zeros(shape if plan.shock is not None else (1, 1, 1))
-    nothing = np.empty(0)
     in_spans(
         _price,
         len(rows),
@@ -85,25 +101,31 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
         plan.factor,
         multipliers,
         period,
-        spend is not None,
-        nothing if spend is None else spend.p,
-        nothing if spend is None else spend.q,
-        nothing if spend is None else spend.v,
-        nothing if spend is None else spend.count[rows],
-        nothing if spend is None else spend.total[rows],
+        priced,
+        *_spend_arrays(part, rows, priced),
         plan.margin[rows],
         plan.cost_per_order[rows],
         plan.cost_per_time[rows],
         plan.keys[rows],
-        plan.first_draw,
+        part.first_draw,
         purchases,
         moved,
         revenue,
         value,
-        smallest=max(1, _SPAN // plan.draws),
+        smallest=max(1, _SPAN // draws),
     )
     moved_purchases = purchases if plan.shock is None else moved
     return PathMoney(purchases=purchases, moved_purchases=moved_purchases, revenue=revenue, value=value)
+
+
+def _spend_arrays(part: Part, rows: NDArray[np.intp], priced: bool) -> tuple[NDArray[Any], ...]:
+    """p, q, v of shape (draw, cell), the cell of each row, and the orders seen: as the kernel takes them."""
+    if not priced or part.spend_count is None or part.spend_total is None:
+        nothing, none = np.empty((0, 0)), np.empty(0)
+        return nothing, nothing, nothing, np.empty(0, dtype=np.intp), none, none
+    params, place = part.spend(rows)
+    p, q, v = (np.ascontiguousarray(getattr(params, name)) for name in ("p", "q", "v"))
+    return p, q, v, place, part.spend_count[rows], part.spend_total[rows]
 
 
 @njit(cache=True)
@@ -128,6 +150,7 @@ def _price(  # type: ignore[no-untyped-def]
     p,
     q,
     v,
+    cell,
     count,
     total,
     margin,
@@ -145,6 +168,7 @@ def _price(  # type: ignore[no-untyped-def]
     customers, horizons, draws = purchases.shape
     shocks = multipliers.size > 0
     for i in range(first_row, past_row):
+        c = cell[i] if has_spend else 0
         for d in range(draws):
             path = d * customers + i
             start, stop = offsets[path], offsets[path + 1]
@@ -157,8 +181,9 @@ def _price(  # type: ignore[no-untyped-def]
             counter = 0
             rate = 1.0
             if has_spend:
-                gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, q[d] + p[d] * count[i])
-                rate = gamma / (v[d] + total[i])
+                level = q[d, c] + p[d, c] * count[i]
+                gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, level)
+                rate = gamma / (v[d, c] + total[i])
             h = 0
             n = 0
             bought = 0.0
@@ -180,7 +205,7 @@ def _price(  # type: ignore[no-untyped-def]
                     scale = multipliers[d, min(int(time / period), multipliers.shape[1] - 1)]
                     bought += scale
                 if has_spend:
-                    gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, p[d])
+                    gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, p[d, c])
                     scale *= factor
                     amount = gamma / rate
                     money += scale * amount

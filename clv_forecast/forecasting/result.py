@@ -261,8 +261,8 @@ class Forecast:
         return one.nlargest(count, by).reset_index(drop=True)
 
     def __str__(self) -> str:
-        what = "purchases" if self.plan.spend is None else "value"
-        money = "" if self.plan.spend is None else f", {self.currency or 'currency not named'}"
+        what = "value" if self.plan.has_spend else "purchases"
+        money = f", {self.currency or 'currency not named'}" if self.plan.has_spend else ""
         lines = [
             f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on{money}",
             f"  {_terms_sentence(self.assumptions)}",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
+from clv_forecast.inference.customer_parameters import CustomerParameters, PooledParameters
+
+if TYPE_CHECKING:
+    from clv_forecast.history.purchase_history import PurchaseHistory
 
 ASYMPTOTIC: Final = "asymptotic"
 LAPLACE: Final = "laplace posterior"
@@ -59,6 +63,14 @@ class ParameterDraws:
         frame = pd.DataFrame(columns)
         frame.index.name = "draw"
         return frame
+
+    def for_history(self, history: PurchaseHistory) -> CustomerParameters:
+        """Parameters of every customer of a history, in the order of its table."""
+        return PooledParameters(
+            everyone_purchases=self.purchases,
+            everyone_spend=self.spend,
+            cell=np.zeros(len(history.table), dtype=np.intp),
+        )
 
     def cycle(self, n: int) -> ParameterDraws:
         """Exactly ``n`` draws: thinned where there are more, taken again and again where there are fewer.

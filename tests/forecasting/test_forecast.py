@@ -9,8 +9,9 @@ from numpy.testing import assert_allclose
 
 import clv_forecast as clv
 from clv_forecast.forecasting.expectation import expected_money
-from clv_forecast.forecasting.plan import Plan, Spend
+from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.inference.customer_parameters import PooledParameters
 from clv_forecast.models import bg_nbd, gamma_gamma
 from clv_forecast.streams import customer_keys, first_orders
 from tests.forecasting.conftest import AS_OF, MODELS
@@ -385,8 +386,10 @@ def test_first_and_later_orders_are_the_same_customers():
     assert first.mean() == pytest.approx(4.0 * 60.0 / 3.0, rel=0.04)
     params = bg_nbd.Params(*(np.full((200, 1), number) for number in (2.0, 8.0, 0.8, 4.0)))
     zeros = np.zeros(50)
+    spend = gamma_gamma.Params(*(number[:, None] for number in (p, q, v)))
+    pooled = PooledParameters(everyone_purchases=params, everyone_spend=spend, cell=np.zeros(50, dtype=np.intp))
     plan = Plan(
-        module=bg_nbd, params=params, draws=200, spend=Spend(p=p, q=q, v=v, count=zeros, total=zeros), unit="week",
+        parts=(Part(module=bg_nbd, parameters=pooled, spend_count=zeros, spend_total=zeros),), unit="week",
         discount=0.0, frequency=zeros.copy(), recency=zeros.copy(), T=zeros.copy(), margin=np.ones(50),
         cost_per_order=zeros.copy(), cost_per_time=zeros.copy(), keys=keys.copy(), order=np.arange(50), seed=1,
     )  # fmt: skip
