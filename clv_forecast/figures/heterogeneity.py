@@ -1,0 +1,69 @@
+"""How customers differ: the spread of purchase rates, of dropout and of spend over the population."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.figures import style
+from clv_forecast.figures.rows import band_name, checked, chosen, only
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MADE_BY: Final = "the table made by heterogeneity(model)"
+
+
+def draw_heterogeneity(table: pd.DataFrame, *, quantity: str, ax: Axes | None = None) -> Axes:
+    """How one property is spread over customers: the share of them in each bin, with its band.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``heterogeneity``: quantity, unit, left, right, share, lower, upper.
+    quantity : str
+        ``"purchase rate"``, ``"dropout probability"``, ``"dropout rate"`` or ``"mean spend"``, as in the table.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DomainError
+        If a column is missing, or the table has no such quantity.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"quantity": "mean spend", "unit": "USD per order", "left": [0.0, 10.0],
+    ...                       "right": [10.0, 20.0], "share": [0.3, 0.6], "lower": [0.2, 0.5], "upper": [0.4, 0.7]})
+    >>> draw_heterogeneity(table, quantity="mean spend", ax=Figure().subplots()).get_xlabel()
+    'mean spend, USD per order'
+    """
+    checked(table, ["quantity", "unit", "left", "right", "share", "lower", "upper"], _MADE_BY)
+    rows = chosen(table, "quantity", quantity)
+    edges = np.append(rows["left"].to_numpy(dtype=float), float(rows["right"].iloc[-1]))
+    ax = style.axes(ax)
+    ax.stairs(
+        rows["upper"].to_numpy(dtype=float),
+        edges,
+        baseline=rows["lower"].to_numpy(dtype=float),
+        fill=True,
+        color=style.EXPECTED,
+        alpha=style.INTERVAL_ALPHA,
+        linewidth=0,
+        label=band_name(rows, "interval"),
+    )
+    ax.stairs(rows["share"].to_numpy(dtype=float), edges, baseline=None, color=style.EXPECTED, linewidth=1.6)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(bottom=0.0)
+    style.percent(ax.yaxis)
+    style.dress(
+        ax, title=f"How customers differ: {quantity}", x=f"{quantity}, {only(rows, 'unit')}", y="customers per bin"
+    )
+    style.key(ax, place="upper right")
+    return ax

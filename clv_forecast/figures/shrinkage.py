@@ -1,0 +1,104 @@
+"""Partial pooling made visible: each group by itself, in the model, and everyone together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.figures import style
+from clv_forecast.figures.rows import band_name, checked, chosen, only
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MADE_BY: Final = "the shrinkage table of a model with groups"
+_APART: Final = 0.17
+_WIDTH: Final = 7.0
+_ROW: Final = 0.3
+_REST: Final = 1.5
+_NAMES: Final = 26
+
+
+def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes | None = None) -> Axes:
+    """Every group's own estimate, the partially pooled one, and the pooled one, with intervals.
+
+    Groups stand in the order of size, the largest at the top; the smaller a group, the more it borrows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns group, customers, and own, partial, pooled, each with ``_lower`` and ``_upper``; own is missing where
+        a group alone says too little. Optional quantity, unit, prob.
+    quantity : str, optional
+        Where the table holds several; default: the first.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DomainError
+        If a column is missing, or the table has no such quantity.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> numbers = {"own": [1.0, 3.0], "partial": [1.1, 2.0], "pooled": 1.2}
+    >>> table = pd.DataFrame({"group": ["north", "south"], "customers": [900, 25], **numbers})
+    >>> for name in numbers:
+    ...     table[f"{name}_lower"], table[f"{name}_upper"] = table[name] - 0.5, table[name] + 0.5
+    >>> [tick.get_text() for tick in draw_shrinkage(table, ax=Figure().subplots()).get_yticklabels()]
+    ['north (900)', 'south (25)']
+    """
+    kinds = ("own", "partial", "pooled")
+    needed = [f"{kind}{end}" for kind in kinds for end in ("", "_lower", "_upper")]
+    checked(table, ["group", "customers", *needed], _MADE_BY)
+    if quantity is None and "quantity" in table.columns:
+        quantity = str(table["quantity"].iloc[0])
+    rows = chosen(table, "quantity", quantity).sort_values("customers", ascending=False, kind="stable")
+    ax = style.axes(ax, (_WIDTH, _REST + _ROW * max(len(rows), 3)))
+    at = np.arange(len(rows), dtype=float)
+    interval = band_name(rows, "interval")
+    _pooled(ax, rows)
+    ax.hlines(at - _APART, rows["own_lower"], rows["own_upper"], color=style.OWN, alpha=0.55, linewidth=1.4)
+    ax.plot(
+        rows["own"], at - _APART, "o", color=style.OWN, markerfacecolor="white", markersize=5, label="group by itself"
+    )
+    ax.hlines(
+        at + _APART, rows["partial_lower"], rows["partial_upper"], color=style.EXPECTED, alpha=style.INTERVAL_ALPHA,
+        linewidth=5,
+    )  # fmt: skip
+    ax.plot(rows["partial"], at + _APART, "o", color=style.EXPECTED, markersize=5, label="partially pooled")
+    names = zip(rows["group"], rows["customers"], strict=True)
+    ax.set_yticks(at, [f"{style.short(name, _NAMES)} ({style.amount_text(count)})" for name, count in names])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    what, unit = only(rows, "quantity", "estimate"), only(rows, "unit")
+    style.thousands(ax.xaxis)
+    style.dress(
+        ax, title=f"{what.capitalize()} by group (customers), {interval}s", x=f"{what}, {unit}" if unit else what,
+        rules="x",
+    )  # fmt: skip
+    ax.tick_params(axis="y", length=0)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0.0, -0.62 / ax.bbox.height * ax.figure.dpi), ncols=3, frameon=False,
+        fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2, borderaxespad=0.0, columnspacing=1.4,
+    )  # fmt: skip
+    return ax
+
+
+def _pooled(ax: Axes, rows: pd.DataFrame) -> None:
+    """One value for everyone is a line through all rows; where it differs by group, each has its own piece."""
+    at = np.arange(len(rows), dtype=float)
+    ax.fill_betweenx(
+        np.repeat(at, 2) + np.tile([-0.5, 0.5], len(rows)),
+        np.repeat(rows["pooled_lower"].to_numpy(dtype=float), 2),
+        np.repeat(rows["pooled_upper"].to_numpy(dtype=float), 2),
+        color=style.POOLED,
+        alpha=0.18,
+        linewidth=0,
+    )
+    ax.vlines(rows["pooled"], at - 0.5, at + 0.5, color=style.POOLED, linewidth=1.3, label="everyone together")
