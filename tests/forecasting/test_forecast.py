@@ -272,7 +272,7 @@ BAD = {
     "text as prob": ({"prob": "90%"}, "one number"),
     "number as shock": ({"shock": 0.1}, "CommonShock"),
     "number as correction": ({"correction": 1.1}, "Correction"),
-    "two groupings": ({"by": ["region", "margin_rate"]}, "One column"),
+    "two groupings": ({"by": ["region", "margin_rate"]}, "One attribute"),
     "group called all": ({"by": "everyone"}, "may not be called"),
     "unknown margin column": ({"margin": "profit"}, "not a column"),
     "group without margin": ({"margin": {"region": {"north": 0.3}}}, "for every customer"),
