@@ -24,6 +24,8 @@ class PurchaseRows:
         Customers in the row.
     row : ndarray of int, shape (customer,)
         ``frequency[row]`` gives the customers back.
+    cell : ndarray of int, shape (row,)
+        Which parameters the row's customers share; zeros when all share the same.
     """
 
     frequency: Floats
@@ -31,6 +33,7 @@ class PurchaseRows:
     T: Floats
     weights: Floats
     row: NDArray[np.intp]
+    cell: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class SpendRows:
         Customers in the row.
     row : ndarray of int, shape (customer,)
         Row of each customer given.
+    cell : ndarray of int, shape (row,)
     """
 
     n: Floats
@@ -52,14 +56,19 @@ class SpendRows:
     sum_log: Floats
     weights: Floats
     row: NDArray[np.intp]
+    cell: NDArray[np.intp]
 
 
-def compress(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> PurchaseRows:
+def compress(
+    frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, cell: ArrayLike | None = None
+) -> PurchaseRows:
     """Compress customers to distinct purchase rows.
 
     Parameters
     ----------
     frequency, recency, T : array_like, shape (customer,)
+    cell : array_like of int, shape (customer,), optional
+        Customers share a row only within a cell.
 
     Returns
     -------
@@ -76,13 +85,17 @@ def compress(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Purchase
     >>> rows.frequency, rows.weights, rows.row
     (array([0., 1.]), array([1., 2.]), array([1, 0, 1]))
     """
-    columns = _columns(frequency, recency, T)
+    columns = _columns(_cells(frequency, cell), frequency, recency, T)
     _require_finite(*columns)
     distinct, weights, row = _distinct(columns)
-    return PurchaseRows(frequency=distinct[0], recency=distinct[1], T=distinct[2], weights=weights, row=row)
+    return PurchaseRows(
+        frequency=distinct[1], recency=distinct[2], T=distinct[3], weights=weights, row=row, cell=_index(distinct[0])
+    )
 
 
-def compress_spend(n: ArrayLike, total: ArrayLike, sum_log: ArrayLike | None = None) -> SpendRows:
+def compress_spend(
+    n: ArrayLike, total: ArrayLike, sum_log: ArrayLike | None = None, *, cell: ArrayLike | None = None
+) -> SpendRows:
     """Compress customers to distinct spend rows.
 
     Parameters
@@ -91,6 +104,8 @@ def compress_spend(n: ArrayLike, total: ArrayLike, sum_log: ArrayLike | None = N
         Number of amounts (at least one) and their sum.
     sum_log : array_like, shape (customer,), optional
         Sum of the logarithms of the amounts; without it only means are known and the column is NaN.
+    cell : array_like of int, shape (customer,), optional
+        Customers share a row only within a cell.
 
     Returns
     -------
@@ -106,17 +121,30 @@ def compress_spend(n: ArrayLike, total: ArrayLike, sum_log: ArrayLike | None = N
     >>> compress_spend([2, 1, 2], [30.0, 5.0, 30.0]).weights
     array([1., 2.])
     """
-    if sum_log is None:
-        columns = _columns(n, total)
-        _require_finite(*columns)
-        distinct, weights, row = _distinct(columns)
-        unknown = np.full(weights.shape, np.nan)
-        unknown.flags.writeable = False
-        return SpendRows(n=distinct[0], total=distinct[1], sum_log=unknown, weights=weights, row=row)
-    columns = _columns(n, total, sum_log)
+    known = [] if sum_log is None else [sum_log]
+    columns = _columns(_cells(n, cell), n, total, *known)
     _require_finite(*columns)
     distinct, weights, row = _distinct(columns)
-    return SpendRows(n=distinct[0], total=distinct[1], sum_log=distinct[2], weights=weights, row=row)
+    unknown = np.full(weights.shape, np.nan)
+    unknown.flags.writeable = False
+    return SpendRows(
+        n=distinct[1],
+        total=distinct[2],
+        sum_log=distinct[3] if known else unknown,
+        weights=weights,
+        row=row,
+        cell=_index(distinct[0]),
+    )
+
+
+def _cells(customers: ArrayLike, cell: ArrayLike | None) -> ArrayLike:
+    return np.zeros(np.shape(customers)) if cell is None else cell
+
+
+def _index(cell: Floats) -> NDArray[np.intp]:
+    index = cell.astype(np.intp)
+    index.flags.writeable = False
+    return index
 
 
 def _columns(*columns: ArrayLike) -> list[Floats]:

@@ -1,0 +1,135 @@
+"""The parameters of a hierarchical fit, customer by customer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv_forecast.inference.customer_parameters import map_fields
+from clv_forecast.inference.hierarchical.assignment import Assignment, assign
+from clv_forecast.inference.hierarchical.effects import EffectDraws
+from clv_forecast.inference.hierarchical.structure import NumericCovariate, Structure
+from clv_forecast.models import gamma_gamma, transaction_model
+
+if TYPE_CHECKING:
+    from clv_forecast.history.purchase_history import PurchaseHistory
+
+_MONEY_PARAMETERS = ("v",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hierarchy:
+    """What a hierarchical fit has learned: its structure, and draws of what depends on it.
+
+    Parameters
+    ----------
+    structure : Structure
+        Groups and covariates, as they were in the fit.
+    purchases : EffectDraws
+    spend : EffectDraws or None
+    model : str
+        Name of the transaction model.
+    time_scale, money_scale : float
+        What the data were divided by in the fit; money only with a spend part.
+    seed : int
+        Of the effects of groups that the fit has not seen.
+    """
+
+    structure: Structure
+    purchases: EffectDraws
+    spend: EffectDraws | None
+    model: str
+    time_scale: float
+    money_scale: float | None
+    seed: int
+
+    def take(self, kept: NDArray[np.intp] | slice) -> Hierarchy:
+        """Keep some draws, or take some repeatedly."""
+        spend = None if self.spend is None else self.spend.take(kept)
+        return replace(self, purchases=self.purchases.take(kept), spend=spend)
+
+    def for_history(self, history: PurchaseHistory) -> HierarchicalParameters:
+        """Parameters of every customer of a history, in the order of its table."""
+        return HierarchicalParameters(hierarchy=self, assignment=assign(self.structure, history))
+
+    def typical(self) -> tuple[Any, Any | None]:
+        """Parameters of purchases and of spend in the middle of the population, fields of shape (draw, 1)."""
+        spend = None if self.spend is None else self._spend(self.spend.intercept[:, None, :])
+        return self._purchases(self.purchases.intercept[:, None, :]), spend
+
+    def purchases_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
+        """Purchase parameters of some cells, fields of shape (draw, cell)."""
+        return self._purchases(_theta(self.purchases, assignment, cells, self.seed))
+
+    def spend_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
+        """Spend parameters of some cells, fields of shape (draw, cell); None without a spend part."""
+        return None if self.spend is None else self._spend(_theta(self.spend, assignment, cells, self.seed))
+
+    def _purchases(self, theta: NDArray[np.float64]) -> Any:
+        module = transaction_model(self.model)
+        return _natural(module, theta, dict.fromkeys(module.TIME_PARAMETERS, self.time_scale))
+
+    def _spend(self, theta: NDArray[np.float64]) -> Any:
+        return _natural(gamma_gamma, theta, dict.fromkeys(_MONEY_PARAMETERS, self.money_scale))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HierarchicalParameters:
+    """Parameters of the customers of a history under a hierarchical fit; see `CustomerParameters`.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+    assignment : Assignment
+    """
+
+    hierarchy: Hierarchy
+    assignment: Assignment
+
+    @property
+    def cell(self) -> NDArray[np.intp]:
+        """Cell of each customer: customers alike in every group and covariate share one."""
+        return self.assignment.cell
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return self.hierarchy.purchases.n_draws
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether customers share cells: not where a covariate is a number."""
+        return not any(isinstance(part, NumericCovariate) for part in self.hierarchy.structure.covariates)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Groups that the fit has not seen."""
+        return self.assignment.notes
+
+    def purchases(self, cells: NDArray[np.intp]) -> Any:
+        """Purchase parameters of some cells, fields of shape (draw, cell)."""
+        return self.hierarchy.purchases_of(self.assignment, cells)
+
+    def spend(self, cells: NDArray[np.intp]) -> Any:
+        """Spend parameters of some cells, fields of shape (draw, cell)."""
+        return self.hierarchy.spend_of(self.assignment, cells)
+
+    def between(self, start: int, stop: int) -> HierarchicalParameters:
+        """The draws ``start .. stop - 1``."""
+        return replace(self, hierarchy=self.hierarchy.take(slice(start, stop)))
+
+
+def _theta(
+    effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int
+) -> NDArray[np.float64]:
+    return effects.theta(assignment.codes[cells], assignment.labels[cells], assignment.design[cells], seed=seed)
+
+
+def _natural(module: Any, theta: NDArray[np.float64], scales: dict[str, Any]) -> Any:
+    """Coordinates of shape (draw, cell, k) in scaled data as parameters of shape (draw, cell) in the user's units."""
+    draws, cells, k = theta.shape
+    params = map_fields(module.constrain(theta.reshape(-1, k)), lambda field: field.reshape(draws, cells))
+    return type(params)(*(getattr(params, name) * scales.get(name, 1.0) for name in module.PARAMETERS))
