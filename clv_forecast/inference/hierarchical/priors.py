@@ -1,0 +1,368 @@
+r"""Priors of a hierarchical fit: weakly informative in scaled data, shown in the user's units, overridden by name.
+
+Coordinates are normal on their free scale (log or logit), with the locations and scales of the models'
+``prior_location_scale``. Standard deviations between groups are half-normal with scale 0.5 for means (rate, dropout,
+spend: a group one standard deviation away then differs by up to two thirds) and 0.3 for shapes, which data of a
+group seldom tell. Correlations between a group's effects are LKJ with ``eta = 2`` where a term has at least
+5 groups, and zero where it has fewer. Coefficients are normal with standard deviation 0.5 per standard deviation of
+a numeric covariate, or between a level and the reference of a categorical one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv_forecast.arguments import finite_number
+from clv_forecast.errors import DomainError
+from clv_forecast.inference.hierarchical.structure import Structure
+from clv_forecast.models import gamma_gamma, transaction_model
+
+Floats = NDArray[np.float64]
+
+PURCHASES: Final = "purchases"
+SPEND: Final = "spend"
+CORRELATION: Final = "group_correlation"
+FEWEST_CORRELATED: Final = 5
+COEFFICIENT_SD: Final = 0.5
+ETA: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a coordinate is to the user.
+
+    Parameters
+    ----------
+    name : str
+    link : str
+        ``"log"`` or ``"logit"``.
+    unit : str
+        ``"per time"``, ``"money"`` or ``""``.
+    group_sd : float
+        Scale of the half-normal prior of its standard deviation between groups.
+    """
+
+    name: str
+    link: str = "log"
+    unit: str = ""
+    group_sd: float = 0.3
+
+
+MEANINGS: Final[dict[str, Meaning]] = {
+    "log_rate": Meaning(name="mean_purchase_rate", unit="per time", group_sd=0.5),
+    "log_shape": Meaning(name="purchase_rate_shape"),
+    "logit_dropout": Meaning(name="mean_dropout_probability", link="logit", group_sd=0.5),
+    "log_concentration": Meaning(name="dropout_concentration"),
+    "log_dropout_rate": Meaning(name="mean_dropout_rate", unit="per time", group_sd=0.5),
+    "log_dropout_shape": Meaning(name="dropout_rate_shape"),
+    "log_mean_spend": Meaning(name="mean_spend", unit="money", group_sd=0.5),
+    "log_p": Meaning(name="spend_shape"),
+    "log_q_minus_1": Meaning(name="spend_tail"),
+}
+"""Spend shape is ``p``, spend tail ``q - 1``."""
+
+_TARGETS: Final = ("log_rate", "logit_dropout", "log_dropout_rate", "log_mean_spend")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """A prior that replaces a default one; what is left out keeps its default.
+
+    Parameters
+    ----------
+    median : float, optional
+        In the user's units: purchases per unit of time, a probability, money. Not for standard deviations between
+        groups and coefficients, which are centred on nothing.
+    sd : float, optional
+        Standard deviation on the free scale (log, or logit for a probability); of a ``group_sd`` the scale of its
+        half-normal distribution; of a coefficient per standard deviation of the covariate.
+
+    Raises
+    ------
+    DomainError
+        If neither is given, a value is not finite, or ``sd`` is not positive.
+
+    Examples
+    --------
+    >>> Prior(median=0.05, sd=0.5).sd
+    0.5
+    """
+
+    median: float | None = None
+    sd: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.median is None and self.sd is None:
+            raise DomainError("A prior needs a median, an sd, or both.")
+        if self.median is not None:
+            finite_number(self.median, "The median of a prior")
+        if self.sd is not None and finite_number(self.sd, "The sd of a prior") <= 0.0:
+            raise DomainError("The sd of a prior must be positive.", value=self.sd)
+
+
+Priors = Mapping[str, Prior | float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PartPriors:
+    """The priors of one part, in scaled data.
+
+    Parameters
+    ----------
+    model, part : str
+    coordinates : tuple of str, length k
+    location, scale : ndarray, shape (k,)
+        Normal priors of the coordinates of the average customer.
+    varying : tuple of int
+        Coordinates that differ between groups.
+    group_scale : ndarray, shape (varying,)
+        Half-normal scales of their standard deviations between groups.
+    targets : tuple of int
+        Coordinates that covariates act on.
+    columns : tuple of str
+        Of the design.
+    coefficient_scale : ndarray, shape (column,)
+        Normal priors of the coefficients, mean zero.
+    eta : float
+        Of the LKJ prior of correlations.
+    given : frozenset of str
+        Names that were overridden.
+    time_scale, money_scale : float
+        What the data were divided by.
+    """
+
+    model: str
+    part: str
+    coordinates: tuple[str, ...]
+    location: Floats
+    scale: Floats
+    varying: tuple[int, ...]
+    group_scale: Floats
+    targets: tuple[int, ...]
+    columns: tuple[str, ...]
+    coefficient_scale: Floats
+    eta: float
+    given: frozenset[str]
+    time_scale: float
+    money_scale: float
+
+
+def coordinate_priors(
+    model: str, part: str, overrides: Priors | None = None, *, time_scale: float = 1.0, money_scale: float = 1.0
+) -> tuple[Floats, Floats]:
+    """Location and scale of the normal priors of a model's coordinates, on scaled data.
+
+    Parameters
+    ----------
+    model : str
+        A transaction model, or ``"gamma_gamma"``.
+    part : str
+        ``"purchases"`` or ``"spend"``.
+    overrides : mapping of str to Prior, optional
+        By name; names of the other part and of groups and covariates are passed over: see `check_priors`.
+    time_scale, money_scale : float
+        What the data were divided by.
+
+    Returns
+    -------
+    location, scale : ndarray, shape (k,)
+
+    Raises
+    ------
+    DomainError
+        If a median lies outside its domain, or an override is no `Prior`.
+
+    Examples
+    --------
+    >>> location, scale = coordinate_priors("bg_nbd", "purchases", {"mean_purchase_rate": Prior(median=0.5, sd=0.3)},
+    ...                                     time_scale=2.0)
+    >>> location[0].round(6) + 0.0, scale[0]
+    (np.float64(0.0), np.float64(0.3))
+    """
+    if part == PURCHASES:
+        location, scale = transaction_model(model).prior_location_scale(1.0, 1.0)
+    else:
+        location, scale = gamma_gamma.prior_location_scale(1.0)
+    location, scale = np.array(location, dtype=np.float64), np.array(scale, dtype=np.float64)
+    for index, coordinate in enumerate(_coordinates(model, part)):
+        meaning = MEANINGS[coordinate]
+        prior = _prior(overrides or {}, meaning.name)
+        if prior is None:
+            continue
+        if prior.median is not None:
+            location[index] = _free(prior.median, meaning, time_scale, money_scale)
+        if prior.sd is not None:
+            scale[index] = prior.sd
+    return location, scale
+
+
+def part_priors(
+    model: str,
+    part: str,
+    overrides: Priors | None = None,
+    *,
+    structure: Structure | None = None,
+    time_scale: float = 1.0,
+    money_scale: float = 1.0,
+) -> PartPriors:
+    """All priors of one part.
+
+    Parameters
+    ----------
+    model, part, overrides, time_scale, money_scale
+        As for `coordinate_priors`.
+    structure : Structure, optional
+        Groups and covariates (default none).
+
+    Returns
+    -------
+    PartPriors
+
+    Raises
+    ------
+    DomainError
+        If an override is of the wrong kind or outside its domain.
+
+    Examples
+    --------
+    >>> part_priors("bg_nbd", "purchases").group_scale
+    array([0.5, 0.3, 0.5, 0.3])
+    """
+    given = overrides or {}
+    coordinates = _coordinates(model, part)
+    location, scale = coordinate_priors(model, part, given, time_scale=time_scale, money_scale=money_scale)
+    varying = tuple(range(len(coordinates))) if part == PURCHASES else (0,)
+    structure = structure or Structure()
+    widths = []
+    for index in varying:
+        meaning = MEANINGS[coordinates[index]]
+        prior = _centred(given, f"group_sd:{meaning.name}")
+        widths.append(meaning.group_sd if prior is None else prior)
+    coefficient_scale = []
+    for covariate in structure.covariates:
+        prior = _centred(given, f"coefficient:{covariate.name}")
+        coefficient_scale += [COEFFICIENT_SD if prior is None else prior] * len(covariate.columns)
+    return PartPriors(
+        model=model,
+        part=part,
+        coordinates=coordinates,
+        location=location,
+        scale=scale,
+        varying=varying,
+        group_scale=np.array(widths),
+        targets=tuple(index for index, name in enumerate(coordinates) if name in _TARGETS),
+        columns=structure.columns,
+        coefficient_scale=np.array(coefficient_scale, dtype=np.float64),
+        eta=_eta(given),
+        given=frozenset(given),
+        time_scale=float(time_scale),
+        money_scale=float(money_scale),
+    )
+
+
+def prior_names(purchases: str, spend: str | None, structure: Structure | None = None) -> tuple[str, ...]:
+    """Every name that a fit's priors can be overridden by.
+
+    Examples
+    --------
+    >>> prior_names("pareto_nbd", None)[:4]
+    ('mean_purchase_rate', 'purchase_rate_shape', 'mean_dropout_rate', 'dropout_rate_shape')
+    """
+    structure = structure or Structure()
+    named = [MEANINGS[name].name for name in _coordinates(purchases, PURCHASES)]
+    varying = list(named)
+    if spend is not None:
+        own = [MEANINGS[name].name for name in _coordinates(spend, SPEND)]
+        named, varying = named + own, [*varying, own[0]]
+    if structure.groups:
+        named += [f"group_sd:{name}" for name in varying]
+        if any(len(term.levels) >= FEWEST_CORRELATED for term in structure.groups):
+            named.append(CORRELATION)
+    named += [f"coefficient:{covariate.name}" for covariate in structure.covariates]
+    return tuple(named)
+
+
+def check_priors(
+    overrides: Priors | None, purchases: str, spend: str | None, *, structure: Structure | None = None
+) -> None:
+    """Refuse overrides of priors that the fit does not have.
+
+    Raises
+    ------
+    DomainError
+        If a name is unknown (with the nearest known one and all of them), or a value is of the wrong kind.
+
+    Examples
+    --------
+    >>> check_priors({"mean_spend": Prior(median=30.0)}, "bg_nbd", "gamma_gamma")
+    """
+    known = prior_names(purchases, spend, structure)
+    for name in overrides or {}:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            raise DomainError(
+                f"There is no prior named {name!r} in this fit.",
+                remedy=(f"Did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}.",
+            )
+    part_priors(purchases, PURCHASES, overrides, structure=structure)
+    if spend is not None:
+        part_priors(spend, SPEND, overrides, structure=structure)
+
+
+def _coordinates(model: str, part: str) -> tuple[str, ...]:
+    if part == PURCHASES:
+        return tuple(transaction_model(model).UNCONSTRAINED)
+    if part == SPEND and model == "gamma_gamma":
+        return tuple(gamma_gamma.UNCONSTRAINED)
+    raise DomainError("A part is 'purchases', or 'spend' of gamma_gamma.", value=f"{part!r} of {model!r}")
+
+
+def _prior(overrides: Priors, name: str) -> Prior | None:
+    prior = overrides.get(name)
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    raise DomainError(
+        f"The prior of {name} must be a Prior.", value=repr(prior), remedy="Write Prior(median=..., sd=...)."
+    )
+
+
+def _centred(overrides: Priors, name: str) -> float | None:
+    """Scale of a prior that is centred on nothing."""
+    prior = _prior(overrides, name)
+    if prior is None:
+        return None
+    if prior.median is not None or prior.sd is None:
+        raise DomainError(
+            f"The prior of {name} has an sd only.", value=f"median {prior.median}", remedy="Write Prior(sd=...)."
+        )
+    return prior.sd
+
+
+def _eta(overrides: Priors) -> float:
+    value: Any = overrides.get(CORRELATION, ETA)
+    if isinstance(value, Prior):
+        raise DomainError(
+            f"The prior of {CORRELATION} is one number, eta: 1 is uniform, larger favours no correlation.",
+            remedy=f"Write {CORRELATION!r}: 2.0.",
+        )
+    eta = finite_number(value, CORRELATION)
+    if eta < 1.0:
+        raise DomainError(f"{CORRELATION} (eta) must be at least 1.", value=eta)
+    return eta
+
+
+def _free(median: float, meaning: Meaning, time_scale: float, money_scale: float) -> float:
+    if meaning.link == "logit":
+        if not 0.0 < median < 1.0:
+            raise DomainError(f"The median of {meaning.name} is a probability between 0 and 1.", value=median)
+        return float(np.log(median) - np.log1p(-median))
+    if not median > 0.0:
+        raise DomainError(f"The median of {meaning.name} must be positive.", value=median)
+    factor = {"per time": time_scale, "money": 1.0 / money_scale}.get(meaning.unit, 1.0)
+    return float(np.log(median * factor))
