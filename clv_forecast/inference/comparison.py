@@ -39,7 +39,7 @@ class Comparison:
 
 
 def compare_siblings(
-    model: str, rows: PurchaseRows, log_likelihood: float, *, seed: int, progress: Progress = silent
+    model: str, rows: PurchaseRows, log_likelihood: float | None = None, *, seed: int, progress: Progress = silent
 ) -> Comparison:
     """Fit every transaction model to the same rows.
 
@@ -48,8 +48,8 @@ def compare_siblings(
     model : str
         The fitted model.
     rows : PurchaseRows
-    log_likelihood : float
-        Of the fitted model on ``rows``, in the user's units.
+    log_likelihood : float, optional
+        Maximum of the fitted model on ``rows``, in the user's units, where it is known.
     seed : int
         Chooses the customers when there are more than 20,000 distinct rows: then all models, the fitted one too, are
         compared on a sample of customers, and a note says so.
@@ -61,7 +61,7 @@ def compare_siblings(
     """
     sampled = rows.weights.size > ROWS_AT_MOST
     used = _sample(rows, seed, ROWS_AT_MOST) if sampled else rows
-    found = {} if sampled else {model: log_likelihood}
+    found = {} if sampled or log_likelihood is None else {model: log_likelihood}
     for done, name in enumerate(TRANSACTION_MODELS):
         progress("compare", done, len(TRANSACTION_MODELS))
         if name not in found:

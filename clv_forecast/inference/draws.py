@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.customer_parameters import CustomerParameters, PooledParameters
+from clv_forecast.inference.customer_parameters import CustomerParameters, PooledParameters, map_fields
+from clv_forecast.inference.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
     from clv_forecast.history.purchase_history import PurchaseHistory
@@ -29,7 +30,8 @@ class ParameterDraws:
     Parameters
     ----------
     purchases : Params of the transaction model
-        Each field of shape (draw, 1), so that it broadcasts to (draw, customer).
+        Each field of shape (draw, 1), so that it broadcasts to (draw, customer). Of a hierarchical fit: the middle
+        of the population; `for_history` has those of the customers.
     spend : Params of the Gamma-Gamma model, or None
         Each field of shape (draw, 1); None when no spend was fitted.
     kind : str
@@ -37,12 +39,15 @@ class ParameterDraws:
         or ``"point estimate"`` (no spread).
     spend_kind : str or None
         The same for the spend parameters.
+    hierarchy : Hierarchy or None
+        What depends on groups and covariates, in as many draws.
     """
 
     purchases: Any
     spend: Any | None
     kind: str
     spend_kind: str | None = None
+    hierarchy: Hierarchy | None = None
 
     @property
     def n_draws(self) -> int:
@@ -65,7 +70,15 @@ class ParameterDraws:
         return frame
 
     def for_history(self, history: PurchaseHistory) -> CustomerParameters:
-        """Parameters of every customer of a history, in the order of its table."""
+        """Parameters of every customer of a history, in the order of its table.
+
+        Raises
+        ------
+        DomainError, InputError
+            If the history lacks an attribute that the model was fitted by.
+        """
+        if self.hierarchy is not None:
+            return self.hierarchy.for_history(history)
         return PooledParameters(
             everyone_purchases=self.purchases,
             everyone_spend=self.spend,
@@ -82,13 +95,7 @@ class ParameterDraws:
         """
         if n <= self.n_draws:
             return self.thin(n)
-        kept = np.arange(n) % self.n_draws
-        return ParameterDraws(
-            purchases=_take(self.purchases, kept),
-            spend=None if self.spend is None else _take(self.spend, kept),
-            kind=self.kind,
-            spend_kind=self.spend_kind,
-        )
+        return self._take(np.arange(n) % self.n_draws)
 
     def thin(self, n: int) -> ParameterDraws:
         """Keep ``n`` draws, evenly spaced, always the same ones.
@@ -102,12 +109,14 @@ class ParameterDraws:
             raise DomainError(f"draws must be between 1 and the {self.n_draws} draws of the fit.", value=repr(n))
         if n == self.n_draws:
             return self
-        kept = np.arange(n) * self.n_draws // n
-        return ParameterDraws(
-            purchases=_take(self.purchases, kept),
-            spend=None if self.spend is None else _take(self.spend, kept),
-            kind=self.kind,
-            spend_kind=self.spend_kind,
+        return self._take(np.arange(n) * self.n_draws // n)
+
+    def _take(self, kept: NDArray[np.intp]) -> ParameterDraws:
+        return replace(
+            self,
+            purchases=map_fields(self.purchases, lambda field: field[kept]),
+            spend=None if self.spend is None else map_fields(self.spend, lambda field: field[kept]),
+            hierarchy=None if self.hierarchy is None else self.hierarchy.take(kept),
         )
 
     def __repr__(self) -> str:
@@ -133,6 +142,3 @@ def params_of_draws(params_type: Any, columns: Sequence[NDArray[np.float64]]) ->
 def _columns(params: Any) -> dict[str, NDArray[np.float64]]:
     return {field.name: np.asarray(getattr(params, field.name)).ravel() for field in fields(params)}
 
-
-def _take(params: Any, kept: NDArray[np.intp]) -> Any:
-    return params_of_draws(type(params), [column[kept] for column in _columns(params).values()])

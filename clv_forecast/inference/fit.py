@@ -8,48 +8,41 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.errors import DomainError, FitError, InputError
+from clv_forecast.errors import DomainError, InputError
 from clv_forecast.inference.comparison import compare_siblings
-from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE, ParameterDraws, params_of_draws
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.laplace import LaplacePosterior, asymptotic_draws, laplace_posterior
-from clv_forecast.inference.maximum_likelihood import Optimum, maximise
+from clv_forecast.inference.draws import ParameterDraws
+from clv_forecast.inference.fit_nuts import NutsOptions, fit_nuts
+from clv_forecast.inference.fit_pooled import PooledOptions, fit_pooled
+from clv_forecast.inference.fitted_part import FittedPart
+from clv_forecast.inference.fitted_rows import FittedRows
+from clv_forecast.inference.hierarchical.assignment import Assignment, assign
+from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors, check_priors, part_priors
+from clv_forecast.inference.hierarchical.priors_table import priors_table
+from clv_forecast.inference.hierarchical.sampler import Sampler
+from clv_forecast.inference.hierarchical.structure import Structure, learn_structure
+from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.outcome import distrust, outcome_message
-from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
-from clv_forecast.inference.report import FitReport, PartReport
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.status import Diagnosis, FitStatus, diagnose
+from clv_forecast.inference.report import FitReport
+from clv_forecast.inference.spend_data import SpendData, spend_data
 from clv_forecast.inference.sufficient import PurchaseRows, compress
-from clv_forecast.models import gamma_gamma, transaction_model
+from clv_forecast.models import transaction_model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
 
 if TYPE_CHECKING:
     from clv_forecast.history import PurchaseHistory
+    from clv_forecast.inference.hierarchical.priors import Priors
 
-Floats = NDArray[np.float64]
-
-METHODS: Final = ("mle", "laplace")
+MLE: Final = "mle"
+LAPLACE: Final = "laplace"
+NUTS: Final = "nuts"
+METHODS: Final = (MLE, LAPLACE, NUTS)
 MINIMUM_REPEATERS: Final = 10
 _PURCHASE_STREAM: Final = 1
 _SPEND_STREAM: Final = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """One fitted likelihood."""
-
-    problem: Problem
-    theta: Floats
-    draws: Floats
-    kind: str
-    report: PartReport
-    table: pd.DataFrame
 
 
 def fit(
@@ -57,11 +50,12 @@ def fit(
     purchases: str = "bg_nbd",
     spend: str | None = "gamma_gamma",
     *,
-    method: str = "mle",
+    method: str = MLE,
     spend_from: str = "auto",
     groups: str | Sequence[str] = (),
-    covariates: Sequence[str] = (),
-    priors: Mapping[str, Any] | None = None,
+    covariates: str | Sequence[str] = (),
+    priors: Priors | None = None,
+    sampler: Sampler | None = None,
     draws: int = 1000,
     rng: int | np.random.Generator = 1,
     compare: bool = True,
@@ -81,21 +75,29 @@ def fit(
     method : str
         ``"mle"``: maximum likelihood, draws from its asymptotic distribution (from the Laplace posterior where the
         optimum lies on a boundary or is not identified; the status says so). ``"laplace"``: the posterior under
-        weakly informative priors scaled by the data.
+        weakly informative priors scaled by the data. ``"nuts"``: the same posterior sampled in PyMC, and the only
+        method for groups and covariates.
     spend_from : str
         Amounts to learn from: ``"repeat"`` orders, ``"all"`` orders, or ``"repeat+first"``: parameters from repeat
         orders (future orders are such), each customer's own level from all of its orders. ``"auto"`` is the last where
         first orders are known: on CDNOW's holdout it ranks as well as ``"all"`` and covers as well as ``"repeat"``.
-    groups, covariates, priors
-        Belong to a hierarchical fit; refused by both methods.
+    groups : str or sequence of str
+        Columns of the customers, or ``"cohort_month"``, ``"cohort_quarter"``, ``"cohort_year"``, whose levels get
+        parameters of their own, partially pooled: rate, dropout and their spread, and the level of spend.
+    covariates : str or sequence of str
+        Columns of the customers, numbers or labels, that shift rate, dropout and spend.
+    priors : mapping of str to Prior, optional
+        Overrides by name; ``model.priors`` shows the names and what they mean in your units.
+    sampler : Sampler, optional
+        Chains, draws and so on of ``method="nuts"``.
     draws : int
         Number of equal-weight parameter draws, at least 100.
     rng : int or numpy Generator
         Seed of the draws; the same seed gives the same draws.
     compare : bool
-        Also fit the sibling models and report how they compare.
+        Also fit the sibling models (by maximum likelihood, pooled) and report how they compare.
     allow_unconverged : bool
-        Return a model whose maximisation failed, with status FAILED, instead of raising.
+        Return a model that did not converge, with status FAILED, instead of raising.
     progress : Progress
 
     Returns
@@ -107,9 +109,10 @@ def fit(
     DomainError
         If ``history`` is something else, or an option is unknown or does not belong to the method.
     InputError
-        If fewer than 10 customers bought again, or too few have an amount.
+        If fewer than 10 customers bought again, too few have an amount, or an attribute cannot be used.
     FitError
-        If the maximisation fails (unless ``allow_unconverged``), or the Laplace posterior cannot be trusted.
+        If the maximisation fails or the chains do not converge (unless ``allow_unconverged``), or the Laplace
+        posterior cannot be trusted.
 
     Examples
     --------
@@ -122,62 +125,74 @@ def fit(
     ['r', 'alpha', 'a', 'b']
     """
     _check_history(history)
-    _check_options(spend, method, groups, covariates, priors, draws)
-    transactions = transaction_model(purchases)
-    table, seed = history.table, as_seed(rng)
-    rows = _purchase_rows(table)
-    options = _Options(
+    _check_options(spend, method, draws)
+    _check_belonging(method, groups=groups, covariates=covariates, priors=priors, sampler=sampler)
+    structure = learn_structure(history, groups, covariates)
+    check_priors(priors, purchases, spend, structure=structure)
+    assignment = None if structure.pooled else assign(structure, history)
+    cell = None if assignment is None else assignment.cell
+    rows = _purchase_rows(history.table, cell)
+    amounts = None if spend is None else spend_data(history.table, spend_from, cell=cell)
+    common = _Common(
         method=method,
-        draws=draws,
-        seed=seed,
+        draws=int(draws),
+        seed=as_seed(rng),
         unit=history.unit,
+        sampler=sampler or Sampler(),
+        structure=structure,
+        assignment=assignment,
         allow_unconverged=allow_unconverged,
         progress=progress,
     )
-    bought = _fit_part(purchase_problem(purchases, rows), options, _PURCHASE_STREAM)
-    amounts = None if spend is None else spend_data(table, spend_from)
-    spent = None
-    if amounts is not None:
-        problem = spend_problem(amounts.rows, orders=amounts.level == "orders")
-        spent = _fit_part(problem, options, _SPEND_STREAM)
+    bought, spent = _fit_parts(purchases, rows, amounts, priors, common)
     notes = () if amounts is None else amounts.notes
     alternatives = None
     if compare:
-        siblings = compare_siblings(purchases, rows, bought.report.log_likelihood, seed=seed, progress=progress)
+        maximum = None if method == NUTS else bought.report.log_likelihood
+        siblings = compare_siblings(purchases, rows, maximum, seed=common.seed, progress=progress)
         alternatives, notes = siblings.table, (*siblings.notes, *notes)
-    report = FitReport(
-        purchases=bought.report,
-        spend=None if spent is None else spent.report,
-        n_customers=len(table),
-        alternatives=alternatives,
-        notes=notes,
-    )
+    fitted = [part for part in (bought, spent) if part is not None]
     return Model(
         purchases=purchases,
         spend=spend,
         method=method,
-        parameters=pd.concat([part.table for part in (bought, spent) if part is not None], ignore_index=True),
-        estimate=bought.problem.constrain(bought.theta),
-        spend_estimate=None if spent is None else spent.problem.constrain(spent.theta),
-        report=report,
-        draws=_parameter_draws(transactions, bought, spent),
+        parameters=pd.concat([part.table for part in fitted], ignore_index=True),
+        priors=priors_table([part.priors for part in fitted], structure),
+        estimate=bought.estimate,
+        spend_estimate=None if spent is None else spent.estimate,
+        report=FitReport(
+            purchases=bought.report,
+            spend=None if spent is None else spent.report,
+            n_customers=len(history.table),
+            alternatives=alternatives,
+            notes=notes,
+        ),
+        draws=_parameter_draws(bought, spent, common),
         unit=history.unit,
         currency=history.currency,
         as_of=history.as_of,
         spend_from=None if amounts is None else amounts.spend_from,
         spend_level=None if amounts is None else amounts.level,
-        time_scale=bought.problem.scale,
-        money_scale=None if spent is None else spent.problem.scale,
-        seed=seed,
+        time_scale=bought.scale,
+        money_scale=None if spent is None else spent.scale,
+        seed=common.seed,
+        rows=FittedRows(purchases=rows, spend=None if amounts is None else amounts.rows, assignment=assignment),
+        purchase_chains=bought.chains,
+        spend_chains=None if spent is None else spent.chains,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
+class _Common:
+    """What the fits of both parts share."""
+
     method: str
     draws: int
     seed: int
     unit: str
+    sampler: Sampler
+    structure: Structure
+    assignment: Assignment | None
     allow_unconverged: bool
     progress: Progress
 
@@ -194,30 +209,42 @@ def _check_history(history: Any) -> None:
         )
 
 
-def _check_options(
-    spend: str | None,
-    method: str,
-    groups: str | Sequence[str],
-    covariates: Sequence[str],
-    priors: Mapping[str, Any] | None,
-    draws: int,
-) -> None:
+def _check_options(spend: str | None, method: str, draws: int) -> None:
     if method not in METHODS:
         raise DomainError(f"method must be one of {', '.join(METHODS)}.", value=repr(method))
-    for name, value in (("groups", groups), ("covariates", covariates), ("priors", priors)):
-        if value:
-            raise DomainError(
-                f"{name} belong to a hierarchical fit, which method='{method}' is not.",
-                value=repr(value),
-                remedy=f"Leave {name} out.",
-            )
     if spend not in (None, "gamma_gamma"):
         raise DomainError("spend must be 'gamma_gamma' or None.", value=repr(spend))
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 100:
         raise DomainError("draws must be an integer of at least 100.", value=repr(draws))
 
 
-def _purchase_rows(table: pd.DataFrame) -> PurchaseRows:
+def _check_belonging(
+    method: str,
+    *,
+    groups: str | Sequence[str],
+    covariates: str | Sequence[str],
+    priors: Mapping[str, Any] | None,
+    sampler: Sampler | None,
+) -> None:
+    """Refuse options that the method has no use for."""
+    for name, value in (("groups", groups), ("covariates", covariates)):
+        if value and method != NUTS:
+            raise DomainError(
+                f"{name} belong to a hierarchical fit, which method='{method}' is not.",
+                value=repr(value),
+                remedy=f"Use method='nuts', or leave {name} out.",
+            )
+    if priors and method == MLE:
+        raise DomainError(
+            "Maximum likelihood has no priors.", value=list(priors), remedy="Use method='laplace' or method='nuts'."
+        )
+    if sampler is not None and method != NUTS:
+        raise DomainError(f"A sampler belongs to method='nuts', not to method='{method}'.", value=repr(sampler))
+    if sampler is not None and not isinstance(sampler, Sampler):
+        raise DomainError("sampler takes a Sampler.", value=repr(sampler), remedy="Write Sampler(chains=4, ...).")
+
+
+def _purchase_rows(table: pd.DataFrame, cell: Any) -> PurchaseRows:
     repeaters = int((table[columns.FREQUENCY] > 0).sum())
     if repeaters < MINIMUM_REPEATERS:
         raise InputError(
@@ -227,96 +254,64 @@ def _purchase_rows(table: pd.DataFrame) -> PurchaseRows:
             value=f"{repeaters} of {len(table)} customers",
             remedy="Observe longer, or check whether customer ids change from order to order.",
         )
-    return compress(table[columns.FREQUENCY], table[columns.RECENCY], table[columns.T])
+    return compress(table[columns.FREQUENCY], table[columns.RECENCY], table[columns.T], cell=cell)
 
 
-def _fit_part(problem: Problem, options: _Options, stream: int) -> _Part:
-    lower, upper = box(problem.coordinates)
-    free = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper)
-    optimum, diagnosis = diagnose(problem, free)
-    if diagnosis.status is FitStatus.FAILED and not options.allow_unconverged:
-        raise FitError(
-            f"The fit did not converge: {diagnosis.message}",
-            remedy="Try a sibling model or look at the audit; allow_unconverged=True returns it for inspection.",
+def _fit_parts(
+    purchases: str, rows: PurchaseRows, amounts: SpendData | None, priors: Priors | None, common: _Common
+) -> tuple[FittedPart, FittedPart | None]:
+    problem = purchase_problem(purchases, rows)
+    bought = part_priors(purchases, PURCHASES, priors, structure=common.structure, time_scale=problem.scale)
+    first = _fit_part(problem, bought, rows, common, stream=_PURCHASE_STREAM)
+    if amounts is None:
+        return first, None
+    problem = spend_problem(amounts.rows, orders=amounts.level == "orders")
+    spent = part_priors("gamma_gamma", SPEND, priors, structure=common.structure, money_scale=problem.scale)
+    return first, _fit_part(problem, spent, amounts.rows, common, stream=_SPEND_STREAM, level=amounts.level)
+
+
+def _fit_part(
+    problem: Problem, priors: PartPriors, rows: Any, common: _Common, *, stream: int, level: str | None = None
+) -> FittedPart:
+    if common.method == NUTS:
+        options = NutsOptions(
+            sampler=common.sampler,
+            structure=common.structure,
+            assignment=common.assignment,
+            draws=common.draws,
+            seed=common.seed,
+            unit=common.unit,
+            allow_unconverged=common.allow_unconverged,
+            progress=common.progress,
         )
-    generator = np.random.default_rng([options.seed, stream])
-    theta, covariance, posterior = optimum.theta, diagnosis.covariance, None
-    if options.method == "mle" and diagnosis.status is FitStatus.CONVERGED:
-        draws, kind = asymptotic_draws(theta, covariance, options.draws, generator), ASYMPTOTIC
-    else:
-        posterior = laplace_posterior(
-            problem, draws=options.draws, generator=generator, start=theta, progress=options.progress
+        return fit_nuts(problem, priors, rows, options, level=level)
+    pooled = PooledOptions(
+        method=common.method,
+        draws=common.draws,
+        seed=common.seed,
+        unit=common.unit,
+        allow_unconverged=common.allow_unconverged,
+        progress=common.progress,
+    )
+    return fit_pooled(problem, priors, pooled, stream=stream)
+
+
+def _parameter_draws(bought: FittedPart, spent: FittedPart | None, common: _Common) -> ParameterDraws:
+    hierarchy = None
+    if common.assignment is not None and bought.effects is not None:
+        hierarchy = Hierarchy(
+            structure=common.structure,
+            purchases=bought.effects,
+            spend=None if spent is None else spent.effects,
+            model=bought.model,
+            time_scale=bought.scale,
+            money_scale=None if spent is None else spent.scale,
+            seed=common.seed,
         )
-        draws, kind = posterior.draws, LAPLACE
-    message = outcome_message(problem, diagnosis, draws, method=options.method, unit=options.unit)
-    if posterior is not None and not posterior.reliable:
-        message = _refuse_or_warn(problem, message, posterior, diagnosis.status, options)
-    failed = diagnosis.status is FitStatus.FAILED
-    bayesian = options.method == "laplace"
-    if bayesian and posterior is not None:
-        theta = posterior.mode.theta
-    return _Part(
-        problem=problem,
-        theta=theta,
-        draws=draws,
-        kind=kind,
-        report=_part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior),
-        table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
-    )
-
-
-def _refuse_or_warn(
-    problem: Problem, message: str, posterior: LaplacePosterior, status: FitStatus, options: _Options
-) -> str:
-    """Put what k-hat says about the draws into the message; refuse a posterior that was asked for and is no good."""
-    warning = distrust(posterior, status, method=options.method)
-    if options.method == "laplace" and not options.allow_unconverged:
-        raise FitError(f"{problem.model}: {warning}")
-    return f"{message} {warning}"
-
-
-def _part_report(
-    problem: Problem,
-    optimum: Optimum,
-    diagnosis: Diagnosis,
-    message: str,
-    evaluations: int,
-    kind: str,
-    posterior: LaplacePosterior | None,
-) -> PartReport:
-    log_likelihood = optimum.value + problem.offset
-    count = len(problem.coordinates)
-    deviations = np.sqrt(np.diag(diagnosis.covariance))
-    correlations = diagnosis.covariance / np.outer(deviations, deviations)
-    if posterior is not None:
-        evaluations += posterior.mode.evaluations
-    return PartReport(
-        model=problem.model,
-        status=diagnosis.status,
-        message=message,
-        log_likelihood=log_likelihood,
-        aic=2.0 * count - 2.0 * log_likelihood,
-        bic=float(count * np.log(problem.n_observations)) - 2.0 * log_likelihood,
-        gradient_norm=float(np.linalg.norm(optimum.gradient[~optimum.fixed])),
-        condition=diagnosis.condition,
-        evaluations=evaluations + diagnosis.evaluations,
-        n_customers=problem.n_observations,
-        n_rows=problem.n_rows,
-        correlations=pd.DataFrame(correlations, index=problem.coordinates, columns=problem.coordinates),
-        draws_kind=kind,
-        k_hat=None if posterior is None else posterior.k_hat,
-    )
-
-
-def _parameter_draws(transactions: Any, bought: _Part, spent: _Part | None) -> ParameterDraws:
-    drawn = bought.problem.constrain(bought.draws)
-    spend = None
-    if spent is not None:
-        params = spent.problem.constrain(spent.draws)
-        spend = params_of_draws(gamma_gamma.Params, [getattr(params, n) for n in gamma_gamma.PARAMETERS])
     return ParameterDraws(
-        purchases=params_of_draws(transactions.Params, [getattr(drawn, n) for n in transactions.PARAMETERS]),
-        spend=spend,
+        purchases=bought.draws,
+        spend=None if spent is None else spent.draws,
         kind=bought.kind,
         spend_kind=None if spent is None else spent.kind,
+        hierarchy=hierarchy,
     )

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clv_forecast.inference.archive import write_archive
+from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.datatree import model_datatree
 from clv_forecast.inference.draws import ParameterDraws
 from clv_forecast.inference.encoding import encode_model
+from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.report import FitReport
 from clv_forecast.units import TimeUnit
 
@@ -31,7 +35,7 @@ class Model:
     spend : str or None
         ``"gamma_gamma"`` or None.
     method : str
-        ``"mle"`` or ``"laplace"``; ``"lifetimes"`` or ``"pymc-marketing"`` for a model fitted there.
+        ``"mle"``, ``"laplace"`` or ``"nuts"``; ``"lifetimes"`` or ``"pymc-marketing"`` for a model fitted there.
     parameters : DataFrame
         One row per parameter: parameter, estimate, standard_error, lower, upper, prob, interval, note; in the user's
         units. What the data do not identify has no estimate there and a note instead.
@@ -52,6 +56,13 @@ class Model:
         What the data were divided by in the fit.
     seed : int
         Of the draws.
+    priors : DataFrame or None
+        What the fit held likely beforehand, one row per prior: name (as it is overridden), part, distribution,
+        median, lower, upper (95 %), source. After maximum likelihood: what would be used at a boundary.
+    rows : FittedRows or None
+        The distinct rows that were fitted, without ids; None for a model fitted elsewhere.
+    purchase_chains, spend_chains : Chains or None
+        All draws of a sampler.
     """
 
     purchases: str
@@ -70,6 +81,10 @@ class Model:
     time_scale: float
     money_scale: float | None
     seed: int
+    priors: pd.DataFrame | None = None
+    rows: FittedRows | None = None
+    purchase_chains: Chains | None = None
+    spend_chains: Chains | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model to a folder, in one step; and `load_model` reads it back.
@@ -81,9 +96,23 @@ class Model:
         """
         write_archive(folder, *encode_model(self))
 
-    def to_datatree(self) -> xr.DataTree:
-        """Hand the draws to xarray and ArviZ; see `clv_forecast.inference.datatree.model_datatree`."""
-        return model_datatree(self)
+    def to_datatree(self, *, per_customer: bool = False) -> xr.DataTree:
+        """Hand the model to xarray and ArviZ; see `clv_forecast.inference.datatree.model_datatree`."""
+        return model_datatree(self, per_customer=per_customer)
+
+    def purchases_of_cells(self, cells: NDArray[np.intp]) -> Any:
+        """Purchase parameters of cells of the fitted rows, fields of shape (draw, cell); (draw, 1) when pooled."""
+        hierarchy, assignment = self.draws.hierarchy, None if self.rows is None else self.rows.assignment
+        if hierarchy is None or assignment is None:
+            return self.draws.purchases
+        return hierarchy.purchases_of(assignment, cells)
+
+    def spend_of_cells(self, cells: NDArray[np.intp]) -> Any:
+        """Spend parameters of cells of the fitted rows, in the same shapes; None without a spend part."""
+        hierarchy, assignment = self.draws.hierarchy, None if self.rows is None else self.rows.assignment
+        if hierarchy is None or assignment is None:
+            return self.draws.spend
+        return hierarchy.spend_of(assignment, cells)
 
     def __str__(self) -> str:
         """Title, parameters and report as text."""

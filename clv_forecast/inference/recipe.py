@@ -15,7 +15,7 @@ from clv_forecast.progress import Progress, silent
 
 if TYPE_CHECKING:
     from clv_forecast.history.purchase_history import PurchaseHistory
-    from clv_forecast.inference.hierarchical.sampling import Sampler
+    from clv_forecast.inference.hierarchical.sampler import Sampler
 
 _METHODS: Final = {"mle": "maximum likelihood", "laplace": "Laplace posterior", "nuts": "NUTS"}
 
@@ -95,6 +95,7 @@ def fit_recipe(
         groups=recipe.groups,
         covariates=recipe.covariates,
         priors=recipe.priors,
+        sampler=recipe.sampler,
         draws=recipe.draws,
         rng=rng,
         compare=False,

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
@@ -44,7 +45,7 @@ class SpendData:
     notes: tuple[str, ...]
 
 
-def spend_data(table: pd.DataFrame, spend_from: str) -> SpendData:
+def spend_data(table: pd.DataFrame, spend_from: str, *, cell: NDArray[np.intp] | None = None) -> SpendData:
     """Choose and compress the amounts of a history's table.
 
     Parameters
@@ -54,6 +55,8 @@ def spend_data(table: pd.DataFrame, spend_from: str) -> SpendData:
     spend_from : str
         ``"repeat"``, ``"all"``, ``"repeat+first"`` (fitted to repeat orders, while each customer is judged by all of
         its orders) or ``"auto"`` (the last where the history has first orders, else repeat orders).
+    cell : ndarray of int, shape (customer,), optional
+        Which parameters a customer has.
 
     Returns
     -------
@@ -77,17 +80,18 @@ def spend_data(table: pd.DataFrame, spend_from: str) -> SpendData:
     chosen = (AUTO if complete else "repeat") if spend_from == "auto" else spend_from
     fitted = "all" if chosen == "all" else "repeat"
     count_name, total_name, sum_log_name = _COLUMNS[fitted]
-    kept = table[table[count_name] > 0]
+    has_amount = (table[count_name] > 0).to_numpy()
+    kept, cell = table[has_amount], None if cell is None else cell[has_amount]
     _refuse(kept, table, fitted, total_name)
     notes = [_left_out(len(table) - len(kept), fitted)] if len(kept) < len(table) else []
     if kept[sum_log_name].notna().all():
-        rows = compress_spend(*(_floats(kept, name) for name in (count_name, total_name, sum_log_name)))
+        rows = compress_spend(*(_floats(kept, name) for name in (count_name, total_name, sum_log_name)), cell=cell)
         return SpendData(rows=rows, spend_from=chosen, level="orders", notes=tuple(notes))
     notes.append(
         "The spread of one customer's orders is unknown (means only), so the spend model was fitted to customers' "
         "means: it tends to understate how much single orders vary."
     )
-    rows = compress_spend(_floats(kept, count_name), _floats(kept, total_name))
+    rows = compress_spend(_floats(kept, count_name), _floats(kept, total_name), cell=cell)
     return SpendData(rows=rows, spend_from=chosen, level="means", notes=tuple(notes))
 
 

@@ -1,0 +1,63 @@
+"""Options of a sampler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.errors import DomainError
+
+NAMES: Final = ("nutpie", "pymc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """How ``method="nuts"`` samples.
+
+    Parameters
+    ----------
+    name : str
+        ``"nutpie"``, or ``"pymc"`` for PyMC's own sampler.
+    chains : int
+        At least 2, so that convergence can be judged.
+    tune, draws : int
+        Of each chain.
+    target_accept : float
+        Between 0.5 and 1.
+    cores : int, optional
+        Chains at once; default one per processor.
+    retries : int
+        How often chains that did not converge are run again, longer and with smaller steps.
+
+    Raises
+    ------
+    DomainError
+        If an option lies outside its domain.
+
+    Examples
+    --------
+    >>> Sampler(chains=2, draws=500).name
+    'nutpie'
+    """
+
+    name: str = "nutpie"
+    chains: int = 4
+    tune: int = 500
+    draws: int = 1000
+    target_accept: float = 0.9
+    cores: int | None = None
+    retries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise DomainError(f"A sampler is one of {', '.join(NAMES)}.", value=repr(self.name))
+        for name, least in (("chains", 2), ("tune", 100), ("draws", 100)):
+            if (count_of(getattr(self, name), name) or 0) < least:
+                raise DomainError(f"{name} of a sampler must be at least {least}.", value=getattr(self, name))
+        if self.cores is not None:
+            count_of(self.cores, "cores")
+        if not 0.5 <= finite_number(self.target_accept, "target_accept") < 1.0:
+            raise DomainError("target_accept must lie between 0.5 and 1.", value=self.target_accept)
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise DomainError("retries must be a whole number, 0 or more.", value=self.retries)
