@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clv_forecast import columns
+from clv_forecast.inference.hierarchical.assignment import Assignment
+from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
+from clv_forecast.inference.spend_data import SpendData, spend_data
+from clv_forecast.models import gamma_gamma, transaction_model
+from tests.inference.simulated import simulate_purchases, simulate_spend, summary
+
+# x = 0, x = 1, x = 200, t_x = T, t_x = 0 with x > 0 (limit), T = 0, and simulated customers
+EDGES = np.array([[0, 0, 40], [0, 0, 0], [1, 40, 40], [200, 38, 40], [200, 40, 40], [1, 1e-9, 40], [3, 2, 40.0]])
+POINTS = 6
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(5)
+    frequency, recency, T = simulate_purchases(rng, 300, r=0.6, alpha=5.0, a=0.8, b=2.5, length=70.0)
+    frequency, recency, T = (
+        np.concatenate([edge, made]) for edge, made in zip(EDGES.T, (frequency, recency, np.ceil(T)), strict=True)
+    )
+    counts, total, sum_log = simulate_spend(rng, frequency.astype(int), p=6.0, q=4.0, v=15.0)
+    spread = {name: np.zeros(frequency.size) for name in ("n", "total", "sum_log")}
+    for name, values in zip(spread, (counts, total, sum_log), strict=True):
+        spread[name][frequency > 0] = values
+    return summary(frequency, recency, T, **spread).table
+
+
+def assigned(customers: int, cells: int) -> Assignment:
+    nothing = np.zeros((cells, 0), dtype=np.intp)
+    cell = np.random.default_rng(6).integers(cells, size=customers)
+    return Assignment(cell=cell, codes=nothing, labels=nothing.astype(object), design=np.zeros((cells, 0)))
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Value and gradient of each likelihood in ``theta``, in PyTensor's own (interpreted) mode."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    made = {}
+
+    def build(data, mode="FAST_COMPILE"):
+        key = (data.likelihood, data.cells == 1, mode)
+        if key not in made:
+            theta = pt.dmatrix("theta")
+            inputs = {
+                name: (pt.lvector if array.dtype.kind == "i" else pt.dvector)(name)
+                for name, array in data.arrays.items()
+            }
+            value = log_likelihood(data.likelihood, theta, inputs, single=data.cells == 1)
+            made[key] = pytensor.function(
+                [theta, *inputs.values()], [value, pytensor.grad(value, theta)], mode=mode, on_unused_input="ignore"
+            )
+        return lambda theta: made[key](theta, *data.arrays.values())
+
+    return build
+
+
+def random_thetas(rng, model, part, cells):
+    location, scale = model.prior_location_scale(1.0) if part == "spend" else model.prior_location_scale(1.0, 1.0)
+    return location + scale * rng.normal(size=(POINTS, cells, len(location)))
+
+
+def check_gradient(function, theta, value_of):
+    _, gradient = function(theta)
+    for index in np.ndindex(theta.shape):
+        step = np.zeros_like(theta)
+        step[index] = 1e-4
+        ahead, behind = value_of(theta + step), value_of(theta - step)
+        numeric = (ahead - behind) / 2e-4
+        assert gradient[index] == pytest.approx(numeric, rel=2e-5, abs=2e-4 * max(1.0, abs(ahead) / 1e4))
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd"])
+def test_purchases_equal_the_numpy_likelihood(table, compiled, name, cells):
+    model = transaction_model(name)
+    assignment = assigned(len(table), cells)
+    data = purchase_part(name, table, assignment)
+    x, t_x, T = (table[column].to_numpy(float) for column in (columns.FREQUENCY, columns.RECENCY, columns.T))
+    function = compiled(data)
+
+    def numpy_value(theta):
+        params = model.constrain(theta[assignment.cell])
+        params = model.Params(*(getattr(params, field).T for field in model.PARAMETERS))
+        return float(model.log_likelihood(params, x, t_x / data.time_scale, T / data.time_scale).sum())
+
+    for theta in random_thetas(np.random.default_rng(7), model, "purchases", cells):
+        value, gradient = function(theta)
+        expected = numpy_value(theta)
+        assert float(value) + data.constant == pytest.approx(expected, rel=1e-9)
+        assert np.isfinite(gradient).all()
+        if cells == 1:
+            own, ours = data.pooled.value_gradient(theta[0])
+            assert float(value) == pytest.approx(own, rel=1e-9)
+            np.testing.assert_allclose(gradient[0], ours, rtol=1e-7, atol=1e-7 * np.abs(ours).max())
+    theta = np.tile(np.log([1.0, 0.7, 0.3, 2.0]), (cells, 1)) + 0.1 * np.arange(cells)[:, None]
+    check_gradient(function, theta, numpy_value)
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+@pytest.mark.parametrize("level", ["orders", "means"])
+def test_spend_equals_the_numpy_likelihood(table, compiled, level, cells):
+    assignment = assigned(len(table), cells)
+    given = table if level == "orders" else table.assign(**{columns.SPEND_SUM_LOG_REPEAT: np.nan})
+    amounts = spend_data(given, "repeat")
+    assert isinstance(amounts, SpendData)
+    assert amounts.level == level
+    data = spend_part(given, amounts, assignment)
+    kept = table[columns.SPEND_COUNT_REPEAT].to_numpy() > 0
+    n, total, logs = (
+        table.loc[kept, column].to_numpy(float)
+        for column in (columns.SPEND_COUNT_REPEAT, columns.SPEND_SUM_REPEAT, columns.SPEND_SUM_LOG_REPEAT)
+    )
+    total, logs = total / data.money_scale, logs - n * np.log(data.money_scale)
+    function = compiled(data)
+
+    def numpy_value(theta):
+        params = gamma_gamma.constrain(theta[assignment.cell[kept]])
+        params = gamma_gamma.Params(*(getattr(params, field).T for field in gamma_gamma.PARAMETERS))
+        if level == "orders":
+            return float(gamma_gamma.log_likelihood_orders(params, n, total, logs).sum())
+        return float(gamma_gamma.log_likelihood(params, n, total / n).sum())
+
+    for theta in random_thetas(np.random.default_rng(8), gamma_gamma, "spend", cells):
+        value, gradient = function(theta)
+        assert float(value) + data.constant == pytest.approx(numpy_value(theta), rel=1e-9)
+        assert np.isfinite(gradient).all()
+        if cells == 1:
+            _, ours = data.pooled.value_gradient(theta[0])
+            np.testing.assert_allclose(gradient[0], ours, rtol=1e-6, atol=1e-7 * np.abs(ours).max())
+    check_gradient(function, np.tile([0.1, 1.5, 1.0], (cells, 1)) + 0.1 * np.arange(cells)[:, None], numpy_value)
+
+
+def test_the_compiled_integral_is_the_interpreted_one():
+    """The Pareto/NBD kernel inside a graph that numba compiles, as the sampler runs it."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    from clv_forecast.inference.hierarchical.decay_op import log_decay_integral
+
+    vectors = [pt.dvector() for _ in range(5)]
+    value = log_decay_integral(*vectors)
+    outputs = [value, *pytensor.grad(pt.sum(value), vectors[:4])]
+    fast = pytensor.function(vectors, outputs, mode="NUMBA")
+    slow = pytensor.function(vectors, outputs, mode="FAST_COMPILE")
+    rng = np.random.default_rng(9)
+    given = [np.exp(rng.normal(size=50)) for _ in range(5)]
+    for mine, other in zip(fast(*given), slow(*given), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-13)
+    for index in range(4):
+        step = 1e-5 * given[index]
+        up = slow(*[g + step * (i == index) for i, g in enumerate(given)])[0]
+        down = slow(*[g - step * (i == index) for i, g in enumerate(given)])[0]
+        np.testing.assert_allclose(slow(*given)[1 + index], (up - down) / (2 * step), rtol=1e-6, atol=1e-9)
+
+
+def test_rows_are_shared_and_nothing_depends_on_their_order(table):
+    assignment = assigned(len(table), 2)
+    data = purchase_part("bg_nbd", pd.concat([table, table], ignore_index=True), _twice(assignment))
+    once = purchase_part("bg_nbd", table, assignment)
+    np.testing.assert_array_equal(data.arrays["rows_x"], once.arrays["rows_x"])
+    np.testing.assert_array_equal(data.arrays["rows_count"], 2.0 * once.arrays["rows_count"])
+    np.testing.assert_array_equal(data.arrays["steps_count"], 2.0 * once.arrays["steps_count"])
+    order = np.random.default_rng(1).permutation(len(table))
+    shuffled = purchase_part("bg_nbd", table.iloc[order], _taken(assignment, order))
+    for name, array in once.arrays.items():
+        np.testing.assert_array_equal(shuffled.arrays[name], array)
+
+
+def _twice(assignment):
+    return _taken(assignment, np.tile(np.arange(assignment.cell.size), 2))
+
+
+def _taken(assignment, order):
+    return Assignment(
+        cell=assignment.cell[order], codes=assignment.codes, labels=assignment.labels, design=assignment.design
+    )
