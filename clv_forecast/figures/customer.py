@@ -62,12 +62,12 @@ def draw_customer_alive(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.vlines(bought, 0.0, 0.07, color=style.OWN, linewidth=1.8)
     ax.set_ylim(0.0, 1.04)
     style.percent(ax.yaxis)
-    _finish(ax, table, y="probability of being alive")
+    _finish(ax, table, y="probability of being alive", note_at=0.0)
     told = [(dates[-1], float(alive[-1]), f"P(alive),\n{band_name(table, 'interval')}", style.EXPECTED)]
     style.label_ends(ax, told)
     ax.annotate(
-        "purchases", (bought[-1], 0.07), xytext=(0, 2), textcoords="offset points", fontsize=style.TICK_SIZE,
-        color=style.OWN, ha="center", va="bottom",
+        "purchases", (bought[0], 0.07), xytext=(-2, 2), textcoords="offset points", fontsize=style.TICK_SIZE,
+        color=style.OWN, ha="left", va="bottom",
     )  # fmt: skip
     return ax
 
@@ -121,8 +121,8 @@ def draw_customer_purchases(table: pd.DataFrame, *, ax: Axes | None = None) -> A
         ax.plot(dates[ahead], made[ahead], color=style.EXPECTED, linewidth=1.8)
         told = [(dates[-1], float(made[-1]), f"expected,\n{band_name(table)}", style.EXPECTED)]
     ax.set_ylim(0.0, max(1.0, float(np.nanmax(upper)) * 1.06))
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(ax, table, y="repeat purchases")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    _finish(ax, table, y="repeat purchases", note_at=1.0)
     if told:
         style.label_ends(ax, told)
     return ax
@@ -135,7 +135,7 @@ def _joined(future: np.ndarray) -> np.ndarray:
     return joined
 
 
-def _finish(ax: Axes, table: pd.DataFrame, *, y: str) -> None:
+def _finish(ax: Axes, table: pd.DataFrame, *, y: str, note_at: float) -> None:
     as_of = as_text(table["as_of"].iloc[0])
     count = int(table["purchase"].sum())
     told = "1 purchase" if count == 1 else f"{count:,} purchases"
@@ -144,3 +144,7 @@ def _finish(ax: Axes, table: pd.DataFrame, *, y: str) -> None:
     style.dress(ax, title=f"Customer {who}: {told} until {as_of}", y=y)
     if (table["when"] == _FUTURE).any():
         ax.axvline(np.datetime64(as_of), color=style.POOLED, linewidth=1, linestyle=_DASHES)  # type: ignore[arg-type]
+        ax.annotate(
+            "forecast", (np.datetime64(as_of), note_at), xycoords=ax.get_xaxis_transform(), xytext=(4, 4 - 8 * note_at),
+            textcoords="offset points", va="top" if note_at else "bottom", fontsize=style.TICK_SIZE, color=style.QUIET,
+        )  # fmt: skip

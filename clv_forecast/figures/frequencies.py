@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _FREQUENCIES: Final = "the table made by purchase_frequencies(model, history)"
 _BY_FREQUENCY: Final = "the table certificate.by_frequency of a backtest"
 _BAR_WIDTH: Final = 0.72
+# Marks of a scale of roots, on which every count varies by about as much: none where they would lie too close.
+_TICKS: Final = tuple(leading * 10**zeros for zeros in range(10) for leading in (1, 4))
+_TICKS_FROM: Final = 0.005
 
 
 def draw_purchase_frequencies(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -50,9 +53,14 @@ def draw_purchase_frequencies(table: pd.DataFrame, *, ax: Axes | None = None) ->
     ax.bar(at, table["customers"], width=_BAR_WIDTH, color=style.BAR, linewidth=0, label="customers observed")
     _points(ax, at, table, f"expected, {band_name(table)}")
     ax.set_xticks(at, [str(label) for label in table["frequency"]])
-    ax.set_ylim(bottom=0.0)
+    ax.set_yscale("function", functions=(_root, np.square))
+    top = ax.get_ylim()[1]
+    ax.set_ylim(0.0, top)
+    ax.set_yticks([0, *(value for value in _TICKS if _TICKS_FROM * top <= value <= top)])
     style.thousands(ax.yaxis)
-    style.dress(ax, title="Customers by repeat purchases so far", x="repeat purchases", y="customers")
+    style.dress(
+        ax, title="Customers by repeat purchases so far", x="repeat purchases", y="customers (square-root scale)"
+    )
     style.key(ax, place="upper right")
     return ax
 
@@ -107,6 +115,10 @@ def draw_holdout_by_frequency(
     )
     style.key(ax, place="upper left")
     return ax
+
+
+def _root(counts: Any) -> Any:
+    return np.sqrt(np.maximum(counts, 0.0))
 
 
 def window(rows: pd.DataFrame) -> str:

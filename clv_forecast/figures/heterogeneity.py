@@ -13,6 +13,8 @@ from clv_forecast.figures.rows import band_name, checked, chosen, only
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TOWERS: Final = 2.5
+_ROOM: Final = 1.35
 _MADE_BY: Final = "the table made by heterogeneity(model)"
 
 
@@ -60,10 +62,25 @@ def draw_heterogeneity(table: pd.DataFrame, *, quantity: str, ax: Axes | None = 
     )
     ax.stairs(rows["share"].to_numpy(dtype=float), edges, baseline=None, color=style.EXPECTED, linewidth=1.6)
     ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(bottom=0.0)
+    _cut(ax, rows)
     style.percent(ax.yaxis)
     style.dress(
         ax, title=f"How customers differ: {quantity}", x=f"{quantity}, {only(rows, 'unit')}", y="customers per bin"
     )
     style.key(ax, place="upper right")
     return ax
+
+
+def _cut(ax: Axes, rows: pd.DataFrame) -> None:
+    """Limits of the shares; where the first bin towers over all others it is cut off and its share told."""
+    first, others = float(rows["share"].iloc[0]), rows["upper"].iloc[1:].to_numpy(dtype=float)
+    if not others.size or first < _TOWERS * others.max():
+        ax.set_ylim(bottom=0.0)
+        return
+    ax.set_ylim(0.0, _ROOM * float(others.max()))
+    end = float(rows["right"].iloc[0])
+    ax.annotate(
+        f"{100 * first:.0f} % of customers: below {style.amount_text(float(f'{end:.2g}'))}\n(the first bin is cut off here)",
+        (end, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(6, -2), textcoords="offset points", va="top",
+        fontsize=style.TICK_SIZE, color=style.EXPECTED, linespacing=1.25,
+    )  # fmt: skip

@@ -74,7 +74,7 @@ def draw_expected_purchases_matrix(table: pd.DataFrame, *, ax: Axes | None = Non
     >>> from matplotlib.figure import Figure
     >>> table = pd.DataFrame({"frequency": [1, 1, 2, 2], "recency": [1.0, 2.0, 1.0, 2.0], "horizon": "12 months",
     ...                       "expected_purchases": [0.5, 0.7, 0.3, 0.8], "T": 2.0, "unit": "week"})
-    >>> draw_expected_purchases_matrix(table, ax=Figure().subplots()).get_title(loc="left")
+    >>> draw_expected_purchases_matrix(table, ax=Figure(figsize=(9, 5)).subplots()).get_title(loc="left")
     'Expected purchases in the next 12 months, 2 weeks after the first purchase'
     """
     checked(table, ["frequency", "recency", "expected_purchases", "T", "horizon", "unit"], _MADE_BY)
@@ -101,7 +101,7 @@ def _draw(table: pd.DataFrame, column: str, *, title: str, bar: str, top: float 
     unit = only(table, "unit", "unit of time")
     style.dress(ax, title=title, x=f"last purchase, {unit}s after the first", y="repeat purchases", rules="none")
     ax.set_facecolor(_NOBODY)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     scale = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     scale.set_label(bar, fontsize=style.LABEL_SIZE, color=style.TEXT)
     scale.ax.tick_params(labelsize=style.TICK_SIZE, labelcolor=style.TEXT, length=3)

@@ -18,7 +18,8 @@ _APART: Final = 0.17
 _WIDTH: Final = 7.0
 _ROW: Final = 0.3
 _REST: Final = 1.5
-_NAMES: Final = 26
+_WIDE: Final = 280.0  # points: the key fits on one line
+_KEY_LINE: Final = 15.0
 
 
 def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes | None = None) -> Axes:
@@ -74,18 +75,19 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
     )  # fmt: skip
     ax.plot(rows["partial"], at + _APART, "o", color=style.EXPECTED, markersize=5, label="partially pooled")
     names = zip(rows["group"], rows["customers"], strict=True)
-    ax.set_yticks(at, [f"{style.short(name, _NAMES)} ({style.amount_text(count)})" for name, count in names])
+    ax.set_yticks(at, [f"{style.short(name)} ({style.amount_text(count)})" for name, count in names])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     what, unit = only(rows, "quantity", "estimate"), only(rows, "unit")
     style.thousands(ax.xaxis)
+    wide = style.size_in_points(ax)[0] >= _WIDE
     style.dress(
         ax, title=f"{what.capitalize()} by group (customers), {interval}s", x=f"{what}, {unit}" if unit else what,
-        rules="x",
+        rules="x", pad=_KEY_LINE * (1 if wide else 3) + 8.0,
     )  # fmt: skip
     ax.tick_params(axis="y", length=0)
     ax.legend(
-        loc="upper left", bbox_to_anchor=(0.0, -0.62 / ax.bbox.height * ax.figure.dpi), ncols=3, frameon=False,
-        fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2, borderaxespad=0.0, columnspacing=1.4,
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3 if wide else 1, frameon=False, borderaxespad=0.0,
+        borderpad=0.2, fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2, columnspacing=1.4,
     )  # fmt: skip
     return ax
 

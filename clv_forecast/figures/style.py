@@ -6,6 +6,8 @@ Nothing here changes matplotlib's settings: every artist is given its look, and 
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -32,9 +34,11 @@ TICK_SIZE: Final = 9
 SIZE: Final = (7.0, 3.9)
 Place = Literal["upper left", "upper right", "lower center"]
 _POINTS_PER_INCH: Final = 72.0
-_WIDTH_OF_LETTER: Final = 0.56  # of the letter's height, on average
+_WIDTH_OF_LETTER: Final = 0.5  # of the letter's height, on average
+_SLACK: Final = 1.15  # the layout may still narrow the axes
 _LINE: Final = 1.25
-_LONGEST_NAME: Final = 28
+_THOUSAND: Final = 1000.0
+_LONGEST_NAME: Final = 32
 
 
 def axes(ax: Any, size: tuple[float, float] = SIZE) -> Axes:
@@ -56,11 +60,20 @@ def axes(ax: Any, size: tuple[float, float] = SIZE) -> Axes:
     return ax
 
 
-def dress(ax: Axes, *, title: str, x: str = "", y: str = "", rules: Literal["x", "y", "both", "none"] = "y") -> None:
+def dress(
+    ax: Axes,
+    *,
+    title: str,
+    x: str = "",
+    y: str = "",
+    rules: Literal["x", "y", "none", "both"] = "y",
+    pad: float = 9.0,
+) -> None:
     """Title, names of the axes, ticks and rules."""
-    ax.set_title(title, loc="left", fontsize=TITLE_SIZE, color=TEXT, pad=9, wrap=True)
-    ax.set_xlabel(x, fontsize=LABEL_SIZE, color=TEXT)
-    ax.set_ylabel(y, fontsize=LABEL_SIZE, color=TEXT)
+    wide, high = size_in_points(ax)
+    ax.set_title(wrapped(title, wide, TITLE_SIZE), loc="left", fontsize=TITLE_SIZE, color=TEXT, pad=pad)
+    ax.set_xlabel(wrapped(x, wide, LABEL_SIZE), fontsize=LABEL_SIZE, color=TEXT)
+    ax.set_ylabel(wrapped(y, high, LABEL_SIZE), fontsize=LABEL_SIZE, color=TEXT)
     ax.tick_params(labelsize=TICK_SIZE, labelcolor=TEXT, color=POOLED, length=3)
     ax.set_facecolor("white")
     for side, spine in ax.spines.items():
@@ -73,11 +86,38 @@ def dress(ax: Axes, *, title: str, x: str = "", y: str = "", rules: Literal["x",
     ax.set_axisbelow(True)
 
 
+def size_in_points(ax: Axes) -> tuple[float, float]:
+    """Width and height of the axes, in points."""
+    box = ax.get_window_extent()
+    return box.width * _POINTS_PER_INCH / ax.figure.dpi, box.height * _POINTS_PER_INCH / ax.figure.dpi
+
+
+def wrapped(text: str, points: float, size: float) -> str:
+    r"""Text broken into lines of at most about ``points``, for letters of ``size``.
+
+    Examples
+    --------
+    >>> wrapped("purchases in 39 weeks", 60.0, 10.0)
+    'purchases in\n39 weeks'
+    """
+    letters = max(int(points / (size * _WIDTH_OF_LETTER)), 8)
+    lines = math.ceil(len(text) / letters)
+    if lines <= 1:
+        return text
+    even = max(len(text) // lines + 2, min(8, letters))  # lines of about the same length
+    for width in range(even, letters + 1):
+        found = textwrap.wrap(text, width, break_long_words=False)
+        if len(found) <= lines:
+            return "\n".join(found)
+    return textwrap.fill(text, letters, break_long_words=False)
+
+
 def thousands(axis: Any) -> None:
-    """Numbers of an axis as a reader writes them: 1,500 or 2.5M."""
+    """Large numbers of an axis as a reader writes them: 1,500 or 2.5M. Small ones stay as matplotlib writes them."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: amount_text(value)))
+    if max(abs(limit) for limit in axis.get_view_interval()) >= _THOUSAND:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: amount_text(value)))
 
 
 def percent(axis: Any) -> None:
@@ -108,7 +148,7 @@ def amount_text(value: float) -> str:
     for size, letter in ((1e9, "B"), (1e6, "M")):
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.4g}"
 
 
 def short(name: Any, longest: int = _LONGEST_NAME) -> str:
@@ -117,12 +157,12 @@ def short(name: Any, longest: int = _LONGEST_NAME) -> str:
     Examples
     --------
     >>> short("a name of a group that goes on and on, 1997Q1", 20)
-    'a name of a…1997Q1'
+    'a name of a g…1997Q1'
     """
     text = " ".join(str(name).split())
     if len(text) <= longest:
         return text
-    tail = (longest - 1) * 2 // 5
+    tail = (longest - 1) // 3
     return f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
 
 
@@ -141,10 +181,9 @@ def label_ends(ax: Axes, labels: Sequence[tuple[Any, float, str, str]]) -> None:
     labels : sequence of (x, y, text, colour)
         In data units.
     """
-    box = ax.get_window_extent()
-    wide, high = (size * _POINTS_PER_INCH / ax.figure.dpi for size in (box.width, box.height))
+    wide, high = size_in_points(ax)
     rows = [line for _, _, text, _ in labels for line in text.split("\n")]
-    need = min(0.5, (max(map(len, rows)) * TICK_SIZE * _WIDTH_OF_LETTER + 8.0) / max(wide, 1.0))
+    need = min(0.5, (max(map(len, rows)) * TICK_SIZE * _WIDTH_OF_LETTER * _SLACK + 8.0) / max(wide, 1.0))
     left, right = ax.get_xlim()
     ends = [float(ax.convert_xunits(x)) for x, _, _, _ in labels]  # type: ignore[no-untyped-call]
     ax.set_xlim(left, max(right, left + (max(ends) - left) / (1.0 - need)))

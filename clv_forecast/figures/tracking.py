@@ -81,6 +81,7 @@ def draw_tracking(
     ax.plot(ends, actual, color=style.ACTUAL, linewidth=1.5)
     ax.axvline(np.datetime64(day), color=style.POOLED, linewidth=1, linestyle=(0, (4, 3)))  # type: ignore[arg-type]
     ax.set_ylim(bottom=0.0)
+    style.thousands(ax.yaxis)
     style.dates(ax)
     title = f"{what.capitalize()} since {day}" if cumulative else f"{what.capitalize()} per {unit} after {day}"
     style.dress(ax, title=_with_group(title, group), y=what if cumulative else f"{what} per {unit}")

@@ -1,0 +1,212 @@
+"""How a model fits the history it was made from: tables for the figures, computed once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.arguments import count_of, finite_number, instance_of
+from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import band, check_prob
+from clv_forecast.forecasting.money import resolve_terms
+from clv_forecast.forecasting.plan import Part, Plan, make_plan
+from clv_forecast.forecasting.stack import Stack
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.customer_parameters import map_fields
+from clv_forecast.inference.model import Model
+from clv_forecast.models import transaction_model
+from clv_forecast.streams import as_seed
+from clv_forecast.units import Horizon
+
+_CELLS_AT_ONCE: Final = 400_000
+_MOST: Final = 7
+_STEPS: Final = 60
+_LARGEST_MATRIX: Final = 200
+
+
+def purchase_frequencies(
+    model: Model | Stack,
+    history: PurchaseHistory,
+    *,
+    most: int = _MOST,
+    draws: int = 400,
+    prob: float = 0.9,
+    rng: int | np.random.Generator = 1,
+) -> pd.DataFrame:
+    r"""How many customers made 0, 1, 2, ... repeat purchases, and how many the model expects.
+
+    .. math:: E[N_n] = \sum_i P(X(T_i) = n)
+
+    over the customers ``i``, each with its own length of observation and parameters, averaged over parameter draws.
+
+    Parameters
+    ----------
+    model : Model or Stack
+    history : PurchaseHistory
+        Usually the one the model was fitted on.
+    most : int
+        Customers with at least this many repeat purchases share the last row.
+    draws : int
+        Parameter draws, at least 100.
+    prob : float
+        Probability inside the bands.
+    rng : int or Generator
+        Seed of the predictive counts.
+
+    Returns
+    -------
+    DataFrame
+        frequency ("0", "1", ..., "7+"), customers (observed), expected; expected_lower and expected_upper (what is not
+        known of the parameters) and lower and upper (the predictive band: the chance of each customer as well); prob,
+        as_of.
+
+    Raises
+    ------
+    DomainError
+        If an argument lies outside its domain, or model and history do not fit together.
+    InputError
+        If the history lacks what the model judges spend by.
+
+    Notes
+    -----
+    Customers of equal parameters and T are counted together, so memory does not grow with customers x draws. The
+    model has seen these counts: a model that fits lies inside its band more often than ``prob`` says.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1997-09-30", unit="week")
+    >>> model = clv.fit(history, spend=None, draws=200, compare=False)
+    >>> table = purchase_frequencies(model, history, most=3)
+    >>> table["frequency"].tolist(), table["customers"].tolist()
+    (['0', '1', '2', '3+'], [1403, 439, 214, 293])
+    """
+    check_prob(prob)
+    last = count_of(most, "most") or _MOST
+    plan = _plan(model, history, draws, as_seed(rng))
+    generator = np.random.default_rng(plan.seed)
+    means, counts = [], []
+    for part in plan.parts:
+        expected, drawn = _counts(plan, part, last, generator)
+        means.append(expected)
+        counts.append(drawn)
+    expected, drawn = np.concatenate(means, axis=1), np.concatenate(counts, axis=1)
+    observed = np.bincount(np.minimum(plan.frequency, last).astype(np.intp), minlength=last + 1)
+    table = pd.DataFrame(
+        {
+            columns.FREQUENCY: [str(n) for n in range(last)] + [f"{last}+"],
+            "customers": observed,
+            "expected": expected.mean(axis=1),
+        }
+    )
+    table["expected_lower"], table["expected_upper"] = band(expected, prob)
+    table["lower"], table["upper"] = band(drawn, prob)
+    return table.assign(prob=prob, as_of=history.as_of)
+
+
+def _counts(
+    plan: Plan, part: Part, most: int, generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Expected and drawn numbers of customers by purchases, each of shape (purchases, draw)."""
+    alike = np.stack([part.parameters.cell.astype(np.float64), plan.T])
+    _, first, weights = np.unique(alike, axis=1, return_index=True, return_counts=True)
+    expected = np.zeros((most + 1, part.draws))
+    drawn = np.zeros((most + 1, part.draws), dtype=np.int64)
+    step = max(1, _CELLS_AT_ONCE // (part.draws * (most + 1)))
+    for start in range(0, len(first), step):
+        rows, weight = first[start : start + step], weights[start : start + step]
+        params = part.purchases(rows)
+        chance = np.empty((len(rows), part.draws, most + 1))
+        for n in range(most):
+            chance[:, :, n] = part.module.purchase_pmf(params, n, horizon=plan.T[rows]).T
+        chance[:, :, most] = np.maximum(1.0 - chance[:, :, :most].sum(axis=2), 0.0)
+        chance /= chance.sum(axis=2, keepdims=True)
+        expected += np.einsum("rdn,r->nd", chance, weight)
+        drawn += generator.multinomial(weight[:, None], chance).sum(axis=0).T
+    return expected, drawn
+
+
+def recency_frequency_matrix(
+    model: Model, *, T: float, horizon: str, max_frequency: int = 20, steps: int = _STEPS
+) -> pd.DataFrame:
+    """What the number of repeat purchases and the time of the last one say about a customer.
+
+    Parameters
+    ----------
+    model : Model
+        Of a model with groups the typical customer is shown.
+    T : float
+        Time since the first purchase, in the model's unit; positive.
+    horizon : str
+        Of the expected purchases, such as ``"12 months"``.
+    max_frequency : int
+    steps : int
+        How finely recency is divided.
+
+    Returns
+    -------
+    DataFrame
+        One row per frequency (0 ... max_frequency) and recency (0 ... T): frequency, recency, p_alive and
+        expected_purchases in ``(T, T + horizon]``, both means over parameter draws; T, horizon, unit. NaN where no
+        customer can be: without a repeat purchase the recency is 0, with one it is not.
+
+    Raises
+    ------
+    DomainError
+        If an argument lies outside its domain.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1997-09-30", unit="week")
+    >>> model = clv.fit(history, spend=None, draws=200, compare=False)
+    >>> table = recency_frequency_matrix(model, T=39, horizon="39 weeks", max_frequency=2, steps=3)
+    >>> table.dropna()[["frequency", "recency"]].values.tolist()
+    [[0.0, 0.0], [1.0, 13.0], [1.0, 26.0], [1.0, 39.0], [2.0, 13.0], [2.0, 26.0], [2.0, 39.0]]
+    """
+    instance_of(model, Model, "model", "fit")
+    if finite_number(T, "T") <= 0.0:
+        raise DomainError("T must be positive.", value=T)
+    counts = (count_of(max_frequency, "max_frequency") or 1), (count_of(steps, "steps") or 1)
+    if max(counts) > _LARGEST_MATRIX:
+        raise DomainError(f"max_frequency and steps may be at most {_LARGEST_MATRIX}.", value=max(counts))
+    ahead = Horizon.parse(horizon)
+    module = transaction_model(model.purchases)
+    frequency = np.repeat(np.arange(counts[0] + 1.0), counts[1] + 1)
+    recency = np.tile(np.linspace(0.0, float(T), counts[1] + 1), counts[0] + 1)
+    possible = np.flatnonzero((frequency > 0.0) == (recency > 0.0))
+    x, t_x = frequency[possible], recency[possible]
+    alive, purchases = np.zeros(len(x)), np.zeros(len(x))
+    draws = model.draws.n_draws
+    step = max(1, _CELLS_AT_ONCE // len(x))
+    for start in range(0, draws, step):
+        params = map_fields(model.draws.purchases, _rows_of(start, start + step))
+        p_alive = module.p_alive(params, x, t_x, np.full(len(x), float(T)))
+        per_frequency = module.expected_purchases_given_alive(
+            params, np.arange(counts[0] + 1.0), np.full(counts[0] + 1, float(T)), horizon=ahead.in_unit(model.unit)
+        )
+        alive += p_alive.sum(axis=0)
+        purchases += (p_alive * per_frequency[:, x.astype(np.intp)]).sum(axis=0)
+    table = pd.DataFrame({columns.FREQUENCY: frequency.astype(np.int64), columns.RECENCY: recency})
+    for name, total in (("p_alive", alive), ("expected_purchases", purchases)):
+        values = np.full(len(table), np.nan)
+        values[possible] = total / draws
+        table[name] = values
+    return table.assign(T=float(T), horizon=ahead.label, unit=model.unit)
+
+
+def _rows_of(start: int, stop: int) -> Any:
+    return lambda field: field[start:stop]
+
+
+def _plan(model: Model | Stack, history: PurchaseHistory, draws: int, seed: int) -> Plan:
+    """Each customer's parameters and history as arrays; money plays no part."""
+    if not isinstance(model, Stack):
+        instance_of(model, Model, "model", "fit")
+    instance_of(history, PurchaseHistory, "history", "purchase_history")
+    terms = resolve_terms(history, margin=1.0, cost_to_serve=0.0, cost_per_order=0.0)
+    return make_plan(model, history, terms=terms, discount=0.0, draws=draws, seed=seed, shock=None, correction=None)
