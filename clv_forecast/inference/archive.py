@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import StoreError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_READABLE: Final = (1, 2)
+"""Version 1 held pooled draws only; what it lacks is missing in a model read from it."""
 _MANIFEST: Final = "model.json"
 _ARRAYS: Final = "draws.nc"
 _KIND: Final = "clv_forecast model"
@@ -35,7 +37,7 @@ def write_archive(
     content : mapping
         What JSON can hold; floats keep every bit.
     arrays : mapping
-        One-dimensional float arrays of one length.
+        Numbers of any shape; kept as float64.
 
     Raises
     ------
@@ -77,9 +79,9 @@ def _read_manifest(source: Path) -> dict[str, Any]:
         raise StoreError("The file of a saved model must be JSON.", value=_MANIFEST, remedy=_REMEDY) from error
     if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
         raise StoreError("The folder holds something other than a saved model.", value=source, remedy="Check the path.")
-    if manifest.get("schema_version") != SCHEMA_VERSION:
+    if manifest.get("schema_version") not in _READABLE:
         raise StoreError(
-            f"This version reads models of schema version {SCHEMA_VERSION}.",
+            f"This version reads models of schema versions {' and '.join(map(str, _READABLE))}.",
             value=f"{manifest.get('schema_version')}, written by {manifest.get('written_by')}",
             remedy="Load it with the package version that wrote it, or fit the model again.",
         )
@@ -120,7 +122,12 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
 def _to_netcdf(path: Path, arrays: Mapping[str, NDArray[np.float64]]) -> None:
     import xarray as xr
 
-    dataset = xr.Dataset({name: ("draw", np.asarray(values)) for name, values in arrays.items()})
+    dataset = xr.Dataset(
+        {
+            name: ([f"{name}_{axis}" for axis in range(np.ndim(values))], np.asarray(values, dtype=np.float64))
+            for name, values in arrays.items()
+        }
+    )
     dataset.to_netcdf(path, engine="scipy")
 
 

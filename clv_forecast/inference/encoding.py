@@ -12,6 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.inference.draws import ParameterDraws, params_of_draws
+from clv_forecast.inference.encoding_of_draws import (
+    decode_chains,
+    decode_hierarchy,
+    decode_rows,
+    encode_chains,
+    encode_hierarchy,
+    encode_rows,
+)
 from clv_forecast.inference.report import FitReport, PartReport
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.models import gamma_gamma, transaction_model
@@ -55,7 +63,7 @@ def encode_model(model: Model) -> tuple[dict[str, Any], dict[str, NDArray[np.flo
     content : dict
         Without NaN or infinity (written as text), so that it is valid JSON.
     arrays : dict of ndarray
-        Draws of each parameter.
+        Draws of each parameter, the fitted rows, and what a hierarchical fit and a sampler add.
     """
     report, draws = model.report, model.draws
     content: dict[str, Any] = {name: _encode(getattr(model, name)) for name in _PLAIN}
@@ -70,7 +78,12 @@ def encode_model(model: Model) -> tuple[dict[str, Any], dict[str, NDArray[np.flo
         "alternatives": None if report.alternatives is None else _encode_frame(report.alternatives),
         "parts": [_encode_part(part) for part in report.parts],
     }
+    content["priors"] = None if model.priors is None else _encode_frame(model.priors)
     arrays = {str(name): np.asarray(values) for name, values in draws.to_frame().items()}
+    for encode in (encode_rows, encode_hierarchy, encode_chains):
+        more, more_arrays = encode(model)
+        content |= more
+        arrays |= more_arrays
     return content, arrays
 
 
@@ -94,7 +107,11 @@ def decode_model(content: Mapping[str, Any], arrays: Mapping[str, NDArray[np.flo
         spend=None if spend is None else params_of_draws(spend.Params, [arrays[name] for name in spend.PARAMETERS]),
         kind=content["draws"]["kind"],
         spend_kind=content["draws"]["spend_kind"],
+        hierarchy=decode_hierarchy(content, arrays, seed=values["seed"]),
     )
+    values["priors"] = None if content.get("priors") is None else _decode_frame(content["priors"])
+    values["rows"] = decode_rows(content, arrays)
+    values["purchase_chains"], values["spend_chains"] = decode_chains(content, arrays)
     report = content["report"]
     parts = [_decode_part(part) for part in report["parts"]]
     values["report"] = FitReport(

@@ -4,7 +4,8 @@ import pytest
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, FitError, InputError
-from clv_forecast.inference import fit as fit_module
+from clv_forecast.inference import fit_pooled as fit_module
+from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.parameter_table import LEANS_ON_PRIOR, NO_MAXIMUM, NOT_IDENTIFIED
@@ -361,10 +362,15 @@ def test_too_few_repeat_customers(order_history):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "nuts"}, "method must be one of mle, laplace"),
+        ({"method": "advi"}, "method must be one of mle, laplace, nuts"),
         ({"groups": "region"}, "groups belong to a hierarchical fit"),
         ({"covariates": ["size"]}, "covariates belong to a hierarchical fit"),
-        ({"priors": {"r": 1}}, "priors belong to a hierarchical fit"),
+        ({"priors": {"r": 1}}, "Maximum likelihood has no priors"),
+        (
+            {"priors": {"mean_purchase_rat": 1}, "method": "laplace"},
+            "no prior named .*Did you mean 'mean_purchase_rate'",
+        ),
+        ({"sampler": Sampler()}, "A sampler belongs to method='nuts'"),
         ({"method": "laplace", "groups": ["region"]}, "method='laplace' is not"),
         ({"purchases": "nbd"}, "bg_nbd"),
         ({"spend": "lognormal"}, "spend must be"),

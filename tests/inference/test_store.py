@@ -124,7 +124,7 @@ def test_a_changed_number_in_the_manifest(folder):
 def test_another_schema_version(folder):
     edit(folder, lambda manifest: manifest.update(schema_version=99), seal=True)
     with pytest.raises(
-        StoreError, match=r"schema version 1\. Got: 99, written by .*numpy.*Load it with the package version"
+        StoreError, match=r"schema versions 1 and 2\. Got: 99, written by .*numpy.*Load it with the package version"
     ):
         load_model(folder)
 
