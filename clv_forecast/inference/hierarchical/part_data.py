@@ -122,8 +122,9 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
         "rows_recency": rows[2],
         "rows_T": rows[3],
         "rows_count": _sums(rows_row, len(rows[0])),
-        "cell_customers": np.bincount(cell, minlength=assignment.n_cells).astype(np.float64),
     }
+    if model == "mbg_nbd":
+        arrays["cell_customers"] = np.bincount(cell, minlength=assignment.n_cells).astype(np.float64)
     return PartData(
         part=PURCHASES,
         model=model,

@@ -1,0 +1,275 @@
+r"""The PyMC model of one part: a plan, its data, and the graph they make.
+
+Every number that depends on the data or the priors is ``pm.Data``, so that one compiled graph serves all data of the
+same plan. Effects of groups are non-centred: ``effect = raw @ (diag(sd) L)'`` with standard normal ``raw``, where
+``L`` is the factor of an LKJ correlation, made of partial correlations with Beta priors (see
+`clv_forecast.inference.hierarchical.prior_draws.partial_exponents`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv_forecast.inference.hierarchical.assignment import Assignment
+from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+from clv_forecast.inference.hierarchical.part_data import PartData
+from clv_forecast.inference.hierarchical.prior_draws import partial_exponents
+from clv_forecast.inference.hierarchical.priors import FEWEST_CORRELATED, PURCHASES, PartPriors
+from clv_forecast.inference.hierarchical.structure import Structure
+
+Expression = Any
+
+_TAKEN: Final = frozenset({"chain", "draw", "covariate", "sample"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A group in a graph.
+
+    Parameters
+    ----------
+    name : str
+        In the names of variables.
+    levels : int
+    correlated : bool
+        Whether the correlations of its effects are learned.
+    """
+
+    name: str
+    levels: int
+    correlated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphPlan:
+    """All that the shape of a graph depends on; equal plans share a compiled graph.
+
+    Parameters
+    ----------
+    part, likelihood : str
+    coordinates : tuple of str
+    terms : tuple of Term
+    varying, targets : tuple of int
+        Coordinates that groups and covariates act on.
+    columns : int
+        Of the design.
+    """
+
+    part: str
+    likelihood: str
+    coordinates: tuple[str, ...]
+    terms: tuple[Term, ...]
+    varying: tuple[int, ...]
+    targets: tuple[int, ...]
+    columns: int
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one cell, shared by all customers."""
+        return not self.terms and not self.columns
+
+    @property
+    def pairs(self) -> int:
+        """Correlations of the effects of a group."""
+        return len(self.varying) * (len(self.varying) - 1) // 2
+
+    @property
+    def parameter_dim(self) -> str:
+        """Dimension of the coordinates."""
+        return "purchase_parameter" if self.part == PURCHASES else "spend_parameter"
+
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """Names of what is sampled, as the user sees it, with the dimensions of each."""
+        p, dim = self.part, self.parameter_dim
+        found: dict[str, tuple[str, ...]] = {f"{p}_intercept": (dim,)}
+        for term in self.terms:
+            found[f"{p}_sd_{term.name}"] = (f"{dim}_varying",)
+            if term.correlated:
+                found[f"{p}_correlation_{term.name}"] = (f"{dim}_varying", f"{dim}_varying_bis")
+            found[f"{p}_effect_{term.name}"] = (dim_of(term.name), f"{dim}_varying")
+        if self.columns:
+            found[f"{p}_coefficient"] = ("covariate", f"{dim}_target")
+        return found
+
+
+def dim_of(group: str) -> str:
+    """Dimension of a group: its own name, unless that is taken.
+
+    Examples
+    --------
+    >>> dim_of("region"), dim_of("draw")
+    ('region', 'draw_group')
+    """
+    taken = group in _TAKEN or group.startswith(("purchase_parameter", "spend_parameter", "purchases_", "spend_"))
+    return f"{group}_group" if taken else group
+
+
+def plan_graph(data: PartData, priors: PartPriors, structure: Structure) -> GraphPlan:
+    """State the graph of a part."""
+    correlated = len(priors.varying) > 1
+    return GraphPlan(
+        part=data.part,
+        likelihood=data.likelihood,
+        coordinates=data.coordinates,
+        terms=tuple(
+            Term(
+                name=term.name,
+                levels=len(term.levels),
+                correlated=correlated and len(term.levels) >= FEWEST_CORRELATED,
+            )
+            for term in structure.groups
+        ),
+        varying=priors.varying,
+        targets=priors.targets,
+        columns=len(structure.columns),
+    )
+
+
+def plan_coords(plan: GraphPlan, structure: Structure) -> dict[str, list[str]]:
+    """Labels of every dimension."""
+    dim = plan.parameter_dim
+    varying = [plan.coordinates[index] for index in plan.varying]
+    coords = {dim: list(plan.coordinates)}
+    if plan.terms:
+        coords |= {f"{dim}_varying": varying, f"{dim}_varying_bis": varying}
+    for term in structure.groups:
+        coords[dim_of(term.name)] = list(term.levels)
+    if plan.columns:
+        coords |= {
+            "covariate": list(structure.columns),
+            f"{dim}_target": [plan.coordinates[index] for index in plan.targets],
+        }
+    return coords
+
+
+def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: PartPriors) -> dict[str, NDArray[Any]]:
+    """All numbers that a graph reads, by the names of its ``pm.Data``."""
+    arrays: dict[str, NDArray[Any]] = {"location": priors.location, "scale": priors.scale}
+    if plan.terms:
+        arrays["group_scale"] = priors.group_scale
+    if any(term.correlated for term in plan.terms):
+        arrays["partial_exponent"] = partial_exponents(len(plan.varying), priors.eta)
+    for index in range(len(plan.terms)):
+        arrays[f"codes_{index}"] = assignment.codes[:, index]
+    if plan.columns:
+        arrays["design"] = assignment.design
+        arrays["coefficient_scale"] = priors.coefficient_scale
+    tables = {name: array for name, array in data.arrays.items() if not (plan.single and name.endswith("_cell"))}
+    return {f"{plan.part}_{name}": array for name, array in (arrays | tables).items()}
+
+
+def build_model(
+    plan: GraphPlan, arrays: Mapping[str, NDArray[Any]], coords: Mapping[str, list[str]] | None = None
+) -> Any:
+    """Build the PyMC model of a plan.
+
+    Parameters
+    ----------
+    plan : GraphPlan
+    arrays : mapping of str to ndarray
+        From `graph_data`.
+    coords : mapping, optional
+        From `plan_coords`.
+
+    Returns
+    -------
+    pymc.Model
+    """
+    import pymc as pm  # type: ignore[import-untyped]
+
+    names = plan.variables()
+    with pm.Model(coords=_complete(plan, coords)) as model:
+        tables = {
+            name.removeprefix(f"{plan.part}_"): pm.Data(name, array, dims=_data_dims(plan, name))
+            for name, array in arrays.items()
+        }
+        dim = plan.parameter_dim
+        z = pm.Normal(f"{plan.part}_z", 0.0, 1.0, dims=dim)
+        intercept = pm.Deterministic(f"{plan.part}_intercept", tables["location"] + tables["scale"] * z, dims=dim)
+        theta = intercept[None, :]
+        for index, term in enumerate(plan.terms):
+            effect = build_effect(plan, term, tables, names)
+            theta = theta + (effect @ _selection(plan.varying, len(plan.coordinates)))[tables[f"codes_{index}"]]
+        if plan.columns:
+            name = f"{plan.part}_coefficient"
+            coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=names[name])
+            theta = theta + tables["design"] @ (coefficient @ _selection(plan.targets, len(plan.coordinates)))
+        pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables, single=plan.single))
+    return model
+
+
+def build_effect(
+    plan: GraphPlan, term: Term, tables: Mapping[str, Expression], names: Mapping[str, tuple[str, ...]]
+) -> Expression:
+    """Effects of the levels of a group on the varying coordinates, inside a model's context."""
+    import pymc as pm
+
+    p, varying = plan.part, f"{plan.parameter_dim}_varying"
+    sd = pm.HalfNormal(f"{p}_sd_{term.name}", tables["group_scale"], dims=varying)
+    raw = pm.Normal(f"{p}_raw_{term.name}", 0.0, 1.0, dims=(dim_of(term.name), varying))
+    made = raw * sd
+    if term.correlated:
+        exponent = tables["partial_exponent"]
+        share = pm.Beta(f"{p}_partial_{term.name}", exponent, exponent, dims=f"{plan.parameter_dim}_pair")
+        factor = _correlation_factor(2.0 * share - 1.0, len(plan.varying))
+        name = f"{p}_correlation_{term.name}"
+        pm.Deterministic(name, factor @ factor.T, dims=names[name])
+        made = raw @ (sd[:, None] * factor).T
+    name = f"{p}_effect_{term.name}"
+    return pm.Deterministic(name, made, dims=names[name])
+
+
+def _correlation_factor(partials: Expression, size: int) -> Expression:
+    """See `clv_forecast.inference.hierarchical.prior_draws.correlation_factor`; here for one draw."""
+    import pytensor.tensor as pt
+
+    rows: list[Expression] = []
+    pair = 0
+    for i in range(size):
+        row: list[Expression] = []
+        left: Expression = 1.0
+        for _ in range(i):
+            row.append(partials[pair] * pt.sqrt(left))
+            left = left * (1.0 - partials[pair] ** 2)
+            pair += 1
+        rows.append(pt.stack([*row, pt.sqrt(left), *([0.0] * (size - i - 1))]))
+    return pt.stack(rows)
+
+
+def _selection(places: tuple[int, ...], size: int) -> NDArray[np.float64]:
+    """Matrix that puts entries into their places among ``size``."""
+    return np.asarray(np.eye(size)[list(places)])
+
+
+def _complete(plan: GraphPlan, coords: Mapping[str, list[str]] | None) -> dict[str, Any]:
+    """Coordinates with labels, or with numbers where none are given."""
+    dim = plan.parameter_dim
+    found: dict[str, Any] = {dim: list(plan.coordinates), f"{dim}_pair": list(range(plan.pairs))}
+    for name in (f"{dim}_varying", f"{dim}_varying_bis"):
+        found[name] = [plan.coordinates[index] for index in plan.varying]
+    found[f"{dim}_target"] = [plan.coordinates[index] for index in plan.targets]
+    found["covariate"] = list(range(plan.columns))
+    found |= {dim_of(term.name): list(range(term.levels)) for term in plan.terms}
+    return found | dict(coords or {})
+
+
+def _data_dims(plan: GraphPlan, name: str) -> tuple[str, ...]:
+    """Dimensions of a ``pm.Data``: named after the table for rows."""
+    known: dict[str, tuple[str, ...]] = {
+        "location": (plan.parameter_dim,),
+        "scale": (plan.parameter_dim,),
+        "group_scale": (f"{plan.parameter_dim}_varying",),
+        "partial_exponent": (f"{plan.parameter_dim}_pair",),
+        "coefficient_scale": ("covariate",),
+        "design": (f"{plan.part}_cell", "covariate"),
+    }
+    short = name.removeprefix(f"{plan.part}_")
+    if short in known:
+        return known[short]
+    table = "cell" if short.startswith(("codes_", "cell_")) else short.partition("_")[0]
+    return (f"{plan.part}_{table}",)
