@@ -29,7 +29,7 @@ from clv_forecast.models import gamma_gamma, transaction_model
 Floats = NDArray[np.float64]
 
 FEWEST_DRAWS: Final = 100
-_CELLS_AT_ONCE: Final = 2_000_000  # of (draw, row): some 16 MB for each array of a block
+_CELLS_AT_ONCE: Final = 1_000_000  # of (draw, row): some 8 MB for each array of a block
 _CONSTANT: Final = 1e-12  # a log-likelihood that varies less over the draws says nothing about them
 
 
@@ -154,7 +154,7 @@ def loo_rows(log_likelihood: ArrayLike, weights: ArrayLike, *, r_eff: float = 1.
             "log_likelihood must have the shape (draw, row), with one weight per row.",
             value=f"{values.shape} with {counts.size} weights",
         )
-    return _loo_in_blocks(lambda rows: values[:, rows], counts, len(values), r_eff)
+    return loo_in_blocks(lambda rows: values[:, rows], counts, len(values), r_eff=r_eff)
 
 
 def purchase_log_likelihood(params: Any, model: str, rows: PurchaseRows, chosen: slice = slice(None)) -> Floats:
@@ -215,14 +215,44 @@ def spend_log_likelihood(params: Any, level: str, rows: SpendRows, chosen: slice
     return gamma_gamma.log_likelihood(params, n, total / n)
 
 
-def _loo_in_blocks(
+def loo_in_blocks(
     values_of: Callable[[slice], Floats],
     weights: Floats,
     draws: int,
-    r_eff: float,
+    *,
+    r_eff: float = 1.0,
     done: Callable[[int], None] = lambda rows: None,
 ) -> Loo:
-    """Sum over blocks of rows, so that memory stays bounded whatever the number of rows."""
+    """Leave one customer out of each row, a block of rows at a time: memory stays bounded whatever their number.
+
+    Parameters
+    ----------
+    values_of : callable
+        A slice of rows to their log-likelihoods, shape (draw, row of the block).
+    weights : ndarray, shape (row,)
+        Customers in each row.
+    draws : int
+    r_eff : float
+    done : callable
+        Told how many rows are done.
+
+    Returns
+    -------
+    Loo
+        That of :func:`loo_rows` on all rows together.
+
+    Raises
+    ------
+    DomainError
+        As :func:`loo_rows`.
+
+    Examples
+    --------
+    >>> theta = np.random.default_rng(1).normal(0.0, 0.1, (1000, 1))
+    >>> data = np.arange(5.0)
+    >>> loo_in_blocks(lambda rows: -0.5 * (data[rows] - theta) ** 2, np.ones(5), 1000).customers
+    5
+    """
     if draws < FEWEST_DRAWS:
         raise DomainError(f"Leave-one-out needs at least {FEWEST_DRAWS} draws of the parameters.", value=draws)
     efficiency = finite_number(r_eff, "r_eff")
