@@ -8,6 +8,7 @@ The model's own distributions, in closed form: purchase rate ``Gamma(r, alpha)``
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -18,24 +19,82 @@ from scipy.special import betainc, gammainc, gammaincc, gammaincinv
 from clv_forecast.arguments import count_of, instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band, check_prob
+from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
+
+Floats = NDArray[np.float64]
+Fields = dict[str, Floats]
 
 _BINS: Final = 50
 _MOST_BINS: Final = 1000
 _COVERED: Final = 0.99
+_NUMBERS_AT_ONCE: Final = 2_000_000
+_CELLS_AT_ONCE: Final = 1000
 
-Cumulative = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantity:
+    """One property of customers, for parameters of shape (draw, cell).
+
+    ``below`` is the share of customers below each edge, fields of shape (draw, cell, 1); ``top`` is where 99 % lie
+    below.
+    """
+
+    name: str
+    unit: str
+    below: Callable[[Fields, Floats], Floats]
+    top: Callable[[Fields], Floats]
 
 
-def heterogeneity(model: Model, *, bins: int = _BINS, prob: float = 0.9) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Population:
+    """Customers by cell: the parameters of cells, fields of shape (draw, cell), and the share of customers in each."""
+
+    of_cells: Callable[[NDArray[np.intp]], Any]
+    cells: NDArray[np.intp]
+    weights: Floats
+
+    def below(self, quantity: _Quantity, edges: Floats, draws: int) -> Floats:
+        """Share of customers below each edge, shape (draw, edge); some cells at a time."""
+        total = np.zeros((draws, len(edges)))
+        step = max(1, _NUMBERS_AT_ONCE // (draws * len(edges)))
+        for start in range(0, len(self.cells), step):
+            block = slice(start, start + step)
+            params = {name: field[..., None] for name, field in _fields(self.of_cells(self.cells[block])).items()}
+            total += np.einsum("dce,c->de", quantity.below(params, edges), self.weights[block])
+        return total
+
+    def top(self, quantity: _Quantity) -> float:
+        """Upper end of the bins: where 99 % of all customers lie below, in the middle of the draws."""
+        ends = [
+            np.median(quantity.top(_fields(self.of_cells(self.cells[start : start + _CELLS_AT_ONCE]))), axis=0)
+            for start in range(0, len(self.cells), _CELLS_AT_ONCE)
+        ]
+        each = np.concatenate(ends)
+        order = np.argsort(each)
+        return float(each[order][np.searchsorted(np.cumsum(self.weights[order]), _COVERED).clip(max=len(each) - 1)])
+
+
+def heterogeneity(
+    model: Model,
+    history: PurchaseHistory | None = None,
+    *,
+    bins: int = _BINS,
+    draws: int = 400,
+    prob: float = 0.9,
+) -> pd.DataFrame:
     """Share of customers in bins of purchase rate, dropout and mean spend, with intervals over parameter draws.
 
     Parameters
     ----------
     model : Model
-        Of a model with groups the customers around the typical one are shown.
+    history : PurchaseHistory, optional
+        For a model with groups or covariates: whose customers to mix. Without it those are shown who are alike in
+        groups and covariates, around the typical customer.
     bins : int
-        Equal bins, from 0 to where 99 % of the customers lie below (dropout probabilities: to 1).
+        Equal bins, from 0 to where about 99 % of the customers lie below (dropout probabilities: to 1).
+    draws : int
+        Parameter draws to use, evenly spaced.
     prob : float
         Probability inside the intervals.
 
@@ -65,78 +124,96 @@ def heterogeneity(model: Model, *, bins: int = _BINS, prob: float = 0.9) -> pd.D
     count = count_of(bins, "bins") or _BINS
     if count > _MOST_BINS:
         raise DomainError(f"bins may be at most {_MOST_BINS}.", value=count)
-    tables = []
-    for quantity, unit, top, cumulative in _quantities(model):
-        edges = np.linspace(0.0, top, count + 1)
-        below = cumulative(edges)  # (draw, edge)
-        shares = np.diff(below, axis=1).T
-        lower, upper = band(shares, prob)
-        width = top / count
-        table = pd.DataFrame(
-            {
-                "quantity": quantity,
-                "unit": unit,
-                "left": edges[:-1],
-                "right": edges[1:],
-                "share": shares.mean(axis=1),
-                "lower": lower,
-                "upper": upper,
-            }
-        )
-        for name, column in (("density", "share"), ("density_lower", "lower"), ("density_upper", "upper")):
-            table[name] = table[column] / width
-        tables.append(table.assign(share_beyond=float((1.0 - below[:, -1]).mean())))
+    used = model.draws.cycle(count_of(draws, "draws") or 1)
+    purchases, spend = _populations(used, history)
+    tables = [_table(purchases, quantity, count, used.n_draws, prob) for quantity in _of_purchases(model)]
+    if spend is not None:
+        tables.append(_table(spend, _of_spend(model), count, used.n_draws, prob))
     return pd.concat(tables, ignore_index=True).assign(prob=prob)
 
 
-def _quantities(model: Model) -> list[tuple[str, str, float, Cumulative]]:
-    """Name, unit, upper end and distribution function (edges to (draw, edge)) of what the model spreads over customers.
+def _populations(used: Any, history: PurchaseHistory | None) -> tuple[_Population, _Population | None]:
+    """Customers by their purchase parameters and by their spend parameters."""
+    has_spend = used.spend is not None
+    if history is None:
+        one: dict[str, Any] = {"cells": np.zeros(1, dtype=np.intp), "weights": np.ones(1)}
+        spend = _Population(of_cells=lambda _: used.spend, **one) if has_spend else None
+        return _Population(of_cells=lambda _: used.purchases, **one), spend
+    instance_of(history, PurchaseHistory, "history", "purchase_history")
+    known = used.for_history(history)
+    cells, counts = np.unique(known.cell, return_counts=True)
+    all_of_them: dict[str, Any] = {"cells": cells, "weights": counts / counts.sum()}
+    spend = _Population(of_cells=known.spend, **all_of_them) if has_spend else None
+    return _Population(of_cells=known.purchases, **all_of_them), spend
 
-    A dropout that the draws do not name as Beta(a, b) or Gamma(s, beta) is left out.
-    """
-    params = model.draws.purchases
-    found: list[tuple[str, str, float, Cumulative]] = [
-        (
-            "purchase rate",
-            f"purchases per {model.unit} while a customer",
-            _top_of_gamma(params.r, params.alpha),
-            lambda x: np.asarray(gammainc(params.r, params.alpha * x)),
+
+def _table(population: _Population, quantity: _Quantity, bins: int, draws: int, prob: float) -> pd.DataFrame:
+    edges = np.linspace(0.0, population.top(quantity), bins + 1)
+    below = population.below(quantity, edges, draws)
+    shares = np.diff(below, axis=1).T
+    lower, upper = band(shares, prob)
+    table = pd.DataFrame(
+        {
+            "quantity": quantity.name,
+            "unit": quantity.unit,
+            "left": edges[:-1],
+            "right": edges[1:],
+            "share": shares.mean(axis=1),
+            "lower": lower,
+            "upper": upper,
+        }
+    )
+    for name, column in (("density", "share"), ("density_lower", "lower"), ("density_upper", "upper")):
+        table[name] = table[column] / (edges[1] - edges[0])
+    return table.assign(share_beyond=float((1.0 - below[:, -1]).mean()))
+
+
+def _of_purchases(model: Model) -> list[_Quantity]:
+    """Purchase rate and dropout; a dropout of another kind than Beta(a, b) or Gamma(s, beta) is left out."""
+    found = [
+        _Quantity(
+            name="purchase rate",
+            unit=f"purchases per {model.unit} while a customer",
+            below=lambda params, x: np.asarray(gammainc(params["r"], params["alpha"] * x)),
+            top=lambda params: np.asarray(gammaincinv(params["r"], _COVERED) / params["alpha"]),
         )
     ]
-    if hasattr(params, "a") and hasattr(params, "b"):
+    names = set(_fields(model.draws.purchases))
+    if {"a", "b"} <= names:
         found.append(
-            (
-                "dropout probability",
-                "after each purchase" if model.purchases.startswith("mbg") else "after each repeat purchase",
-                1.0,
-                lambda x: np.asarray(betainc(params.a, params.b, x)),
+            _Quantity(
+                name="dropout probability",
+                unit="after each purchase" if model.purchases == "mbg_nbd" else "after each repeat purchase",
+                below=lambda params, x: np.asarray(betainc(params["a"], params["b"], x)),
+                top=lambda params: np.ones_like(params["a"]),
             )
         )
-    elif hasattr(params, "s") and hasattr(params, "beta"):
+    if {"s", "beta"} <= names:
         found.append(
-            (
-                "dropout rate",
-                f"per {model.unit}",
-                _top_of_gamma(params.s, params.beta),
-                lambda x: np.asarray(gammainc(params.s, params.beta * x)),
+            _Quantity(
+                name="dropout rate",
+                unit=f"per {model.unit}",
+                below=lambda params, x: np.asarray(gammainc(params["s"], params["beta"] * x)),
+                top=lambda params: np.asarray(gammaincinv(params["s"], _COVERED) / params["beta"]),
             )
         )
-    spend = model.draws.spend
-    if spend is not None:
-        top = _typical(spend.p * spend.v / gammaincinv(spend.q, 1.0 - _COVERED))
-        found.append(("mean spend", f"{model.currency or 'money'} per order", top, lambda x: _below_spend(spend, x)))
     return found
 
 
-def _below_spend(spend: Any, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of customers whose mean order lies below each amount: ``P(nu > p / amount)``."""
+def _of_spend(model: Model) -> _Quantity:
+    return _Quantity(
+        name="mean spend",
+        unit=f"{model.currency or 'money'} per order",
+        below=_spend_below,
+        top=lambda params: np.asarray(params["p"] * params["v"] / gammaincinv(params["q"], 1.0 - _COVERED)),
+    )
+
+
+def _spend_below(params: Fields, amounts: Floats) -> Floats:
+    """``P(p / nu < amount) = P(nu > p / amount)``: 0 at an amount of 0."""
     with np.errstate(divide="ignore"):
-        return np.asarray(gammaincc(spend.q, spend.p * spend.v / amounts))
+        return np.asarray(gammaincc(params["q"], params["p"] * params["v"] / amounts))
 
 
-def _top_of_gamma(shape: NDArray[np.float64], rate: NDArray[np.float64]) -> float:
-    return _typical(gammaincinv(shape, _COVERED) / rate)
-
-
-def _typical(ends: NDArray[np.float64]) -> float:
-    return float(np.median(ends))
+def _fields(params: Any) -> Fields:
+    return {field.name: np.asarray(getattr(params, field.name)) for field in fields(params)}

@@ -79,8 +79,9 @@ def _cut(ax: Axes, rows: pd.DataFrame) -> None:
         return
     ax.set_ylim(0.0, _ROOM * float(others.max()))
     end = float(rows["right"].iloc[0])
+    told = f"{100 * first:.0f} % of customers: below {style.amount_text(float(f'{end:.2g}'))}"
     ax.annotate(
-        f"{100 * first:.0f} % of customers: below {style.amount_text(float(f'{end:.2g}'))}\n(the first bin is cut off here)",
+        f"{told}\n(the first bin is cut off here)",
         (end, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(6, -2), textcoords="offset points", va="top",
         fontsize=style.TICK_SIZE, color=style.EXPECTED, linespacing=1.25,
     )  # fmt: skip
