@@ -20,6 +20,7 @@ from clv_forecast.inference.encoding_of_draws import (
     encode_hierarchy,
     encode_rows,
 )
+from clv_forecast.inference.hierarchical.convergence import Convergence
 from clv_forecast.inference.report import FitReport, PartReport
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.models import gamma_gamma, transaction_model
@@ -53,6 +54,8 @@ _PART_PLAIN: Final = (
     "draws_kind",
     "k_hat",
 )
+
+_CONVERGENCE_PLAIN: Final = ("r_hat", "ess_bulk", "ess_tail", "divergences", "draws", "chains")
 
 
 def encode_model(model: Model) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
@@ -130,17 +133,30 @@ def _encode_part(part: PartReport) -> dict[str, Any]:
         "status": part.status.value,
         "correlations": _encode_frame(part.correlations),
         "coordinates": list(part.correlations.index),
+        "convergence": None if part.convergence is None else _encode_convergence(part.convergence),
     }
 
 
 def _decode_part(part: Mapping[str, Any]) -> PartReport:
     correlations = _decode_frame(part["correlations"])
     correlations.index = pd.Index(part["coordinates"])
+    told = part.get("convergence")
     return PartReport(
         **{name: _decode(part[name]) for name in _PART_PLAIN},
         status=FitStatus(part["status"]),
         correlations=correlations,
+        convergence=None if told is None else _decode_convergence(told),
     )
+
+
+def _encode_convergence(convergence: Convergence) -> dict[str, Any]:
+    plain = {name: _encode(getattr(convergence, name)) for name in _CONVERGENCE_PLAIN}
+    return plain | {"table": _encode_frame(convergence.table)}
+
+
+def _decode_convergence(told: Mapping[str, Any]) -> Convergence:
+    plain = {name: _decode(told[name]) for name in _CONVERGENCE_PLAIN}
+    return Convergence(table=_decode_frame(told["table"]), **plain)
 
 
 def _encode(value: Any) -> Any:

@@ -18,17 +18,17 @@ from clv_forecast.inference.fit_pooled import PooledOptions, fit_pooled
 from clv_forecast.inference.fitted_part import FittedPart
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.hierarchical.assignment import Assignment, assign
-from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors, check_priors, part_priors
+from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
+from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, check_priors, part_priors
 from clv_forecast.inference.hierarchical.priors_table import priors_table
 from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.structure import Structure, learn_structure
 from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
+from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.report import FitReport
 from clv_forecast.inference.spend_data import SpendData, spend_data
 from clv_forecast.inference.sufficient import PurchaseRows, compress
-from clv_forecast.models import transaction_model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
 
@@ -129,8 +129,8 @@ def fit(
     _check_belonging(method, groups=groups, covariates=covariates, priors=priors, sampler=sampler)
     structure = learn_structure(history, groups, covariates)
     check_priors(priors, purchases, spend, structure=structure)
-    assignment = None if structure.pooled else assign(structure, history)
-    cell = None if assignment is None else assignment.cell
+    assignment = assign(structure, history)
+    cell = None if structure.pooled else assignment.cell
     rows = _purchase_rows(history.table, cell)
     amounts = None if spend is None else spend_data(history.table, spend_from, cell=cell)
     common = _Common(
@@ -144,7 +144,7 @@ def fit(
         allow_unconverged=allow_unconverged,
         progress=progress,
     )
-    bought, spent = _fit_parts(purchases, rows, amounts, priors, common)
+    bought, spent = _fit_parts(history.table, purchases, rows, amounts, priors, common)
     notes = () if amounts is None else amounts.notes
     alternatives = None
     if compare:
@@ -176,7 +176,11 @@ def fit(
         time_scale=bought.scale,
         money_scale=None if spent is None else spent.scale,
         seed=common.seed,
-        rows=FittedRows(purchases=rows, spend=None if amounts is None else amounts.rows, assignment=assignment),
+        rows=FittedRows(
+            purchases=rows,
+            spend=None if amounts is None else amounts.rows,
+            assignment=None if structure.pooled else assignment,
+        ),
         purchase_chains=bought.chains,
         spend_chains=None if spent is None else spent.chains,
     )
@@ -192,9 +196,32 @@ class _Common:
     unit: str
     sampler: Sampler
     structure: Structure
-    assignment: Assignment | None
+    assignment: Assignment
     allow_unconverged: bool
     progress: Progress
+
+    def pooled(self) -> PooledOptions:
+        """For maximum likelihood and Laplace."""
+        return PooledOptions(
+            method=self.method,
+            draws=self.draws,
+            seed=self.seed,
+            unit=self.unit,
+            allow_unconverged=self.allow_unconverged,
+            progress=self.progress,
+        )
+
+    def nuts(self) -> NutsOptions:
+        """For the sampler."""
+        return NutsOptions(
+            sampler=self.sampler,
+            structure=self.structure,
+            assignment=self.assignment,
+            draws=self.draws,
+            seed=self.seed,
+            allow_unconverged=self.allow_unconverged,
+            progress=self.progress,
+        )
 
 
 def _check_history(history: Any) -> None:
@@ -258,47 +285,33 @@ def _purchase_rows(table: pd.DataFrame, cell: Any) -> PurchaseRows:
 
 
 def _fit_parts(
-    purchases: str, rows: PurchaseRows, amounts: SpendData | None, priors: Priors | None, common: _Common
+    table: pd.DataFrame,
+    purchases: str,
+    rows: PurchaseRows,
+    amounts: SpendData | None,
+    priors: Priors | None,
+    common: _Common,
 ) -> tuple[FittedPart, FittedPart | None]:
     problem = purchase_problem(purchases, rows)
-    bought = part_priors(purchases, PURCHASES, priors, structure=common.structure, time_scale=problem.scale)
-    first = _fit_part(problem, bought, rows, common, stream=_PURCHASE_STREAM)
-    if amounts is None:
-        return first, None
-    problem = spend_problem(amounts.rows, orders=amounts.level == "orders")
-    spent = part_priors("gamma_gamma", SPEND, priors, structure=common.structure, money_scale=problem.scale)
-    return first, _fit_part(problem, spent, amounts.rows, common, stream=_SPEND_STREAM, level=amounts.level)
-
-
-def _fit_part(
-    problem: Problem, priors: PartPriors, rows: Any, common: _Common, *, stream: int, level: str | None = None
-) -> FittedPart:
+    prior = part_priors(purchases, PURCHASES, priors, structure=common.structure, time_scale=problem.scale)
     if common.method == NUTS:
-        options = NutsOptions(
-            sampler=common.sampler,
-            structure=common.structure,
-            assignment=common.assignment,
-            draws=common.draws,
-            seed=common.seed,
-            unit=common.unit,
-            allow_unconverged=common.allow_unconverged,
-            progress=common.progress,
-        )
-        return fit_nuts(problem, priors, rows, options, level=level)
-    pooled = PooledOptions(
-        method=common.method,
-        draws=common.draws,
-        seed=common.seed,
-        unit=common.unit,
-        allow_unconverged=common.allow_unconverged,
-        progress=common.progress,
-    )
-    return fit_pooled(problem, priors, pooled, stream=stream)
+        data = purchase_part(purchases, table, common.assignment)
+        bought = fit_nuts(data, prior, rows, common.nuts(), level=None)
+    else:
+        bought = fit_pooled(problem, prior, common.pooled(), stream=_PURCHASE_STREAM)
+    if amounts is None:
+        return bought, None
+    problem = spend_problem(amounts.rows, orders=amounts.level == "orders")
+    prior = part_priors("gamma_gamma", SPEND, priors, structure=common.structure, money_scale=problem.scale)
+    if common.method == NUTS:
+        data = spend_part(table, amounts, common.assignment)
+        return bought, fit_nuts(data, prior, amounts.rows, common.nuts(), level=amounts.level)
+    return bought, fit_pooled(problem, prior, common.pooled(), stream=_SPEND_STREAM)
 
 
 def _parameter_draws(bought: FittedPart, spent: FittedPart | None, common: _Common) -> ParameterDraws:
     hierarchy = None
-    if common.assignment is not None and bought.effects is not None:
+    if not common.structure.pooled and bought.effects is not None:
         hierarchy = Hierarchy(
             structure=common.structure,
             purchases=bought.effects,

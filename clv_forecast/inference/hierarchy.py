@@ -55,10 +55,13 @@ class Hierarchy:
         """Parameters of every customer of a history, in the order of its table."""
         return HierarchicalParameters(hierarchy=self, assignment=assign(self.structure, history))
 
-    def typical(self) -> tuple[Any, Any | None]:
-        """Parameters of purchases and of spend in the middle of the population, fields of shape (draw, 1)."""
-        spend = None if self.spend is None else self._spend(self.spend.intercept[:, None, :])
-        return self._purchases(self.purchases.intercept[:, None, :]), spend
+    def typical_purchases(self) -> Any:
+        """Purchase parameters in the middle of the population, fields of shape (draw, 1)."""
+        return self._purchases(self.purchases.intercept[:, None, :])
+
+    def typical_spend(self) -> Any:
+        """Spend parameters in the middle of the population, fields of shape (draw, 1); None without a spend part."""
+        return None if self.spend is None else self._spend(self.spend.intercept[:, None, :])
 
     def purchases_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
         """Purchase parameters of some cells, fields of shape (draw, cell)."""
@@ -122,9 +125,7 @@ class HierarchicalParameters:
         return replace(self, hierarchy=self.hierarchy.take(slice(start, stop)))
 
 
-def _theta(
-    effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int
-) -> NDArray[np.float64]:
+def _theta(effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
     return effects.theta(assignment.codes[cells], assignment.labels[cells], assignment.design[cells], seed=seed)
 
 

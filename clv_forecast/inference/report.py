@@ -7,6 +7,7 @@ from html import escape
 
 import pandas as pd
 
+from clv_forecast.inference.hierarchical.convergence import Convergence
 from clv_forecast.inference.status import FitStatus
 
 _SEVERITY = (FitStatus.CONVERGED, FitStatus.RIDGE, FitStatus.BOUNDARY, FitStatus.FAILED)
@@ -38,6 +39,9 @@ class PartReport:
         ``"asymptotic"`` or ``"laplace posterior"``.
     k_hat : float or None
         Pareto k-hat of the importance weights, for Laplace draws.
+    convergence : Convergence or None
+        R-hat, effective sample sizes and divergences, for a sampler's draws. There AIC, BIC, gradient and condition
+        are NaN, and the log-likelihood is that of the posterior mean.
     """
 
     model: str
@@ -54,6 +58,7 @@ class PartReport:
     correlations: pd.DataFrame
     draws_kind: str
     k_hat: float | None = None
+    convergence: Convergence | None = None
 
     def __repr__(self) -> str:
         """One line."""
@@ -125,13 +130,18 @@ class FitReport:
         """Readable text, a few lines."""
         lines = [f"Fit: {self.status.value}, {self.n_customers:,} customers"]
         for part in self.parts:
-            lines += [
-                f"  {part.message}",
-                f"    log-likelihood {part.log_likelihood:,.3f}, AIC {part.aic:,.1f}, BIC {part.bic:,.1f}; "
-                f"{part.n_customers:,} customers in {part.n_rows:,} distinct rows",
-                f"    gradient norm {part.gradient_norm:.1e}, condition {part.condition:.3g}, "
-                f"{part.evaluations} evaluations; draws: {part.draws_kind}"
-                + ("" if part.k_hat is None else f", k-hat {part.k_hat:.2f}"),
-            ]
+            lines += [f"  {part.message}", *_figures(part)]
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _figures(part: PartReport) -> list[str]:
+    size = f"{part.n_customers:,} customers in {part.n_rows:,} distinct rows"
+    if part.convergence is not None:
+        return [f"    log-likelihood {part.log_likelihood:,.3f} at the posterior mean; {size}"]
+    return [
+        f"    log-likelihood {part.log_likelihood:,.3f}, AIC {part.aic:,.1f}, BIC {part.bic:,.1f}; {size}",
+        f"    gradient norm {part.gradient_norm:.1e}, condition {part.condition:.3g}, "
+        f"{part.evaluations} evaluations; draws: {part.draws_kind}"
+        + ("" if part.k_hat is None else f", k-hat {part.k_hat:.2f}"),
+    ]

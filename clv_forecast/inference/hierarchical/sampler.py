@@ -66,3 +66,7 @@ class Sampler:
         """The sampler of a retry: a third of the distance to an acceptance of 1, and twice the steps."""
         target = 1.0 - (1.0 - self.target_accept) / 3.0
         return replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=target)
+
+    def at_least(self, draws: int) -> Sampler:
+        """The same sampler with at least so many draws in all chains together."""
+        return replace(self, draws=max(self.draws, -(-draws // self.chains)))
