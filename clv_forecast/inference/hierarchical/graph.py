@@ -1,9 +1,10 @@
 r"""The PyMC model of one part: a plan, its data, and the graph they make.
 
 Every number that depends on the data or the priors is ``pm.Data``, so that one compiled graph serves all data of the
-same plan. Effects of groups are non-centred: ``effect = raw @ (diag(sd) L)'`` with standard normal ``raw``, where
-``L`` is the factor of an LKJ correlation, made of partial correlations with Beta priors (see
-`clv_forecast.inference.hierarchical.prior_draws.partial_exponents`).
+same plan. Effects of groups are normal with covariance ``diag(sd) L L' diag(sd)``, where ``L`` is the factor of an LKJ
+correlation, made of partial correlations with Beta priors (see
+`clv_forecast.inference.hierarchical.prior_draws.partial_exponents`); they are sampled non-centred as far as their
+groups are small (see `clv_forecast.inference.hierarchical.centring`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.inference.hierarchical.assignment import Assignment
-from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+from clv_forecast.inference.hierarchical.centring import centring
+from clv_forecast.inference.hierarchical.likelihoods import log_likelihood, tensors
 from clv_forecast.inference.hierarchical.part_data import PartData
 from clv_forecast.inference.hierarchical.prior_draws import partial_exponents
 from clv_forecast.inference.hierarchical.priors import FEWEST_CORRELATED, PURCHASES, PartPriors
@@ -38,11 +40,15 @@ class Term:
     levels : int
     correlated : bool
         Whether the correlations of its effects are learned.
+    anchored : bool
+        Whether its centred effects are sampled together with the intercept: one term at most, as several would pull
+        at the same number.
     """
 
     name: str
     levels: int
     correlated: bool
+    anchored: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,8 @@ def dim_of(group: str) -> str:
 def plan_graph(data: PartData, priors: PartPriors, structure: Structure) -> GraphPlan:
     """State the graph of a part."""
     correlated = len(priors.varying) > 1
+    largest_groups = min((len(term.levels) for term in structure.groups), default=0)
+    anchor = next((term.name for term in structure.groups if len(term.levels) == largest_groups), None)
     return GraphPlan(
         part=data.part,
         likelihood=data.likelihood,
@@ -121,6 +129,7 @@ def plan_graph(data: PartData, priors: PartPriors, structure: Structure) -> Grap
                 name=term.name,
                 levels=len(term.levels),
                 correlated=correlated and len(term.levels) >= FEWEST_CORRELATED,
+                anchored=term.name == anchor,
             )
             for term in structure.groups
         ),
@@ -154,8 +163,10 @@ def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: 
         arrays["group_scale"] = priors.group_scale
     if any(term.correlated for term in plan.terms):
         arrays["partial_exponent"] = partial_exponents(len(plan.varying), priors.eta)
-    for index in range(len(plan.terms)):
+    weights = centring(data, assignment, priors, tuple(term.levels for term in plan.terms))
+    for index, weight in enumerate(weights):
         arrays[f"codes_{index}"] = assignment.codes[:, index]
+        arrays[f"centring_{index}"] = weight
     if plan.columns:
         arrays["design"] = assignment.design
         arrays["coefficient_scale"] = priors.coefficient_scale
@@ -182,7 +193,6 @@ def build_model(
     """
     import pymc as pm  # type: ignore[import-untyped]
 
-    names = plan.variables()
     with pm.Model(coords=_complete(plan, coords)) as model:
         tables = {
             name.removeprefix(f"{plan.part}_"): pm.Data(name, array, dims=_data_dims(plan, name))
@@ -193,40 +203,60 @@ def build_model(
         intercept = pm.Deterministic(f"{plan.part}_intercept", tables["location"] + tables["scale"] * z, dims=dim)
         theta = intercept[None, :]
         for index, term in enumerate(plan.terms):
-            effect = build_effect(plan, term, tables, names)
+            anchor = intercept[list(plan.varying)] if term.anchored else np.zeros(len(plan.varying))
+            effect = build_effect(plan, term, tables, weight=tables[f"centring_{index}"], anchor=anchor)
             theta = theta + (effect @ _selection(plan.varying, len(plan.coordinates)))[tables[f"codes_{index}"]]
         if plan.columns:
             name = f"{plan.part}_coefficient"
-            coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=names[name])
+            coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=plan.variables()[name])
             theta = theta + tables["design"] @ (coefficient @ _selection(plan.targets, len(plan.coordinates)))
         pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables, single=plan.single))
     return model
 
 
 def build_effect(
-    plan: GraphPlan, term: Term, tables: Mapping[str, Expression], names: Mapping[str, tuple[str, ...]]
+    plan: GraphPlan, term: Term, tables: Mapping[str, Expression], *, weight: Expression, anchor: Expression
 ) -> Expression:
-    """Effects of the levels of a group on the varying coordinates, inside a model's context."""
+    """Effects of the levels of a group on the varying coordinates, shape (level, varying), in a model's context."""
     import pymc as pm
 
+    pt = tensors()
     p, varying = plan.part, f"{plan.parameter_dim}_varying"
+    dims = (dim_of(term.name), varying)
     sd = pm.HalfNormal(f"{p}_sd_{term.name}", tables["group_scale"], dims=varying)
-    raw = pm.Normal(f"{p}_raw_{term.name}", 0.0, 1.0, dims=(dim_of(term.name), varying))
-    made = raw * sd
+    log_sd = pt.log(sd)
+    centre, spread = weight * anchor, pt.exp(weight * log_sd)
     if term.correlated:
         exponent = tables["partial_exponent"]
         share = pm.Beta(f"{p}_partial_{term.name}", exponent, exponent, dims=f"{plan.parameter_dim}_pair")
         factor = _correlation_factor(2.0 * share - 1.0, len(plan.varying))
         name = f"{p}_correlation_{term.name}"
-        pm.Deterministic(name, factor @ factor.T, dims=names[name])
-        made = raw @ (sd[:, None] * factor).T
-    name = f"{p}_effect_{term.name}"
-    return pm.Deterministic(name, made, dims=names[name])
+        pm.Deterministic(name, factor @ factor.T, dims=(varying, f"{varying}_bis"))
+        raw = pm.Flat(f"{p}_raw_{term.name}", dims=dims)
+        z = _solved(factor, (raw - centre) / spread, len(plan.varying))
+        density = -0.5 * (z**2).sum() - term.levels * pt.log(pt.diag(factor)).sum() - (weight * log_sd).sum()
+        pm.Potential(f"{p}_prior_{term.name}", density)
+    else:
+        raw = pm.Normal(f"{p}_raw_{term.name}", centre, spread, dims=dims)
+    return pm.Deterministic(f"{p}_effect_{term.name}", pt.exp((1.0 - weight) * log_sd) * (raw - centre), dims=dims)
+
+
+def _solved(factor: Expression, right: Expression, size: int) -> Expression:
+    """Rows ``z`` with ``factor @ z = right``, column by column: a handful, faster unrolled than by a solver."""
+    pt = tensors()
+
+    columns: list[Expression] = []
+    for i in range(size):
+        rest = right[:, i]
+        for j in range(i):
+            rest = rest - factor[i, j] * columns[j]
+        columns.append(rest / factor[i, i])
+    return pt.stack(columns, axis=1)
 
 
 def _correlation_factor(partials: Expression, size: int) -> Expression:
     """See `clv_forecast.inference.hierarchical.prior_draws.correlation_factor`; here for one draw."""
-    import pytensor.tensor as pt
+    pt = tensors()
 
     rows: list[Expression] = []
     pair = 0
@@ -271,5 +301,8 @@ def _data_dims(plan: GraphPlan, name: str) -> tuple[str, ...]:
     short = name.removeprefix(f"{plan.part}_")
     if short in known:
         return known[short]
+    if short.startswith("centring_"):
+        term = plan.terms[int(short.removeprefix("centring_"))]
+        return (dim_of(term.name), f"{plan.parameter_dim}_varying")
     table = "cell" if short.startswith(("codes_", "cell_")) else short.partition("_")[0]
     return (f"{plan.part}_{table}",)

@@ -50,7 +50,7 @@ def _mbg_nbd(theta: Expression, t: Mapping[str, Expression], at: Callable[..., E
 def _beta_geometric(
     theta: Expression, t: Mapping[str, Expression], at: Callable[..., Expression], *, initial: float
 ) -> Expression:
-    pt = _tensors()
+    pt = tensors()
 
     r, alpha = pt.exp(theta[:, 1]), pt.exp(theta[:, 1] - theta[:, 0])
     concentration = pt.exp(theta[:, 3])
@@ -69,7 +69,7 @@ def _beta_geometric(
 
 def _spans(r: Expression, alpha: Expression, t: Mapping[str, Expression], at: Callable[..., Expression]) -> Expression:
     """Minus the log of ``(1 + T/alpha)^-r (alpha + T)^-x``, over all customers."""
-    pt = _tensors()
+    pt = tensors()
 
     length = t["spans_T"]
     waited = t["spans_customers"] * at(r, "spans") * pt.log1p(length / at(alpha, "spans"))
@@ -77,7 +77,7 @@ def _spans(r: Expression, alpha: Expression, t: Mapping[str, Expression], at: Ca
 
 
 def _pareto_nbd(theta: Expression, t: Mapping[str, Expression], at: Callable[..., Expression]) -> Expression:
-    pt = _tensors()
+    pt = tensors()
 
     from clv_forecast.inference.hierarchical.decay_op import log_decay_integral
 
@@ -99,7 +99,7 @@ def _pareto_nbd(theta: Expression, t: Mapping[str, Expression], at: Callable[...
 
 
 def _gamma_gamma_orders(theta: Expression, t: Mapping[str, Expression], at: Callable[..., Expression]) -> Expression:
-    pt = _tensors()
+    pt = tensors()
 
     p, q, log_v = _gamma_gamma(theta)
     n, customers = t["counts_n"], t["counts_customers"]
@@ -112,7 +112,7 @@ def _gamma_gamma_orders(theta: Expression, t: Mapping[str, Expression], at: Call
 
 
 def _gamma_gamma_means(theta: Expression, t: Mapping[str, Expression], at: Callable[..., Expression]) -> Expression:
-    pt = _tensors()
+    pt = tensors()
 
     p, q, log_v = _gamma_gamma(theta)
     n, customers = t["counts_n"], t["counts_customers"]
@@ -123,7 +123,7 @@ def _gamma_gamma_means(theta: Expression, t: Mapping[str, Expression], at: Calla
 
 
 def _gamma_gamma(theta: Expression) -> tuple[Expression, Expression, Expression]:
-    pt = _tensors()
+    pt = tensors()
 
     return pt.exp(theta[:, 1]), 1.0 + pt.exp(theta[:, 2]), theta[:, 0] + theta[:, 2] - theta[:, 1]
 
@@ -131,13 +131,13 @@ def _gamma_gamma(theta: Expression) -> tuple[Expression, Expression, Expression]
 def _spent(
     p: Expression, q: Expression, log_v: Expression, t: Mapping[str, Expression], at: Callable[..., Expression]
 ) -> Expression:
-    pt = _tensors()
+    pt = tensors()
 
     grown = pt.log1p(t["rows_total"] * at(pt.exp(-log_v), "rows"))
     return pt.sum(t["rows_count"] * (t["rows_n"] * at(p, "rows") + at(q, "rows")) * grown)
 
 
-def _tensors() -> Any:
+def tensors() -> Any:
     """PyTensor, which is loaded when a graph is built and not before; its functions are untyped."""
     import pytensor.tensor as pt
 

@@ -1,0 +1,176 @@
+"""The PyMC model against its density written out in NumPy and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.special import expit
+
+from clv_forecast.inference.hierarchical.assignment import assign
+from clv_forecast.inference.hierarchical.graph import build_model, dim_of, graph_data, plan_coords, plan_graph
+from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
+from clv_forecast.inference.hierarchical.prior_draws import correlation_factor, partial_exponents
+from clv_forecast.inference.hierarchical.priors import Prior, part_priors
+from clv_forecast.inference.hierarchical.structure import learn_structure
+from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.models import bg_nbd, gamma_gamma
+from tests.inference.hierarchical.made_up import attributed
+from tests.inference.simulated import simulate_purchases, simulate_spend, summary
+
+GIVEN = {"mean_purchase_rate": Prior(median=0.2, sd=0.7), "group_sd:purchase_rate_shape": Prior(sd=0.2)}
+
+
+@pytest.fixture(scope="module")
+def history():
+    rng = np.random.default_rng(21)
+    frequency, recency, T = simulate_purchases(rng, 240, r=0.8, alpha=5.0, a=0.8, b=2.5, length=60.0)
+    counts, total, sum_log = simulate_spend(rng, frequency, p=6.0, q=4.0, v=15.0)
+    spread = {name: np.zeros(240) for name in ("n", "total", "sum_log")}
+    for name, values in zip(spread, (counts, total, sum_log), strict=True):
+        spread[name][frequency > 0] = values
+    customers = pd.DataFrame(
+        {
+            "region": rng.choice(list("abcdef"), 240),
+            "chain": rng.choice(["x", "y"], 240),
+            "age": rng.normal(40.0, 10.0, 240).round(),
+        }
+    )
+    return attributed(customers, table=summary(frequency, recency, T, **spread).table)
+
+
+def log_half_normal(sd, scale):
+    return stats.halfnorm(scale=scale).logpdf(sd)
+
+
+@pytest.mark.parametrize("part", ["purchases", "spend"])
+def test_the_density_is_likelihood_times_priors(history, part):
+    structure = learn_structure(history, groups=["region", "chain"], covariates=["age"])
+    assignment = assign(structure, history)
+    if part == "purchases":
+        data = purchase_part("bg_nbd", history.table, assignment)
+    else:
+        data = spend_part(history.table, spend_data(history.table, "repeat"), assignment)
+    priors = part_priors(
+        data.model,
+        part,
+        GIVEN if part == "purchases" else None,
+        structure=structure,
+        time_scale=data.time_scale,
+        money_scale=data.money_scale,
+    )
+    plan = plan_graph(data, priors, structure)
+    arrays = graph_data(plan, data, assignment, priors)
+    model = build_model(plan, arrays, plan_coords(plan, structure))
+    assert model.named_vars_to_dims[f"{part}_effect_region"][0] == "region"
+    assert model.named_vars_to_dims[f"{part}_effect_chain"][0] == "chain_group"
+    density = model.compile_logp(mode="FAST_COMPILE")
+    start = model.initial_point()
+    rng = np.random.default_rng(22)
+    for _ in range(3):
+        point = {name: 0.5 * rng.normal(size=np.shape(value)) for name, value in start.items()}
+        expected = written_out(plan, data, arrays, assignment, priors, point)
+        assert float(density(point)) == pytest.approx(expected, rel=1e-9)
+
+
+def written_out(plan, data, arrays, assignment, priors, point):
+    part, k, varying = plan.part, len(plan.coordinates), list(plan.varying)
+    z = point[f"{part}_z"]
+    intercept = priors.location + priors.scale * z
+    total = stats.norm.logpdf(z).sum()
+    theta = np.tile(intercept, (assignment.n_cells, 1))
+    for index, term in enumerate(plan.terms):
+        log_sd = point[f"{part}_sd_{term.name}_log__"]
+        sd = np.exp(log_sd)
+        total += log_half_normal(sd, priors.group_scale).sum() + log_sd.sum()
+        factor = np.eye(len(varying))
+        if term.correlated:
+            free = point[f"{part}_partial_{term.name}_logodds__"]
+            share = expit(free)
+            exponent = partial_exponents(len(varying), priors.eta)
+            total += (stats.beta(exponent, exponent).logpdf(share) + np.log(share) + np.log1p(-share)).sum()
+            factor = correlation_factor(2.0 * share[None] - 1.0, len(varying))[0]
+        weight = arrays[f"{part}_centring_{index}"]
+        assert ((weight > 0) & (weight < 1)).all()
+        anchor = intercept[varying] if term.anchored else 0.0
+        effect = sd ** (1.0 - weight) * (point[f"{part}_raw_{term.name}"] - weight * anchor)
+        covariance = (sd[:, None] * factor) @ (sd[:, None] * factor).T
+        constant = 0.5 * effect.size * np.log(2.0 * np.pi) if term.correlated else 0.0
+        total += stats.multivariate_normal(cov=covariance).logpdf(effect).sum() + constant
+        total += ((1.0 - weight) * log_sd).sum()
+        theta[:, varying] += effect[assignment.codes[:, index]]
+    coefficient = np.zeros((1, k))
+    coefficient[:, list(plan.targets)] = point[f"{part}_coefficient"]
+    total += stats.norm(scale=0.5).logpdf(point[f"{part}_coefficient"]).sum()
+    theta += assignment.design @ coefficient
+    return total + likelihood(data, theta, arrays)
+
+
+def likelihood(data, theta, arrays):
+    """By the NumPy models on the rows of the part; ``rows`` hold every customer who counts beyond a constant."""
+    if data.part == "spend":
+        module, table = gamma_gamma, {name: data.arrays[f"rows_{name}"] for name in ("cell", "n", "total", "count")}
+        params = module.constrain(theta[table["cell"]])
+        params = module.Params(*(getattr(params, field).ravel() for field in module.PARAMETERS))
+        without_logs = module.log_likelihood_orders(params, table["n"], table["total"], np.zeros(len(table["n"])))
+        logs = data.arrays["counts_logs"] @ params_by_cell(module, theta).p[data.arrays["counts_cell"]]
+        return float(table["count"] @ without_logs + logs)
+    x, t_x, T = (np.repeat(data.arrays[f"rows_{name}"], data.arrays["rows_count"].astype(int)) for name in
+                 ("x", "recency", "T"))  # fmt: skip
+    cell = np.repeat(data.arrays["rows_cell"], data.arrays["rows_count"].astype(int))
+    params = bg_nbd.constrain(theta[cell])
+    params = bg_nbd.Params(*(getattr(params, field).ravel() for field in bg_nbd.PARAMETERS))
+    bought = float(bg_nbd.log_likelihood(params, x, t_x, T).sum())
+    # and those who never came back: spans minus the rows above
+    silent = {}
+    for span, length, customers in zip(
+        data.arrays["spans_cell"], data.arrays["spans_T"], data.arrays["spans_customers"], strict=True
+    ):
+        silent[span, length] = customers
+    for own, length in zip(cell, T, strict=True):
+        silent[own, length] -= 1
+    by_cell = params_by_cell(bg_nbd, theta)
+    never = sum(
+        -count * by_cell.r[own] * np.log1p(length / by_cell.alpha[own]) for (own, length), count in silent.items()
+    )
+    return bought + float(never)
+
+
+def params_by_cell(module, theta):
+    params = module.constrain(theta)
+    return module.Params(*(getattr(params, field).ravel() for field in module.PARAMETERS))
+
+
+def test_units_change_nothing_in_the_graph(history):
+    """Days for weeks and cents for euros: the same numbers go into the sampler, to rounding of the division."""
+    structure = learn_structure(history, groups="region")
+    assignment = assign(structure, history)
+    table = history.table
+    scaled = table.copy()
+    for name in ("recency", "T"):
+        scaled[name] = 8.0 * scaled[name]  # a power of two divides without rounding: equal to the last bit
+    for name in ("spend_sum_repeat", "spend_sum_all"):
+        scaled[name] = 128.0 * scaled[name]
+    for amounts in ("repeat", "all"):
+        scaled[f"spend_sum_log_{amounts}"] += scaled[f"spend_count_{amounts}"] * np.log(128.0)
+    given = {"mean_purchase_rate": Prior(median=0.2, sd=0.7)}
+    slower = {"mean_purchase_rate": Prior(median=0.2 / 8.0, sd=0.7)}
+    one = purchase_part("bg_nbd", table, assignment)
+    other = purchase_part("bg_nbd", scaled, assignment)
+    assert other.time_scale == 8.0 * one.time_scale
+    inputs = []
+    for data, override in ((one, given), (other, slower)):
+        priors = part_priors("bg_nbd", "purchases", override, structure=structure, time_scale=data.time_scale)
+        inputs.append(graph_data(plan_graph(data, priors, structure), data, assignment, priors))
+    for name, array in inputs[0].items():
+        np.testing.assert_array_equal(array, inputs[1][name], err_msg=name)
+    one, other = (spend_part(t, spend_data(t, "repeat"), assignment) for t in (table, scaled))
+    for name, array in one.arrays.items():
+        np.testing.assert_allclose(array, other.arrays[name], rtol=1e-12, atol=1e-9, err_msg=name)
+
+
+def test_a_group_may_be_named_as_a_dimension():
+    assert dim_of("chain") == "chain_group"
+    assert dim_of("spend_parameter") == "spend_parameter_group"
+    assert dim_of("shop") == "shop"
