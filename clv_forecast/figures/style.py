@@ -189,7 +189,7 @@ def label_ends(ax: Axes, labels: Sequence[tuple[Any, float, str, str]]) -> None:
     ax.set_xlim(left, max(right, left + (max(ends) - left) / (1.0 - need)))
     bottom, top = ax.get_ylim()
     per_point = (top - bottom) / max(high, 1.0)
-    halves = [0.5 * _LINE * TICK_SIZE * (text.count("\n") + 1) * per_point for _, _, text, _ in labels]
+    halves = [0.5 * (_LINE * TICK_SIZE * (text.count("\n") + 1) + 1.0) * per_point for _, _, text, _ in labels]
     heights = _apart([y for _, y, _, _ in labels], halves, bottom, top)
     for (x, _, text, colour), y in zip(labels, heights, strict=True):
         ax.annotate(

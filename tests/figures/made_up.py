@@ -1,0 +1,265 @@
+"""Made-up tables in the form the figures take, and which figure draws which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast import figures
+
+ORIGIN = pd.Timestamp("1997-09-30")
+
+
+def tracking(periods: int = 6) -> pd.DataFrame:
+    period = np.arange(1, periods + 1)
+    actual = 10.0 + period % 3
+    expected = 12.0 - 0.5 * period
+    table = pd.DataFrame(
+        {
+            "origin": ORIGIN,
+            "quantity": "purchases",
+            "period": period,
+            "end": ORIGIN + pd.to_timedelta(7 * period, unit="D"),
+            "actual": actual,
+            "expected": expected,
+            "lower": expected - 4.0,
+            "upper": expected + 4.0,
+            "prob": 0.9,
+            "unit": "week",
+        }
+    )
+    for name in ("actual", "expected", "lower", "upper"):
+        table[f"cumulative_{name}"] = table[name].cumsum()
+    return table
+
+
+def frequencies() -> pd.DataFrame:
+    customers = np.array([1403, 439, 214, 100, 62, 38, 0, 93])
+    expected = customers + np.array([5.0, -9.0, 3.0, 0.0, -2.0, 1.0, 0.5, 1.5])
+    return pd.DataFrame(
+        {
+            "frequency": ["0", "1", "2", "3", "4", "5", "6", "7+"],
+            "customers": customers,
+            "expected": expected,
+            "lower": np.maximum(expected - 20.0, 0.0),
+            "upper": expected + 20.0,
+            "prob": 0.9,
+        }
+    )
+
+
+def by_frequency() -> pd.DataFrame:
+    expected = np.array([0.2, 0.6, 1.4, 6.0])
+    return pd.DataFrame(
+        {
+            "origin": ORIGIN,
+            "horizon": "39 weeks",
+            "frequency": ["0", "1", "2", "3+"],
+            "customers": [1403, 439, 214, 1],
+            "actual": [0.25, 0.5, 0.0, 7.0],
+            "expected": expected,
+            "lower": 0.5 * expected,
+            "upper": 1.5 * expected,
+            "prob": 0.9,
+        }
+    )
+
+
+def matrix() -> pd.DataFrame:
+    frequency, recency = (grid.ravel() for grid in np.meshgrid([0, 1, 2, 3], [0.0, 13.0, 26.0, 39.0], indexing="ij"))
+    possible = (frequency > 0) == (recency > 0)
+    alive = np.where(possible, np.clip(1.0 - 0.02 * (39.0 - recency) * frequency, 0.0, 1.0), np.nan)
+    return pd.DataFrame(
+        {
+            "frequency": frequency,
+            "recency": recency,
+            "p_alive": alive,
+            "expected_purchases": 1.3 * alive * frequency,
+            "T": 39.0,
+            "horizon": "39 weeks",
+            "unit": "week",
+        }
+    )
+
+
+def heterogeneity(first: float = 0.2) -> pd.DataFrame:
+    left = np.arange(10.0) / 10.0
+    share = np.concatenate([[first], np.linspace(0.15, 0.01, 9)])
+    return pd.DataFrame(
+        {
+            "quantity": "purchase rate",
+            "unit": "purchases per week",
+            "left": left,
+            "right": left + 0.1,
+            "share": share,
+            "lower": 0.9 * share,
+            "upper": 1.1 * share,
+            "prob": 0.9,
+        }
+    )
+
+
+def calibration() -> pd.DataFrame:
+    nominal = np.array([0.5, 0.8, 0.9, 0.95])
+    rows = [
+        pd.DataFrame(
+            {
+                "origin": origin,
+                "horizon": "39 weeks",
+                "quantity": quantity,
+                "nominal": nominal,
+                "coverage": nominal - shift,
+                "standard_error": 0.01,
+            }
+        )
+        for origin in ("1997-09-30", "all")
+        for quantity, shift in (("purchases", 0.02), ("revenue", 0.05))
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def pit() -> pd.DataFrame:
+    left = np.arange(10.0) / 10.0
+    return pd.DataFrame(
+        {
+            "origin": ORIGIN,
+            "horizon": "39 weeks",
+            "quantity": "purchases",
+            "left": left,
+            "right": left + 0.1,
+            "density": 1.0 + 0.02 * np.arange(-5.0, 5.0),
+            "lower": 0.9,
+            "upper": 1.1,
+            "prob": 0.9,
+        }
+    )
+
+
+def deciles() -> pd.DataFrame:
+    expected = 900.0 / np.arange(1.0, 11.0)
+    return pd.DataFrame(
+        {
+            "origin": ORIGIN,
+            "horizon": "39 weeks",
+            "quantity": "purchases",
+            "decile": np.arange(1, 11),
+            "customers": 235,
+            "expected": expected,
+            "actual": np.append(expected[:-1] * 1.1, 0.0),
+            "lower": 0.8 * expected,
+            "upper": 1.2 * expected,
+            "prob": 0.9,
+        }
+    )
+
+
+def shrinkage(groups: int = 4, name: str = "region {}") -> pd.DataFrame:
+    own = 0.05 + 0.01 * np.arange(groups)
+    partial = 0.5 * (own + 0.06)
+    return pd.DataFrame(
+        {
+            "quantity": "purchase rate",
+            "unit": "purchases per week",
+            "group": [name.format(i) for i in range(groups)],
+            "customers": 1000 // np.arange(1, groups + 1),
+            "own": own,
+            "own_lower": own - 0.02,
+            "own_upper": own + 0.02,
+            "partial": partial,
+            "partial_lower": partial - 0.01,
+            "partial_upper": partial + 0.01,
+            "pooled": 0.06,
+            "pooled_lower": 0.057,
+            "pooled_upper": 0.063,
+            "prob": 0.9,
+        }
+    )
+
+
+def path() -> pd.DataFrame:
+    past = pd.DataFrame({"date": pd.date_range("1997-09-01", "1997-09-30"), "when": "past"})
+    past["purchase"] = past["date"].dt.day.isin([1, 9, 20])
+    past["purchases"] = past["purchase"].cumsum() - 1.0
+    past["p_alive"] = 1.0 - 0.01 * past["date"].dt.day
+    future = pd.DataFrame({"date": pd.date_range("1997-10-07", periods=8, freq="7D"), "when": "future"})
+    future["purchase"] = False
+    future["purchases"] = 2.0 + 0.3 * np.arange(1, 9)
+    future["p_alive"] = 0.7 - 0.02 * np.arange(1, 9)
+    table = pd.concat([past, future], ignore_index=True)
+    table["p_alive_lower"], table["p_alive_upper"] = table["p_alive"] - 0.05, table["p_alive"] + 0.0
+    ahead = table["when"] == "future"
+    table["purchases_lower"] = np.where(ahead, 2.0, table["purchases"])
+    table["purchases_upper"] = np.where(ahead, 5.0, table["purchases"])
+    return table.assign(customer_id=4, prob=0.9, as_of=ORIGIN, unit="week")
+
+
+def totals(groups: int = 3) -> pd.DataFrame:
+    rows = [
+        (group, horizon, customers, value, 0.8 * value, 1.3 * value)
+        for group, customers in (("all", 90), *((f"region {i}", 30) for i in range(groups)))
+        for horizon, value in (("12 months", 4000.0), ("36 months", 9000.0))
+    ]
+    names = ["group", "horizon", "customers", "value", "value_lower", "value_upper"]
+    table = pd.DataFrame(rows, columns=names).assign(prob=0.9, currency="USD")
+    table["horizon"] = pd.Categorical(table["horizon"], ["12 months", "36 months"], ordered=True)
+    return table
+
+
+@dataclass(frozen=True)
+class Case:
+    """One figure, its table, the columns it cannot do without, and what else it takes."""
+
+    draw: Callable[..., Any]
+    table: Callable[[], pd.DataFrame]
+    needed: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "_".join([self.draw.__name__, *map(str, self.options.values())])
+
+
+_SHRUNK = tuple(f"{kind}{end}" for kind in ("own", "partial", "pooled") for end in ("", "_lower", "_upper"))
+_ALIVE = ("customer_id", "date", "when", "purchase", "p_alive", "p_alive_lower", "p_alive_upper", "as_of")
+_BOUGHT = ("customer_id", "date", "when", "purchase", "purchases", "purchases_lower", "purchases_upper", "as_of")
+CASES = (
+    Case(
+        figures.draw_tracking,
+        tracking,
+        ("origin", "period", "end", *(f"cumulative_{name}" for name in ("actual", "expected", "lower", "upper"))),
+    ),
+    Case(
+        figures.draw_tracking,
+        tracking,
+        ("origin", "period", "end", "actual", "expected", "lower", "upper"),
+        {"cumulative": False},
+    ),
+    Case(figures.draw_purchase_frequencies, frequencies, ("frequency", "customers", "expected", "lower", "upper")),
+    Case(
+        figures.draw_holdout_by_frequency,
+        by_frequency,
+        ("frequency", "customers", "actual", "expected", "lower", "upper"),
+    ),
+    Case(figures.draw_p_alive_matrix, matrix, ("frequency", "recency", "p_alive", "T", "unit")),
+    Case(
+        figures.draw_expected_purchases_matrix,
+        matrix,
+        ("frequency", "recency", "expected_purchases", "T", "horizon", "unit"),
+    ),
+    Case(
+        figures.draw_heterogeneity,
+        heterogeneity,
+        ("quantity", "unit", "left", "right", "share", "lower", "upper"),
+        {"quantity": "purchase rate"},
+    ),
+    Case(figures.draw_calibration, calibration, ("nominal", "coverage", "standard_error")),
+    Case(figures.draw_pit, pit, ("left", "right", "density")),
+    Case(figures.draw_deciles, deciles, ("decile", "expected", "actual")),
+    Case(figures.draw_shrinkage, shrinkage, ("group", "customers", *_SHRUNK)),
+    Case(figures.draw_customer_alive, path, _ALIVE),
+    Case(figures.draw_customer_purchases, path, _BOUGHT),
+    Case(figures.draw_totals, totals, ("group", "horizon", "customers", "value", "value_lower", "value_upper")),
+)
