@@ -9,7 +9,7 @@ import pandas as pd
 
 from clv_forecast.figures import style
 from clv_forecast.figures.frequencies import window
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,6 +80,7 @@ def draw_calibration(
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     ax.set_aspect("equal")
+    ax.apply_aspect()  # so that the title is broken to the width that is left
     style.percent(ax.xaxis)
     style.percent(ax.yaxis)
     style.dress(ax, title=_title("Coverage of bands", rows), x="coverage promised", y="coverage observed", rules="both")
@@ -212,7 +213,7 @@ def draw_deciles(
         ax,
         title=_title(f"{what.capitalize()} by tenth of customers", rows, name_quantity=False),
         x="tenth of customers, 1 is the most promising",
-        y=what,
+        y=in_currency(what, rows),
     )
     style.key(ax, place="upper right")
     return ax

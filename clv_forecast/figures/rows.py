@@ -11,6 +11,7 @@ import pandas as pd
 from clv_forecast.errors import DomainError
 
 EVERYTHING: Final = "all"
+_ORIGIN: Final = "origin"
 _SHOWN: Final = 8
 
 
@@ -46,7 +47,8 @@ def checked(table: Any, needed: Sequence[str], made_by: str) -> pd.DataFrame:
 def chosen(table: pd.DataFrame, column: str, value: Any = None) -> pd.DataFrame:
     """Rows where ``column`` holds ``value``; a table without that column has one window only.
 
-    Without a value: the rows of ``"all"`` if there are any, else those of the last value in the table.
+    Without a value: the rows of ``"all"`` if there are any, else those of the latest origin, or of the value that
+    stands last in the table.
 
     Raises
     ------
@@ -73,8 +75,10 @@ def chosen(table: pd.DataFrame, column: str, value: Any = None) -> pd.DataFrame:
 
 
 def _last(table: pd.DataFrame, column: str) -> str:
-    """The latest date, the last category, or what stands last in the table."""
+    """The latest day (origins may be ISO text), the last category, or what stands last in the table."""
     values = table[column]
+    if column == _ORIGIN:
+        return str(max(as_text(value) for value in values))
     if isinstance(values.dtype, pd.CategoricalDtype) or pd.api.types.is_datetime64_any_dtype(values):
         values = values.sort_values(kind="stable")
     return as_text(values.iloc[-1])
@@ -117,3 +121,15 @@ def band_name(table: pd.DataFrame, noun: str = "band") -> str:
     """
     prob = only(table, "prob")
     return f"{float(prob) * 100:g} % {noun}" if prob else noun
+
+
+def in_currency(quantity: str, rows: pd.DataFrame) -> str:
+    """Name of a quantity with the currency of the table, where it is money.
+
+    Examples
+    --------
+    >>> in_currency("revenue", pd.DataFrame({"currency": ["USD"]})), in_currency("purchases", pd.DataFrame())
+    ('revenue, USD', 'purchases')
+    """
+    currency = "" if quantity == "purchases" else only(rows, "currency")
+    return f"{quantity}, {currency}" if currency else quantity

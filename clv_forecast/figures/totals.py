@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,9 +72,6 @@ def draw_totals(
     low, high = ax.get_xlim()
     ax.set_xlim(min(0.0, low), max(0.0, high))
     style.thousands(ax.xaxis)
-    currency = only(table, "currency") if quantity != "purchases" else ""
-    style.dress(
-        ax, title=f"{title}, {band_name(table)}", x=f"{quantity}, {currency}" if currency else quantity, rules="x"
-    )
+    style.dress(ax, title=f"{title}, {band_name(table)}", x=in_currency(quantity, rows), rules="x")
     ax.tick_params(axis="y", length=0)
     return ax

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import as_text, band_name, checked, chosen, only
+from clv_forecast.figures.rows import as_text, band_name, checked, chosen, in_currency, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def draw_tracking(
     unit = only(rows, "unit", "period")
     day = as_text(rows["origin"].iloc[0])
     actual, expected, lower, upper = (rows[name].to_numpy(dtype=float) for name in names)
-    ends = rows["end"].to_numpy()
+    ends = pd.to_datetime(rows["end"]).to_numpy()
     ax = style.axes(ax)
     after = rows["period"].to_numpy() > 0
     if cumulative:
@@ -84,7 +84,11 @@ def draw_tracking(
     style.thousands(ax.yaxis)
     style.dates(ax)
     title = f"{what.capitalize()} since {day}" if cumulative else f"{what.capitalize()} per {unit} after {day}"
-    style.dress(ax, title=_with_group(title, group), y=what if cumulative else f"{what} per {unit}")
+    style.dress(
+        ax,
+        title=_with_group(title, group),
+        y=in_currency(what, rows) if cumulative else f"{in_currency(what, rows)} per {unit}",
+    )
     ax.annotate(
         "origin", (np.datetime64(day), 1.0), xycoords=ax.get_xaxis_transform(), xytext=(4, -2),
         textcoords="offset points", va="top", fontsize=style.TICK_SIZE, color=style.QUIET,

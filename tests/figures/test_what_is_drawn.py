@@ -66,6 +66,47 @@ def test_tracking_chooses_origin_quantity_and_group() -> None:
         figures.draw_tracking(table, group="north")
 
 
+def test_days_may_be_iso_text() -> None:
+    """As in a certificate's tables, whose origins stand beside "all"; the latest is the default, in any row order."""
+    one = made_up.tracking()
+    texts = one.assign(origin="1997-09-30", end=one["end"].dt.strftime("%Y-%m-%d"))
+    later = made_up.tracking().assign(origin="1997-12-30", actual=1.0)
+    later["end"] += pd.Timedelta(days=91)
+    same = figures.draw_tracking(texts)
+    for drawn, wanted in zip(same.lines, figures.draw_tracking(one).lines, strict=True):
+        np.testing.assert_array_equal(dates.date2num(drawn.get_xdata()), dates.date2num(wanted.get_xdata()))
+    assert set(figures.draw_tracking(pd.concat([later, one]), cumulative=False).lines[1].get_ydata()) == {1.0}
+
+
+def test_money_names_its_currency() -> None:
+    money = made_up.tracking().assign(quantity="revenue", currency="USD")
+    assert figures.draw_tracking(money).get_ylabel() == "revenue, USD"
+    assert figures.draw_tracking(money, cumulative=False).get_ylabel() == "revenue, USD per week"
+    assert figures.draw_tracking(made_up.tracking().assign(currency="USD")).get_ylabel() == "purchases"
+
+
+@pytest.mark.parametrize("width", [3.0, 5.0, 9.0])
+def test_titles_stay_above_their_axes(width: float) -> None:
+    """Also over the square axes of the calibration, in a figure of several."""
+    figure, pair = pyplot.subplots(1, 2, figsize=(2 * width, 3.5), layout="constrained")
+    figures.draw_calibration(made_up.calibration(), ax=pair[0])
+    figures.draw_pit(made_up.pit(), ax=pair[1])
+    figure.canvas.draw()
+    first, second = (ax._left_title.get_window_extent() for ax in pair)
+    assert not first.overlaps(second)
+    assert second.x1 <= figure.bbox.x1
+    assert max(first.y1, second.y1) <= figure.bbox.y1
+
+
+def test_within_a_subfigure() -> None:
+    figure = pyplot.figure(figsize=(8, 4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    figures.draw_tracking(made_up.tracking(), ax=left.subplots())
+    figures.draw_p_alive_matrix(made_up.matrix(), ax=right.subplots())
+    figure.canvas.draw()
+    assert len(right.axes) == 2
+
+
 def test_tracking_of_a_window_that_is_not_over() -> None:
     """Periods without an outcome yet leave the line short and its name at the last one known."""
     table = made_up.tracking()
