@@ -7,7 +7,8 @@ effect is then known better than the standard deviation between groups. In betwe
 .. math:: t \sim N(w \mu, \sigma^w), \qquad effect = \sigma^{1-w} (t - w \mu), \qquad w = I / (I + 1/\tau^2)
 
 where :math:`I` is the information that the group's customers hold on the coordinate, their share of that of the
-pooled fit, and :math:`\tau` a modest standard deviation between groups.
+pooled fit, and :math:`\tau` the standard deviation between groups, as the scores of the groups at the pooled mode show
+it: one Newton step from there estimates each group's effect.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from clv_forecast.inference.maximum_likelihood import maximise
 
 Floats = NDArray[np.float64]
 
-_MODEST: Final = 0.4  # of the half-normal prior's scale
+_LEAST: Final = 0.1  # of the half-normal prior's scale: standard deviations below cannot be told from none
 
 
 def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels: tuple[int, ...]) -> list[Floats]:
@@ -42,14 +43,18 @@ def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels:
     if not levels:
         return []
     varying = list(priors.varying)
-    information = 1.0 / pooled_variances(data, priors)[varying]
-    modest = (_MODEST * priors.group_scale) ** -2
-    customers = cell_customers(data)
+    mode, covariance = pooled_mode(data, priors)
+    variances = np.diag(covariance)[varying]
+    scores, customers = data.scores(mode), cell_customers(data)
     found = []
     for term, count in enumerate(levels):
-        share = np.bincount(assignment.codes[:, term], weights=customers, minlength=count) / customers.sum()
-        known = share[:, None] * information
-        found.append(known / (known + modest))
+        codes = assignment.codes[:, term]
+        share = np.bincount(codes, weights=customers, minlength=count) / customers.sum()
+        score = np.stack([np.bincount(codes, weights=column, minlength=count) for column in scores.T], axis=1)
+        step = (score @ covariance)[:, varying] / np.maximum(share, 1e-12)[:, None]
+        between = np.sum(share[:, None] * step**2, axis=0) - count * variances  # the share cancels in its variance
+        known = share[:, None] / variances
+        found.append(known / (known + 1.0 / np.maximum(between, (_LEAST * priors.group_scale) ** 2)))
     return found
 
 
@@ -62,8 +67,8 @@ def cell_customers(data: PartData) -> Floats:
     )
 
 
-def pooled_variances(data: PartData, priors: PartPriors) -> Floats:
-    """Posterior variances of the coordinates when all customers share them; the prior's where there is no mode."""
+def pooled_mode(data: PartData, priors: PartPriors) -> tuple[Floats, Floats]:
+    """Posterior mode of the coordinates when all customers share them, and their covariance (at most the prior's)."""
     location, scale = priors.location, priors.scale
 
     def log_posterior(theta: Floats) -> tuple[float, Floats]:
@@ -73,9 +78,6 @@ def pooled_variances(data: PartData, priors: PartPriors) -> Floats:
 
     lower, upper = box(data.coordinates)
     mode = maximise(log_posterior, [location], lower=lower, upper=upper)
-    with np.errstate(all="ignore"):
-        try:
-            variances = np.diag(np.linalg.inv(-mode.hessian))
-        except np.linalg.LinAlgError:
-            variances = np.full(len(location), np.nan)
-    return np.where(np.isfinite(variances) & (variances > 0.0), np.minimum(variances, scale**2), scale**2)
+    curvature, axes = np.linalg.eigh(-mode.hessian * np.outer(scale, scale))
+    covariance = (axes / np.maximum(curvature, 1.0)) @ axes.T * np.outer(scale, scale)
+    return mode.theta, covariance

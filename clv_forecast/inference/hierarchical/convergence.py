@@ -125,7 +125,7 @@ def _variable(name: str, values: NDArray[np.float64], labels: list[str]) -> tupl
     from arviz_stats.base import array_stats
 
     flat = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
-    varies = np.ptp(flat, axis=(1, 2)) > 1e-12
+    varies = ~(np.ptp(flat, axis=(1, 2)) <= 1e-12)  # what is not a number counts as varying
     if not varies.any():
         return None
     entries = flat[varies]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,9 @@ class PartData:
         Add it to a scaled log-likelihood to have it in the user's units.
     n_customers : int
     pooled : Problem
-        The same data without cells, for starting points and comparisons.
+        The same data without cells.
+    scores : callable
+        ``theta (k,)`` to the gradient of the log-likelihood of each cell's customers, shape (cell, k).
     """
 
     part: str
@@ -62,6 +65,7 @@ class PartData:
     offset: float
     n_customers: int
     pooled: Problem
+    scores: Callable[[Floats], Floats]
 
 
 def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> PartData:
@@ -103,7 +107,7 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
     x, t_x, length = (_floats(table[name]) for name in (columns.FREQUENCY, columns.RECENCY, columns.T))
     problem = purchase_problem(model, compress(x, t_x, length))
     t_x, length = t_x / problem.scale, length / problem.scale
-    cell = assignment.cell
+    cell, module = assignment.cell, transaction_model(model)
     initial = INITIAL_CHANCES.get(model, 0)
     steps = _steps(cell, x)
     spans, spans_row = _distinct([cell, length])
@@ -129,7 +133,7 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
         part=PURCHASES,
         model=model,
         likelihood=model,
-        coordinates=tuple(transaction_model(model).UNCONSTRAINED),
+        coordinates=tuple(module.UNCONSTRAINED),
         arrays=arrays,
         constant=0.0,
         cells=assignment.n_cells,
@@ -138,6 +142,7 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
         offset=problem.offset,
         n_customers=len(x),
         pooled=problem,
+        scores=_scores(module, module.log_likelihood_gradient, [cell, x, t_x, length], assignment.n_cells),
     )
 
 
@@ -198,6 +203,12 @@ def spend_part(table: pd.DataFrame, amounts: SpendData, assignment: Assignment) 
         offset=problem.offset,
         n_customers=len(n),
         pooled=problem,
+        scores=_scores(
+            gamma_gamma,
+            gamma_gamma.log_likelihood_orders_gradient if orders else gamma_gamma.log_likelihood_gradient,
+            [cell, n, total, logs] if orders else [cell, n, total / n],
+            assignment.n_cells,
+        ),
     )
 
 
@@ -237,3 +248,18 @@ def _distinct(keys: list[NDArray[np.float64] | Integers]) -> tuple[list[Floats],
 
 def _sums(row: Integers, rows: int, values: Floats | None = None) -> Floats:
     return np.bincount(row, weights=values, minlength=rows).astype(np.float64)
+
+
+def _scores(
+    module: Any, gradient: Callable[..., tuple[Floats, Floats]], keys: list[NDArray[np.float64] | Integers], cells: int
+) -> Callable[[Floats], Floats]:
+    """Gradients by cell, from the NumPy gradient of the distinct rows; the first key is the cell."""
+    distinct, row = _distinct(keys)
+    weights, cell = _sums(row, len(distinct[0])), distinct[0].astype(np.intp)
+
+    def scores(theta: Floats) -> Floats:
+        _, natural = gradient(module.constrain(theta), *distinct[1:])
+        free = module.constrain_jacobian(theta).T @ natural
+        return np.stack([np.bincount(cell, weights=weights * each, minlength=cells) for each in free], axis=1)
+
+    return scores
