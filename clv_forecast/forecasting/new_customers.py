@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,6 @@ from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
-from clv_forecast.inference.customer_parameters import PooledParameters
 from clv_forecast.inference.model import Model
 from clv_forecast.models import transaction_model
 from clv_forecast.streams import as_seed, customer_keys, first_orders
@@ -35,6 +34,7 @@ def new_customer_value(
     cost_to_serve: float = 0.0,
     cost_per_order: float = 0.0,
     lifetime_years: float = LIFETIME_YEARS,
+    attributes: Mapping[str, Any] | None = None,
     prob: float = 0.9,
     rng: int | np.random.Generator = 1,
 ) -> pd.DataFrame:
@@ -46,6 +46,9 @@ def new_customer_value(
         With a spend part.
     horizons, discount_rate_annual, margin, cost_to_serve, cost_per_order, lifetime_years, prob, rng
         As in ``forecast``; here all are numbers.
+    attributes : mapping of str to value, optional
+        Of a hierarchical fit: the customer's groups and covariates, such as ``{"region": "EU"}``. A group left out is
+        drawn from the population of groups; covariates are needed.
 
     Returns
     -------
@@ -57,7 +60,9 @@ def new_customer_value(
     Raises
     ------
     DomainError
-        If the model has no spend part, or an argument lies outside its domain.
+        If the model has no spend part, an argument lies outside its domain, or attributes are not those of the fit.
+    InputError
+        If the value of a covariate cannot be used.
 
     Notes
     -----
@@ -69,13 +74,13 @@ def new_customer_value(
         raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
     ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
     seed = as_seed(rng)
-    plan = _plan(model, discount_rate_annual, margin, cost_to_serve, cost_per_order, seed)
+    plan = _plan(model, discount_rate_annual, margin, cost_to_serve, cost_per_order, seed, attributes)
     boundaries = ends.boundaries(model.unit)
     rows = np.arange(_REPLICATES)
     expected = expected_money(plan, rows[:1], boundaries)
     drawn = predictive_money(plan, rows, boundaries)
-    spend = model.draws.spend
-    amount = first_orders(plan.keys, *(getattr(spend, name)[:, 0] for name in ("p", "q", "v")))
+    spend, _ = plan.parts[0].spend(rows[:1])
+    amount = first_orders(plan.keys, *(np.ascontiguousarray(getattr(spend, name)[:, 0]) for name in ("p", "q", "v")))
     first = amount * margin - cost_per_order
     first_expected = plan.expected_spend(rows[:1])[:, 0] * margin - cost_per_order
     table = []
@@ -101,14 +106,16 @@ def _bands(name: str, expected: NDArray[np.float64], drawn: NDArray[np.float64],
 
 
 def _plan(
-    model: Model, discount_rate_annual: float, margin: float, cost_to_serve: float, cost_per_order: float, seed: int
+    model: Model,
+    discount_rate_annual: float,
+    margin: float,
+    cost_to_serve: float,
+    cost_per_order: float,
+    seed: int,
+    attributes: Mapping[str, Any] | None,
 ) -> Plan:
     zeros = np.zeros(_REPLICATES)
-    parameters = PooledParameters(
-        everyone_purchases=model.draws.purchases,
-        everyone_spend=model.draws.spend,
-        cell=np.zeros(_REPLICATES, dtype=np.intp),
-    )
+    parameters = model.draws.for_new_customers(attributes or {}, _REPLICATES)
     part = Part(module=transaction_model(model.purchases), parameters=parameters, spend_count=zeros, spend_total=zeros)
     return Plan(
         parts=(part,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +85,28 @@ class ParameterDraws:
             cell=np.zeros(len(history.table), dtype=np.intp),
         )
 
+    def for_new_customers(self, attributes: Mapping[str, Any], count: int) -> CustomerParameters:
+        """Parameters of ``count`` new customers who are alike in their attributes.
+
+        Raises
+        ------
+        DomainError
+            If attributes are given to a pooled fit, or they are not those of the fit.
+        InputError
+            If the value of a covariate cannot be used.
+        """
+        if self.hierarchy is not None:
+            return self.hierarchy.for_new_customers(attributes, count)
+        if attributes:
+            raise DomainError(
+                "The parameters of a pooled fit do not depend on attributes.",
+                value=list(attributes),
+                remedy="Fit with groups=... or covariates=..., or leave the attributes out.",
+            )
+        return PooledParameters(
+            everyone_purchases=self.purchases, everyone_spend=self.spend, cell=np.zeros(count, dtype=np.intp)
+        )
+
     def cycle(self, n: int) -> ParameterDraws:
         """Exactly ``n`` draws: thinned where there are more, taken again and again where there are fewer.
 
@@ -141,4 +163,3 @@ def params_of_draws(params_type: Any, columns: Sequence[NDArray[np.float64]]) ->
 
 def _columns(params: Any) -> dict[str, NDArray[np.float64]]:
     return {field.name: np.asarray(getattr(params, field.name)).ravel() for field in fields(params)}
-

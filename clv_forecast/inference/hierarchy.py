@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from clv_forecast import columns
+from clv_forecast.errors import DomainError
 from clv_forecast.inference.customer_parameters import map_fields
 from clv_forecast.inference.hierarchical.assignment import Assignment, assign
 from clv_forecast.inference.hierarchical.effects import EffectDraws
@@ -17,7 +22,8 @@ from clv_forecast.models import gamma_gamma, transaction_model
 if TYPE_CHECKING:
     from clv_forecast.history.purchase_history import PurchaseHistory
 
-_MONEY_PARAMETERS = ("v",)
+_MONEY_PARAMETERS: Final = ("v",)
+_NO_GROUP: Final = "(a group of the population)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +51,39 @@ class Hierarchy:
     time_scale: float
     money_scale: float | None
     seed: int
+
+    def for_new_customers(self, attributes: Mapping[str, Any], count: int) -> HierarchicalParameters:
+        """Parameters of new customers who are alike in their attributes.
+
+        Parameters
+        ----------
+        attributes : mapping of str to value
+            Every covariate of the fit. A group that is left out, or that the fit has not seen, is drawn from the
+            population.
+        count : int
+            Number of customers.
+
+        Raises
+        ------
+        DomainError
+            If an attribute is none of the fit's, or a covariate is missing.
+        InputError
+            If the value of a covariate cannot be used.
+        """
+        groups = [term.name for term in self.structure.groups]
+        needed = [part.name for part in self.structure.covariates]
+        strange = [name for name in attributes if name not in (*groups, *needed)]
+        missing = [name for name in needed if name not in attributes]
+        if strange or missing:
+            raise DomainError(
+                "New customers are described by the groups and covariates of the fit.",
+                value=f"unknown {strange}, missing {missing}",
+                remedy=f"Groups: {groups}; covariates, each needed: {needed}.",
+            )
+        values = {name: attributes.get(name, _NO_GROUP) for name in (*groups, *needed)}
+        table = pd.DataFrame({columns.CUSTOMER_ID: ["new customer"] * count})
+        described = SimpleNamespace(table=table, customers=pd.DataFrame([values] * count))
+        return self.for_history(cast("PurchaseHistory", described))
 
     def take(self, kept: NDArray[np.intp] | slice) -> Hierarchy:
         """Keep some draws, or take some repeatedly."""
