@@ -1,14 +1,27 @@
 """Probabilistic customer lifetime value: from an order log to value with honest bands."""
 
+from clv_forecast import figures
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, StoreError
-from clv_forecast.forecasting.adjustments import CommonShock, Correction
+from clv_forecast.evaluation.backtest import backtest
+from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.evaluation.customer_path import customer_path
+from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
+from clv_forecast.evaluation.heterogeneity import heterogeneity
+from clv_forecast.evaluation.model_comparison import ModelComparison, compare_models
+from clv_forecast.forecasting.adjustments import CommonShock, Correction, Evidence
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value
 from clv_forecast.forecasting.result import Forecast, ValueDraws
+from clv_forecast.forecasting.stack import Stack, stack
 from clv_forecast.history import PurchaseHistory, Split, history_from_summary, load_cdnow, purchase_history
 from clv_forecast.history.audit import Audit, Finding
 from clv_forecast.inference.fit import fit
+from clv_forecast.inference.hierarchical.priors import Prior
+from clv_forecast.inference.hierarchical.sampler import Sampler
+from clv_forecast.inference.leave_one_out import loo
 from clv_forecast.inference.model import Model
+from clv_forecast.inference.predictive_checks import posterior_predictive_check, prior_predictive_check
+from clv_forecast.inference.recipe import Recipe
 from clv_forecast.inference.store import load_model
 from clv_forecast.interchange import (
     from_lifetimes,
@@ -23,29 +36,47 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audit",
+    "Certificate",
     "ClvForecastError",
     "CommonShock",
     "Correction",
     "DomainError",
+    "Evidence",
     "Finding",
     "FitError",
     "Forecast",
     "InputError",
     "Model",
+    "ModelComparison",
+    "Prior",
     "PurchaseHistory",
+    "Recipe",
+    "Sampler",
     "Split",
+    "Stack",
     "StoreError",
     "ValueDraws",
+    "backtest",
+    "compare_models",
+    "customer_path",
+    "figures",
     "fit",
     "forecast",
     "from_lifetimes",
     "from_pymc_marketing",
+    "heterogeneity",
     "history_from_summary",
     "load_cdnow",
     "load_model",
+    "loo",
     "new_customer_value",
+    "posterior_predictive_check",
+    "prior_predictive_check",
     "progress_bars",
+    "purchase_frequencies",
     "purchase_history",
+    "recency_frequency_matrix",
+    "stack",
     "summary_from_lifetimes",
     "summary_to_lifetimes",
     "to_lifetimes",

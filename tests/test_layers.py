@@ -17,6 +17,8 @@ FLOORS = (
     {"inference"},
     {"forecasting"},
     {"interchange"},
+    {"evaluation"},
+    {"figures"},
     {""},  # the package's own __init__
     {"demo", "tables_as_text"},
     {"cli", "__main__"},
