@@ -5,11 +5,22 @@ import numpy as np
 import pytest
 
 from clv_forecast.errors import DomainError
+from clv_forecast.history import load_cdnow, purchase_history
 from clv_forecast.inference import loo as loo_module
 from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.draws import POINT, POSTERIOR
 from clv_forecast.inference.fit import fit
+from clv_forecast.inference.fitted_rows import FittedRows
+from clv_forecast.inference.hierarchical.assignment import assign
+from clv_forecast.inference.hierarchical.effects import EffectDraws
+from clv_forecast.inference.hierarchical.structure import learn_structure
+from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.leave_one_out import loo
+from clv_forecast.inference.loo import loo_rows
+from clv_forecast.inference.predictive_checks import posterior_predictive_check
+from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.inference.sufficient import compress
+from clv_forecast.models import bg_nbd, gamma_gamma
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +96,72 @@ def test_blocks_and_progress(fitted, result, monkeypatch):
     assert told[-1][0] == "loo spend"
     assert told[-1][1] == told[-1][2] == fitted.rows.spend.weights.size
     assert len(told) > 4
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    """A fit on CDNOW whose cohorts are given effects: the first buys far more often than the last."""
+    history = purchase_history(load_cdnow("1/10"), as_of="1997-09-30")
+    pooled = fit(history, method="laplace", draws=200, compare=False)
+    structure = learn_structure(history, groups="cohort_month")
+    assignment = assign(structure, history)
+    parts = {}
+    for part, module, params in (
+        ("purchases", bg_nbd, pooled.draws.purchases),
+        ("spend", gamma_gamma, pooled.draws.spend),
+    ):
+        intercept = module.unconstrain(params)
+        effect = np.zeros((200, 3, intercept.shape[1]))
+        effect[:, :, 0] = np.linspace(0.8, -0.8, 3)
+        parts[part] = EffectDraws(
+            coordinates=module.UNCONSTRAINED,
+            intercept=intercept,
+            terms=["cohort_month"],
+            effects=[effect],
+            factors=[np.zeros((200, intercept.shape[1], intercept.shape[1]))],
+        )
+    hierarchy = Hierarchy(structure=structure, **parts, model="bg_nbd", time_scale=1.0, money_scale=1.0, seed=1)
+    table = history.table
+    rows = FittedRows(
+        purchases=compress(table["frequency"], table["recency"], table["T"], cell=assignment.cell),
+        spend=spend_data(table, "auto", cell=assignment.cell).rows,
+        assignment=assignment,
+    )
+    return history, replace(pooled, draws=replace(pooled.draws, hierarchy=hierarchy), rows=rows)
+
+
+def test_every_customer_is_left_out_under_the_parameters_of_its_group(grouped, monkeypatch):
+    history, model = grouped
+    table, parameters = history.table, model.draws.for_history(history)
+    values = bg_nbd.log_likelihood(
+        parameters.purchases(parameters.cell), table["frequency"], table["recency"], table["T"]
+    )
+    expanded = loo_rows(values, np.ones(len(table)))
+    buyers = table["spend_count_repeat"].to_numpy() > 0
+    spent = gamma_gamma.log_likelihood_orders(
+        parameters.spend(parameters.cell[buyers]),
+        *(table[f"spend_{name}_repeat"][buyers] for name in ("count", "sum", "sum_log")),
+    )
+    expanded_spend = loo_rows(spent, np.ones(int(buyers.sum())))
+    monkeypatch.setattr(loo_module, "_CELLS_AT_ONCE", 20_000)
+    result = loo(model)
+    for ours, theirs in ((result.purchases, expanded), (result.spend, expanded_spend)):
+        np.testing.assert_allclose([ours.elpd, ours.se, ours.p_loo], [theirs.elpd, theirs.se, theirs.p_loo], rtol=1e-9)
+    pooled = loo(replace(model, draws=replace(model.draws, hierarchy=None)))
+    assert result.purchases.elpd < pooled.purchases.elpd - 50.0
+    assert result.spend.elpd < pooled.spend.elpd - 50.0
+
+
+def test_a_check_simulates_every_customer_under_the_parameters_of_its_group(grouped):
+    """Wrong effects of the cohorts show where the pooled fit has none."""
+    history, model = grouped
+    wrong = posterior_predictive_check(model, history, draws=100).table.set_index("statistic")
+    pooled = replace(model, draws=replace(model.draws, hierarchy=None))
+    right = posterior_predictive_check(pooled, history, draws=100).table.set_index("statistic")
+    statistic = "variance of repeat purchases"
+    assert right.loc[statistic, "p"] > 0.05
+    assert wrong.loc[statistic, "p"] <= 0.02
+    assert wrong.loc["sd of customers' mean orders", "p"] <= 0.02
 
 
 def test_table_and_text(result, order_history):
