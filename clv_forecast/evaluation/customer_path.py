@@ -50,7 +50,7 @@ def customer_path(
     customer_id : int or str
         As in the history.
     horizon : str
-        How far ahead, such as ``"12 months"``.
+        How far ahead, such as ``"12 months"``; rounded to whole days.
     draws : int
         At least 100.
     prob : float
