@@ -233,25 +233,35 @@ def build_effect(
         name = f"{p}_correlation_{term.name}"
         pm.Deterministic(name, factor @ factor.T, dims=(varying, f"{varying}_bis"))
         raw = pm.Flat(f"{p}_raw_{term.name}", dims=dims)
-        z = _solved(factor, (raw - centre) / spread, len(plan.varying))
-        density = -0.5 * (z**2).sum() - term.levels * pt.log(pt.diag(factor)).sum() - (weight * log_sd).sum()
+        z, log_determinant = _standardised((raw - centre) / spread, factor, weight, len(plan.varying))
+        density = -0.5 * (z**2).sum() - log_determinant - (weight * log_sd).sum()
         pm.Potential(f"{p}_prior_{term.name}", density)
+        effect = sd * (z @ factor.T)
     else:
         raw = pm.Normal(f"{p}_raw_{term.name}", centre, spread, dims=dims)
-    return pm.Deterministic(f"{p}_effect_{term.name}", pt.exp((1.0 - weight) * log_sd) * (raw - centre), dims=dims)
+        effect = pt.exp((1.0 - weight) * log_sd) * (raw - centre)
+    return pm.Deterministic(f"{p}_effect_{term.name}", effect, dims=dims)
 
 
-def _solved(factor: Expression, right: Expression, size: int) -> Expression:
-    """Rows ``z`` with ``factor @ z = right``, column by column: a handful, faster unrolled than by a solver."""
+def _standardised(
+    right: Expression, factor: Expression, weight: Expression, size: int
+) -> tuple[Expression, Expression]:
+    """Rows ``z`` with ``((1 - w) I + w L) z = right``, and the log-determinant of these matrices over all levels.
+
+    At weight 0 the sampler moves in ``z`` itself, at weight 1 in ``L z``. Unrolled: a handful of columns.
+    """
     pt = tensors()
-
     columns: list[Expression] = []
+    log_determinant: Expression = 0.0
     for i in range(size):
+        w = weight[:, i]
         rest = right[:, i]
         for j in range(i):
-            rest = rest - factor[i, j] * columns[j]
-        columns.append(rest / factor[i, i])
-    return pt.stack(columns, axis=1)
+            rest = rest - w * factor[i, j] * columns[j]
+        diagonal = 1.0 - w + w * factor[i, i]
+        columns.append(rest / diagonal)
+        log_determinant = log_determinant + pt.log(diagonal).sum()
+    return pt.stack(columns, axis=1), log_determinant
 
 
 def _correlation_factor(partials: Expression, size: int) -> Expression:

@@ -94,20 +94,30 @@ def written_out(plan, data, arrays, assignment, priors, point):
         weight = arrays[f"{part}_centring_{index}"]
         assert ((weight > 0) & (weight < 1)).all()
         anchor = intercept[varying] if term.anchored else 0.0
-        effect = sd ** (1.0 - weight) * (point[f"{part}_raw_{term.name}"] - weight * anchor)
+        effect, stretch = effects_and_stretch(point[f"{part}_raw_{term.name}"] - weight * anchor, weight, sd, factor)
         covariance = (sd[:, None] * factor) @ (sd[:, None] * factor).T
         constant = 0.5 * effect.size * np.log(2.0 * np.pi) if term.correlated else 0.0
-        total += stats.multivariate_normal(cov=covariance).logpdf(effect).sum() + constant
-        total += ((1.0 - weight) * log_sd).sum()
+        total += stats.multivariate_normal(cov=covariance).logpdf(effect).sum() + constant + stretch
         theta[:, varying] += effect[assignment.codes[:, index]]
     coefficient = np.zeros((1, k))
     coefficient[:, list(plan.targets)] = point[f"{part}_coefficient"]
     total += stats.norm(scale=0.5).logpdf(point[f"{part}_coefficient"]).sum()
     theta += assignment.design @ coefficient
-    return total + likelihood(data, theta, arrays)
+    return total + likelihood(data, theta)
 
 
-def likelihood(data, theta, arrays):
+def effects_and_stretch(raw, weight, sd, factor):
+    """Effects of the sampler's coordinates, and the logarithm of the determinant of the map."""
+    effect, stretch = np.empty_like(raw), 0.0
+    for level, w in enumerate(weight):
+        mixed = np.diag(1.0 - w) + w[:, None] * factor
+        matrix = (sd[:, None] * factor) @ np.linalg.inv(mixed) @ np.diag(sd**-w)
+        effect[level] = matrix @ raw[level]
+        stretch += np.log(np.abs(np.linalg.det(matrix)))
+    return effect, stretch
+
+
+def likelihood(data, theta):
     """By the NumPy models on the rows of the part; ``rows`` hold every customer who counts beyond a constant."""
     if data.part == "spend":
         module, table = gamma_gamma, {name: data.arrays[f"rows_{name}"] for name in ("cell", "n", "total", "count")}
