@@ -70,8 +70,9 @@ def naive_forecasts(past: PastPurchases, days: int) -> tuple[Baseline, ...]:
     - ``own rate``: repeat purchases per day since the first one, times ``days``; revenue at the mean amount of the
       customer's purchases. A customer first seen on the last day has rate 0.
     - ``last window``: what the last ``days`` days brought.
-    - ``hiatus``: 0 for customers silent for longer than a cut, else the own rate. The cut is the one with the smallest
-      squared error had it been used ``days`` before (or half the time observed, if that is shorter).
+    - ``hiatus``: 0 for customers silent for longer than a cut, else the own rate. The cut is the one that would have
+      told best, ``days`` before (or half the time observed, if that is shorter), who was to buy since then: with the
+      largest sum of the shares told right among those who bought and those who did not.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def naive_forecasts(past: PastPurchases, days: int) -> tuple[Baseline, ...]:
     note = (
         f"gone after {cut:,.0f} silent days, learnt on the {inner:,} days before the origin"
         if np.isfinite(cut)
-        else f"no cut helped on the {inner:,} days before the origin: nobody counts as gone"
+        else f"no cut told anything on the {inner:,} days before the origin: nobody counts as gone"
     )
     last = past.between(-days, 0)
     return (
@@ -144,9 +145,11 @@ def _learn_cut(past: PastPurchases, days: int) -> tuple[float, int]:
     state = _state(past, -inner)
     if not state.known.any():
         return np.inf, inner
-    came = past.between(-inner, 0)[0][state.known]
-    forecast, silence = state.rate[state.known] * inner, state.silence[state.known]
-    cuts = np.append(np.unique(np.quantile(silence, np.linspace(0.0, 1.0, _CUTS), method="lower")), np.inf)
-    errors = [float(((np.where(silence <= cut, forecast, 0.0) - came) ** 2).sum()) for cut in cuts]
-    best = min(errors)
-    return float(max(cut for cut, error in zip(cuts, errors, strict=True) if error <= best)), inner
+    bought = past.between(-inner, 0)[0][state.known] > 0
+    if bought.all() or not bought.any():
+        return np.inf, inner
+    silence = state.silence[state.known]
+    cuts = np.unique(np.quantile(silence, np.linspace(0.0, 1.0, _CUTS), method="lower"))
+    right = [float((silence[bought] <= cut).mean() + (silence[~bought] > cut).mean()) for cut in cuts]
+    best = int(np.argmax(right))
+    return (float(cuts[best]) if right[best] > 1.0 else np.inf), inner

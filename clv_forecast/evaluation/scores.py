@@ -13,6 +13,7 @@ Meteorol. Soc. 140, doi:10.1002/qj.2270.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -233,12 +234,8 @@ def normalised_gini(actual: ArrayLike, expected: ArrayLike) -> float:
     >>> normalised_gini([0, 1, 5], [0.1, 0.2, 3.0])
     1.0
     """
-    outcome = np.asarray(actual, dtype=float)
-    centred = outcome - outcome.mean() if len(outcome) else outcome
-    best = float(centred @ _mean_ranks(outcome))
-    if best <= 0.0:
-        return float("nan")
-    return float(centred @ _mean_ranks(np.asarray(expected, dtype=float))) / best
+    outcome, forecast = np.asarray(actual, dtype=float), np.asarray(expected, dtype=float)
+    return gini_of_sums(by_value(outcome, forecast), by_value(outcome, outcome))
 
 
 def top_share(actual: ArrayLike, expected: ArrayLike, share: float = 0.1) -> float:
@@ -257,13 +254,46 @@ def top_share(actual: ArrayLike, expected: ArrayLike, share: float = 0.1) -> flo
     >>> top_share([6, 2, 1, 1], [4.0, 3.0, 2.0, 1.0], 0.25)
     0.6
     """
-    outcome = np.asarray(actual, dtype=float)
-    total = outcome.sum()
-    if total <= 0.0:
+    return top_share_of_sums(by_value(np.asarray(actual, dtype=float), np.asarray(expected, dtype=float)), share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ByValue:
+    """Customers with equal expectations taken together, by rising expectation: their number and sum of outcomes."""
+
+    count: Floats
+    total: Floats
+
+
+def by_value(actual: Floats, expected: Floats) -> ByValue:
+    """Take customers with equal expectations together."""
+    _, code = np.unique(expected, return_inverse=True)
+    return ByValue(count=np.bincount(code).astype(np.float64), total=np.bincount(code, weights=actual))
+
+
+def gini_of_sums(forecast: ByValue, outcome: ByValue) -> float:
+    """The normalised Gini from the sums by expectation and by outcome; see :func:`normalised_gini`."""
+    best = _concordance(outcome)
+    return float("nan") if best <= 0.0 else _concordance(forecast) / best
+
+
+def top_share_of_sums(forecast: ByValue, share: float = 0.1) -> float:
+    """The share of the top from the sums by expectation; see :func:`top_share`."""
+    count, total = forecast.count[::-1], forecast.total[::-1]
+    everything = float(total.sum())
+    if everything <= 0.0:
         return float("nan")
-    order, shared = _ties_shared(outcome, np.asarray(expected, dtype=float))
-    weights = np.clip(share * len(order) - np.arange(len(order)), 0.0, 1.0)
-    return float(weights @ shared / total)
+    before = np.cumsum(count) - count
+    taken = np.clip(share * count.sum() - before, 0.0, count)
+    return float((taken / np.maximum(count, 1.0)) @ total) / everything
+
+
+def _concordance(sums: ByValue) -> float:
+    """Sum of (outcome - mean outcome) x mean rank."""
+    customers = sums.count.sum()
+    rank = np.cumsum(sums.count) - 0.5 * (sums.count - 1.0)
+    mean = sums.total.sum() / customers if customers else 0.0
+    return float((sums.total - mean * sums.count) @ rank)
 
 
 def deciles(actual: ArrayLike, expected: ArrayLike, parts: int = 10) -> tuple[NDArray[np.intp], Floats, Floats]:
@@ -297,7 +327,7 @@ def clustered_error(values: ArrayLike, cluster: ArrayLike | None = None) -> floa
 
     .. math:: \frac{1}{n} \sqrt{\frac{c}{c - 1} \sum_c \Big(\sum_{i \in c} (v_i - \bar v)\Big)^2}
 
-    NaN with fewer than two clusters.
+    Clusters are numbered from 0. NaN with fewer than two.
 
     Examples
     --------
@@ -306,20 +336,14 @@ def clustered_error(values: ArrayLike, cluster: ArrayLike | None = None) -> floa
     """
     summands = np.asarray(values, dtype=float)
     centred = summands - summands.mean() if summands.size else summands
-    if cluster is not None:
-        _, code = np.unique(np.asarray(cluster), return_inverse=True)
-        centred = np.bincount(code, weights=centred)
     count = len(centred)
+    if cluster is not None:
+        code = np.asarray(cluster)
+        count = int((np.bincount(code) > 0).sum())
+        centred = np.bincount(code, weights=centred)
     if count < 2:
         return float("nan")
     return float(np.sqrt(count / (count - 1.0) * (centred**2).sum()) / summands.size)
-
-
-def _mean_ranks(values: Floats) -> Floats:
-    """Ranks from 1, ties with their mean."""
-    _, code, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - 0.5 * (count - 1.0))[code])
 
 
 def _ties_shared(actual: Floats, expected: Floats) -> tuple[NDArray[np.intp], Floats]:

@@ -1,0 +1,243 @@
+"""The certificate of a backtest: its tables, what it says, and its file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+from html import escape
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.atomic_folder import atomic_folder
+from clv_forecast.evaluation.score_tables import ALL
+from clv_forecast.evaluation.verdict import Verdict
+from clv_forecast.forecasting.adjustments import CommonShock, Evidence
+from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.inference.recipe import Recipe
+
+SCHEMA_VERSION: Final = 1
+FILE: Final = "certificate.json"
+TABLES: Final = (
+    "origins",
+    "scores",
+    "baselines",
+    "calibration",
+    "pit",
+    "deciles",
+    "tracking",
+    "by_frequency",
+    "newcomers",
+    "densities",
+)
+_IN_FILE: Final = ("origins", "scores", "baselines", "calibration", "newcomers")
+_VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "numba")
+_SHOWN: Final = (
+    "origin", "horizon", "quantity", "customers", "actual_total", "expected_total", "bias", "total_lower",
+    "total_upper", "coverage_90", "level_for_90", "rmse", "gini",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShockReport:
+    """What stands behind the common shock.
+
+    Parameters
+    ----------
+    windows, independent : int
+        Windows it was learnt from, and how many of them do not overlap.
+    longest : str
+        Longest horizon tested.
+    longest_years : float
+    level_interval, noise_interval : (float, float) or None
+        Equal-tailed 90 % intervals.
+    sentence : str
+    """
+
+    windows: int
+    independent: int
+    longest: str
+    longest_years: float
+    level_interval: tuple[float, float] | None
+    noise_interval: tuple[float, float] | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Certificate:
+    """Whether the bands of a recipe's forecasts are honest on this base, and what that was tested on.
+
+    Tables name an origin by its day in ISO form, and all origins together by ``"all"``; everyone's group is ``"all"``.
+
+    Parameters
+    ----------
+    title : str
+        Of the recipe.
+    recipe : Recipe
+    horizons : tuple of str
+    years : tuple of float
+        Lengths of the horizons as tested, in whole days.
+    origins : DataFrame
+        origin, customers, status, message of the fit; failed.
+    scores : DataFrame
+        One row per origin, horizon, group and quantity (purchases, revenue): customers, actual_total, expected_total,
+        bias (0.1 is 10 % too much), mae, rmse, gini, top_decile_capture; the 90 % band of the total total_lower,
+        total_upper, total_covered, and shocked_* with the common shock learnt from the ``shock_windows`` windows that
+        had closed by the origin; coverage_* by randomised PIT and band_coverage_* of the forecast's own bands;
+        level_for_90, the level to ask for to cover 90 %; pit_ks, crps; log_score (mean log probability of the counts)
+        and elpd (sum of exact log predictive densities).
+    baselines : DataFrame
+        The errors of the model and of naive forecasts; ``*_advantage`` of the naive one with its standard error.
+    calibration : DataFrame
+        nominal and observed coverage, standard_error clustered by customer.
+    pit, deciles, tracking, by_frequency : DataFrame
+        For figures: histogram of the PIT; tenths of the customers by expectation; totals week by week; purchases per
+        customer by purchases before.
+    newcomers : DataFrame
+        Customers first seen after the origin and what they bought: no forecast is about them.
+    densities : DataFrame
+        customer_id, origin, horizon, log_density: exact log predictive density of the purchases in the window.
+    shock : CommonShock or None
+        Learnt from all windows, for forecasts from now on.
+    shock_report : ShockReport
+    evidence : Evidence or None
+        For ``forecast(..., evidence=...)``; None if nothing is proven.
+    verdict : Verdict
+    undated : tuple of str
+        Attributes used by the model, or to group by, that are known only as of today.
+    notes : tuple of str
+        How origins were chosen, and what the naive forecasts learnt.
+    draws, seed : int
+    unit : str
+    currency : str or None
+    as_of : Timestamp
+        End of the log.
+    """
+
+    title: str
+    recipe: Recipe
+    horizons: tuple[str, ...]
+    years: tuple[float, ...]
+    origins: pd.DataFrame
+    scores: pd.DataFrame
+    baselines: pd.DataFrame
+    calibration: pd.DataFrame
+    pit: pd.DataFrame
+    deciles: pd.DataFrame
+    tracking: pd.DataFrame
+    by_frequency: pd.DataFrame
+    newcomers: pd.DataFrame
+    densities: pd.DataFrame
+    shock: CommonShock | None
+    shock_report: ShockReport
+    evidence: Evidence | None
+    verdict: Verdict
+    undated: tuple[str, ...]
+    notes: tuple[str, ...]
+    draws: int
+    seed: int
+    unit: str
+    currency: str | None
+    as_of: pd.Timestamp
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything the verdict rests on, as plain values that JSON can hold; missing numbers are None."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "recipe": _recipe(self.recipe),
+            "as_of": self.as_of,
+            "unit": self.unit,
+            "currency": self.currency,
+            "horizons": [{"label": a, "years": b} for a, b in zip(self.horizons, self.years, strict=True)],
+            "draws": self.draws,
+            "seed": self.seed,
+            "versions": {name: metadata.version(name) for name in _VERSIONS},
+            "verdict": {
+                "sentences": self.verdict.sentences,
+                "statuses": [asdict(status) for status in self.verdict.statuses],
+                "naive_wins": [asdict(win) for win in self.verdict.naive_wins],
+            },
+            "evidence": None if self.evidence is None else asdict(self.evidence),
+            "shock": None if self.shock is None else asdict(self.shock),
+            "shock_report": asdict(self.shock_report),
+            "undated": self.undated,
+            "notes": self.notes,
+            **{name: getattr(self, name).to_dict("records") for name in _IN_FILE},
+        }
+        plain: dict[str, Any] = _plain(content)
+        return plain
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``certificate.json`` and the tables as Parquet to a folder, in one step.
+
+        Raises
+        ------
+        StoreError
+            If the folder exists and is not a saved certificate, or cannot be written.
+        """
+        with atomic_folder(folder, replaces=lambda old: (old / FILE).exists()) as made:
+            text = json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+            (made / FILE).write_text(text + "\n", encoding="utf-8")
+            for name in TABLES:
+                _write_table(getattr(self, name), made / f"{name}.parquet")
+
+    def __str__(self) -> str:
+        """Title, verdict and the scores of everyone."""
+        table = self._main().to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
+        return f"{self._heading()}\n{self.verdict}\n{table}"
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<Certificate {self._heading()}>"
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.verdict)
+        table = self._main().to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
+        return f"<h4>{escape(self._heading())}</h4><ul>{told}</ul>{table}"
+
+    def _heading(self) -> str:
+        count = int((~self.origins["failed"]).sum())
+        origins = f"{count} origin{'s' if count != 1 else ''}"
+        return f"{self.title}: {', '.join(self.horizons)} from {origins}, as of {self.as_of.date()}"
+
+    def _main(self) -> pd.DataFrame:
+        table = self.scores[self.scores["group"] == EVERYONE]
+        if (table["origin"] != ALL).sum() == (table["origin"] == ALL).sum():  # one origin is all origins
+            table = table[table["origin"] != ALL]
+        return table[list(_SHOWN)]
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        simple = value is None or isinstance(value, (str, int, float, tuple, list))
+        found[field.name] = value if simple else str(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Lists, dictionaries, text and finite numbers only."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return None if value is None or value is pd.NA else str(value)
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    table.to_parquet(path, index=False)

@@ -1,0 +1,198 @@
+"""What a backtest says, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from clv_forecast.evaluation.baseline_table import NaiveWin
+from clv_forecast.evaluation.baselines import IN_WORDS
+from clv_forecast.evaluation.common_shock import ShockEstimate
+from clv_forecast.evaluation.one_origin import OriginResult
+from clv_forecast.evaluation.predicted import PURCHASES
+from clv_forecast.evaluation.statuses import (
+    NOT_PROVEN,
+    TOO_NARROW,
+    TOO_WIDE,
+    TRUSTED,
+    BandStatus,
+    Status,
+    Subject,
+)
+from clv_forecast.evaluation.windows import Lengths
+from clv_forecast.forecasting.totals import EVERYONE
+
+FEWEST_ORIGINS: Final = 3
+_GROUPS_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Plain sentences, the most important first, and a status per horizon. Iterates over the sentences.
+
+    Parameters
+    ----------
+    sentences : tuple of str
+    statuses : tuple of BandStatus
+    naive_wins : tuple of NaiveWin
+        Where a naive forecast was better than the model.
+    """
+
+    sentences: tuple[str, ...]
+    statuses: tuple[BandStatus, ...]
+    naive_wins: tuple[NaiveWin, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sentences)
+
+    def __str__(self) -> str:
+        return "\n".join(f"- {sentence}" for sentence in self.sentences)
+
+    def of(
+        self, horizon: str, quantity: str = PURCHASES, subject: Subject = "customers", group: str = EVERYONE
+    ) -> Status:
+        """Status of one kind of band; "not proven" where it was not looked at."""
+        for found in self.statuses:
+            if (found.horizon, found.quantity, found.subject, found.group) == (horizon, quantity, subject, group):
+                return found.status
+        return NOT_PROVEN
+
+
+def sentences_of(
+    *,
+    results: Sequence[OriginResult],
+    statuses: Sequence[BandStatus],
+    wins: Sequence[NaiveWin],
+    closer: pd.DataFrame,
+    undated: Sequence[str],
+    shock_told: str,
+    chosen: Sequence[str],
+) -> tuple[str, ...]:
+    """All sentences: what would mislead first, then the bands, then what it was all tested on."""
+    naive = naive_sentences(wins, closer)
+    failed = [
+        f"The fit failed as of {result.origin.date()}, so this origin tells nothing: {result.failure}"
+        for result in results
+        if result.failure
+    ]
+    bands = band_sentences(statuses)
+    if sum(not result.failure for result in results) < FEWEST_ORIGINS:
+        bands.append(
+            "All this rests on one origin: what was special about that time is in it."
+            if sum(not result.failure for result in results) == 1
+            else "All this rests on two origins."
+        )
+    return (*undated_sentence(undated), *naive, *failed, *bands, *total_sentences(statuses), shock_told, *chosen)
+
+
+def naive_sentences(wins: Sequence[NaiveWin], closer: pd.DataFrame) -> list[str]:
+    """Where naive forecasts were better: at single customers, and at totals."""
+    words = {"rmse": "root mean squared error", "gini": "ordering (Gini)", "top_decile_capture": "top decile"}
+    told = []
+    for method in dict.fromkeys(win.method for win in wins):
+        parts = [
+            f"{words[w.measure]} of {w.quantity} over {w.horizon} ({w.naive:.3g} against {w.model:.3g})"
+            for w in wins
+            if w.method == method
+        ]
+        told.append(f"A naive forecast beats the model: {IN_WORDS[method]}, in {_listed(parts)}.")
+    if not wins:
+        told.append("No naive forecast beats the model at single customers (squared error, ordering, top decile).")
+    for _, row in closer.iterrows() if not closer.empty else ():
+        if row["origins"] >= FEWEST_ORIGINS and 2 * row["closer"] > row["origins"]:
+            told.append(
+                f"For the total of {row['quantity']} over {row['horizon']}, {IN_WORDS[str(row['method'])]} came closer "
+                f"than the model in {row['closer']} of {row['origins']} windows."
+            )
+    return told
+
+
+def band_sentences(statuses: Sequence[BandStatus]) -> list[str]:
+    """Customers' bands: which can be trusted, which not, and by how much to widen; then groups that stand out."""
+    told = []
+    for found in statuses:
+        if found.subject != "customers" or found.group != EVERYONE:
+            continue
+        what = f"Customers' bands of {found.quantity} over {found.horizon}"
+        seen = f"the 90 % band held {_percent(found.coverage)}"
+        if found.standard_error is not None:
+            seen += f" (standard error {100 * found.standard_error:.1f} points)"
+        if found.status == TRUSTED:
+            told.append(f"{what} can be trusted: {seen}.")
+        elif found.status == NOT_PROVEN:
+            told.append(f"{what} are not proven: {seen}.")
+        else:
+            advice = f"take the {_percent(found.level_for_90)} band to cover 90 %"
+            told.append(f"{what} are {found.status}: {seen}; {advice}.")
+    for status in (TOO_NARROW, TOO_WIDE):
+        groups = [s for s in statuses if s.subject == "customers" and s.group != EVERYONE and s.status == status]
+        if groups:
+            named = [f"{s.group} ({s.quantity}, {s.horizon}: {_percent(s.coverage)})" for s in groups[:_GROUPS_NAMED]]
+            more = f" and {len(groups) - _GROUPS_NAMED} more" if len(groups) > _GROUPS_NAMED else ""
+            told.append(f"Bands are {status} in single groups, the 90 % band held: {', '.join(named)}{more}.")
+    return told
+
+
+def total_sentences(statuses: Sequence[BandStatus]) -> list[str]:
+    """Totals: on how many windows their bands were tested, and how many they held."""
+    told = []
+    shocked = {(s.horizon, s.quantity): s for s in statuses if s.subject == "total with shock"}
+    for found in (s for s in statuses if s.subject == "total"):
+        moved = shocked[found.horizon, found.quantity]
+        after = "; no window had closed before another began, so a shock could not be tested"
+        if moved.windows:
+            after = f"; with the shock learnt from windows closed before, {_held(moved)} ({moved.status})"
+        told.append(
+            f"The 90 % band of the total of {found.quantity} over {found.horizon} was tested on {_windows(found)}: "
+            f"without a common shock it held in {_held(found)} ({found.status}){after}."
+        )
+    return told
+
+
+def shock_sentence(shock: ShockEstimate | None, lengths: Lengths) -> str:
+    """What was learnt about the common shock, and from how much."""
+    if shock is None:
+        return "No common shock could be learnt."
+    low, high = shock.level_interval
+    return (
+        f"The common shock has a level of {shock.shock.level:.2f} (90 % interval {low:.2f} to {high:.2f}) and monthly "
+        f"noise of {shock.shock.noise:.2f}, learnt from {_counted(shock.windows, shock.independent)}; "
+        f"the longest horizon tested is {lengths.labels[-1]}."
+    )
+
+
+def undated_sentence(undated: Sequence[str]) -> list[str]:
+    """That an attribute without a date makes a backtest prove nothing."""
+    if not undated:
+        return []
+    return [
+        f"Nothing is proven: the model uses {_listed(list(undated))}, known only as of today. At an origin it may "
+        "carry what came after; give it a date, or leave it out of the model."
+    ]
+
+
+def _windows(found: BandStatus) -> str:
+    return _counted(found.windows, found.independent)
+
+
+def _counted(windows: int, independent: int) -> str:
+    if independent == windows:
+        return f"{windows} independent window{'s' if windows != 1 else ''}"
+    return f"{windows} windows, {independent} of them independent"
+
+
+def _held(found: BandStatus) -> str:
+    return f"{round((found.coverage or 0.0) * found.windows)} of {found.windows}"
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "-"
+    return f"{100 * share:.1f} %" if share < 0.995 else f"{100 * share:.2f} %"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
