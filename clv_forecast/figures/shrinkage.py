@@ -20,9 +20,12 @@ _ROW: Final = 0.3
 _REST: Final = 1.5
 _WIDE: Final = 280.0  # points: the key fits on one line
 _KEY_LINE: Final = 15.0
+_ROOM: Final = 0.3
 
 
-def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes | None = None) -> Axes:
+def draw_shrinkage(
+    table: pd.DataFrame, *, quantity: str | None = None, attribute: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Every group's own estimate, the partially pooled one, and the pooled one, with intervals.
 
     Groups stand in the order of size, the largest at the top; the smaller a group, the more it borrows.
@@ -31,9 +34,9 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
     ----------
     table : DataFrame
         Columns group, customers, and own, partial, pooled, each with ``_lower`` and ``_upper``; own is missing where
-        a group alone says too little. Optional quantity, unit, prob.
-    quantity : str, optional
-        Where the table holds several; default: the first.
+        a group alone says too little. Optional attribute, quantity, unit, prob.
+    quantity, attribute : str, optional
+        Such as ``"mean_purchase_rate"`` and the column that groups; where the table holds several, default: the first.
     ax : Axes, optional
 
     Returns
@@ -43,7 +46,11 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
     Raises
     ------
     DomainError
-        If a column is missing, or the table has no such quantity.
+        If a column is missing, or the table has no such quantity or attribute.
+
+    Notes
+    -----
+    An interval of a group by itself that would dwarf all others runs on beyond the edge.
 
     Examples
     --------
@@ -58,9 +65,8 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
     kinds = ("own", "partial", "pooled")
     needed = [f"{kind}{end}" for kind in kinds for end in ("", "_lower", "_upper")]
     checked(table, ["group", "customers", *needed], _MADE_BY)
-    if quantity is None and "quantity" in table.columns:
-        quantity = str(table["quantity"].iloc[0])
-    rows = chosen(table, "quantity", quantity).sort_values("customers", ascending=False, kind="stable")
+    rows = _first_or(_first_or(table, "attribute", attribute), "quantity", quantity)
+    rows = rows.sort_values("customers", ascending=False, kind="stable")
     ax = style.axes(ax, (_WIDTH, _REST + _ROW * max(len(rows), 3)))
     at = np.arange(len(rows), dtype=float)
     interval = band_name(rows, "interval")
@@ -77,11 +83,14 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
     names = zip(rows["group"], rows["customers"], strict=True)
     ax.set_yticks(at, [f"{style.short(name)} ({style.amount_text(count)})" for name, count in names])
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    what, unit = only(rows, "quantity", "estimate"), only(rows, "unit")
+    _limits(ax, rows)
+    what, unit = only(rows, "quantity", "estimate").replace("_", " "), only(rows, "unit")
+    by = only(rows, "attribute", "group").replace("_", " ")
     style.thousands(ax.xaxis)
     wide = style.size_in_points(ax)[0] >= _WIDE
     style.dress(
-        ax, title=f"{what.capitalize()} by group (customers), {interval}s", x=f"{what}, {unit}" if unit else what,
+        ax, title=f"{what.capitalize()} by {by} (customers), {interval}s",
+        x=what if unit in what else f"{what}, {unit}",
         rules="x", pad=_KEY_LINE * (1 if wide else 3) + 8.0,
     )  # fmt: skip
     ax.tick_params(axis="y", length=0)
@@ -90,6 +99,25 @@ def draw_shrinkage(table: pd.DataFrame, *, quantity: str | None = None, ax: Axes
         borderpad=0.2, fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2, columnspacing=1.4,
     )  # fmt: skip
     return ax
+
+
+def _first_or(table: pd.DataFrame, column: str, value: str | None) -> pd.DataFrame:
+    """Rows of a value, or of the first one in the table."""
+    if value is None and column in table.columns:
+        value = str(table[column].iloc[0])
+    return chosen(table, column, value)
+
+
+def _limits(ax: Axes, rows: pd.DataFrame) -> None:
+    """Room for all estimates and for the intervals of what is pooled; wider ones of single groups are cut off."""
+    inside = rows[["own", "partial_lower", "partial_upper", "pooled_lower", "pooled_upper"]].to_numpy(dtype=float)
+    inside = inside[np.isfinite(inside)]
+    if not inside.size:
+        return
+    low, high = float(inside.min()), float(inside.max())
+    room = _ROOM * (high - low)
+    left, right = ax.get_xlim()
+    ax.set_xlim(max(left, low - room), min(right, high + room))
 
 
 def _pooled(ax: Axes, rows: pd.DataFrame) -> None:

@@ -233,6 +233,32 @@ def test_shrinkage() -> None:
     assert labels == ["region 0 (1,000)", "region 1 (500)", "region 2 (333)", "region 3 (250)"]
 
 
+def test_shrinkage_chooses_attribute_and_quantity() -> None:
+    by_region = made_up.shrinkage().assign(attribute="region", quantity="mean_purchase_rate", unit="per week")
+    leaving = by_region.assign(quantity="mean_dropout_probability", unit="probability", own=0.4)
+    by_channel = made_up.shrinkage(2, "channel {}").assign(attribute="channel", quantity="mean_purchase_rate")
+    table = pd.concat([by_region, leaving, by_channel], ignore_index=True)
+    first = figures.draw_shrinkage(table)
+    assert first.get_title(loc="left") == "Mean purchase rate by region (customers), 90 % intervals"
+    assert first.get_xlabel() == "mean purchase rate, per week"
+    dropout = figures.draw_shrinkage(table, quantity="mean_dropout_probability")
+    assert set(dropout.lines[0].get_xdata()) == {0.4}
+    assert dropout.get_xlabel() == "mean dropout probability"
+    assert len(figures.draw_shrinkage(table, attribute="channel").get_yticks()) == 2
+    with pytest.raises(DomainError, match=r"this attribute. Got: 'size'.*Known: region, channel"):
+        figures.draw_shrinkage(table, attribute="size")
+
+
+def test_one_wide_interval_does_not_dwarf_the_others() -> None:
+    table = made_up.shrinkage()
+    table.loc[3, "own_upper"] = 50.0
+    low, high = figures.draw_shrinkage(table).get_xlim()
+    assert low < table["own"].min()
+    assert 0.08 < high < 0.12  # the largest estimate is 0.08
+    silent = made_up.shrinkage().assign(**dict.fromkeys(("own", "own_lower", "own_upper"), np.nan))
+    assert figures.draw_shrinkage(silent).has_data()
+
+
 @pytest.mark.parametrize(("groups", "name"), [(1, "everybody"), (30, "a rather long name of a sales region, no. {}")])
 def test_few_and_many_groups(groups: int, name: str) -> None:
     ax = figures.draw_shrinkage(made_up.shrinkage(groups, name))
