@@ -21,6 +21,7 @@ _READABLE: Final = (1, 2)
 """Version 1 held pooled draws only; what it lacks is missing in a model read from it."""
 _MANIFEST: Final = "model.json"
 _ARRAYS: Final = "draws.nc"
+_EMPTY: Final = "empty_arrays"  # a dimension of length 0 would be read back as an unlimited one
 _KIND: Final = "clv_forecast model"
 _REMEDY: Final = "Restore the folder from a copy, or fit the model again and save it."
 
@@ -44,8 +45,10 @@ def write_archive(
     StoreError
         If the folder exists and is not an archive, or cannot be written.
     """
+    empty = {name: list(np.shape(values)) for name, values in arrays.items() if np.size(values) == 0}
+    filled = {name: values for name, values in arrays.items() if name not in empty}
     with atomic_folder(folder, replaces=lambda older: (older / _MANIFEST).is_file()) as aside:
-        _write_files(aside, content, arrays)
+        _write_files(aside, {**content, _EMPTY: empty}, filled)
 
 
 def read_archive(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
@@ -67,7 +70,8 @@ def read_archive(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
     data = _read_bytes(source / _ARRAYS)
     if hashlib.sha256(data).hexdigest() != manifest["arrays_sha256"]:
         raise StoreError("The arrays of a saved model must match their checksum.", value=_ARRAYS, remedy=_REMEDY)
-    return content, _from_netcdf(source / _ARRAYS)
+    empty = content.pop(_EMPTY, {})
+    return content, _from_netcdf(source / _ARRAYS) | {name: np.empty(shape) for name, shape in empty.items()}
 
 
 def _read_manifest(source: Path) -> dict[str, Any]:

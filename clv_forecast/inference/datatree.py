@@ -114,8 +114,10 @@ def _draws(model: Model, *, all_chains: bool) -> xr.Dataset:
     for part, module, params, chains in parts:
         if all_chains and chains is not None:
             theta = chains.variables[f"{part}_intercept"]
-            variables |= {name: (("chain", "draw", *chains.dims[name]), v) for name, v in chains.variables.items()}
-            coords |= {name: list(labels) for name, labels in chains.coords.items()}
+            for name, values in chains.variables.items():
+                dims, labels, shown = _without_diagonal(name, values, chains)
+                variables[name] = (("chain", "draw", *dims), shown)
+                coords |= labels
         else:
             theta = _scaled(model, module, params).reshape(chains_of_draws(model), -1, len(module.UNCONSTRAINED))
         variables |= _named(model, module, theta)
@@ -123,6 +125,20 @@ def _draws(model: Model, *, all_chains: bool) -> xr.Dataset:
     coords |= {"chain": np.arange(first.shape[0]), "draw": np.arange(first.shape[1])}
     attrs = {"kind": model.draws.kind, "spend_kind": model.draws.spend_kind or "none"}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _without_diagonal(
+    name: str, values: Floats, chains: Chains
+) -> tuple[tuple[str, ...], dict[str, list[str]], Floats]:
+    """Dimensions, their labels and values; of correlations one value per pair, since a diagonal of ones has no ESS."""
+    dims = chains.dims[name]
+    if "_correlation_" not in name:
+        return dims, {dim: list(chains.coords[dim]) for dim in dims}, values
+    labels = chains.coords[dims[0]]
+    first, second = np.triu_indices(len(labels), 1)
+    pair = dims[0].removesuffix("_varying") + "_pair"
+    named = [f"{labels[i]}, {labels[j]}" for i, j in zip(first, second, strict=True)]
+    return (pair,), {pair: named}, values[:, :, first, second]
 
 
 def _scales(model: Model, module: Any) -> dict[str, float]:
