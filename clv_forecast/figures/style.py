@@ -71,7 +71,13 @@ def dress(
 ) -> None:
     """Title, names of the axes, ticks and rules."""
     wide, high = size_in_points(ax)
-    ax.set_title(wrapped(title, wide, TITLE_SIZE), loc="left", fontsize=TITLE_SIZE, color=TEXT, pad=pad)
+    ax.set_title(
+        wrapped(title, wide - _names_beyond_margin(ax), TITLE_SIZE),
+        loc="left",
+        fontsize=TITLE_SIZE,
+        color=TEXT,
+        pad=pad,
+    )
     ax.set_xlabel(wrapped(x, wide, LABEL_SIZE), fontsize=LABEL_SIZE, color=TEXT)
     ax.set_ylabel(wrapped(y, high, LABEL_SIZE), fontsize=LABEL_SIZE, color=TEXT)
     ax.tick_params(labelsize=TICK_SIZE, labelcolor=TEXT, color=POOLED, length=3)
@@ -90,6 +96,13 @@ def size_in_points(ax: Axes) -> tuple[float, float]:
     """Width and height of the axes, in points."""
     box = ax.get_window_extent()
     return box.width * _POINTS_PER_INCH / ax.figure.dpi, box.height * _POINTS_PER_INCH / ax.figure.dpi
+
+
+def _names_beyond_margin(ax: Axes) -> float:
+    """Points by which the names along the left side will push the axes to the right."""
+    longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0)
+    margin = ax.get_window_extent().x0 * _POINTS_PER_INCH / ax.figure.dpi
+    return max(0.0, longest * TICK_SIZE * _WIDTH_OF_LETTER * _SLACK - margin)
 
 
 def wrapped(text: str, points: float, size: float) -> str:

@@ -261,7 +261,8 @@ def test_one_wide_interval_does_not_dwarf_the_others() -> None:
 
 @pytest.mark.parametrize(("groups", "name"), [(1, "everybody"), (30, "a rather long name of a sales region, no. {}")])
 def test_few_and_many_groups(groups: int, name: str) -> None:
-    ax = figures.draw_shrinkage(made_up.shrinkage(groups, name))
+    table = made_up.shrinkage(groups, name).assign(attribute="region", quantity="mean_dropout_probability")
+    ax = figures.draw_shrinkage(table)
     figure = ax.figure
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
@@ -272,6 +273,7 @@ def test_few_and_many_groups(groups: int, name: str) -> None:
     assert not legend.overlaps(ax.get_window_extent().shrunk(0.99, 0.98).translated(0, -2))
     assert not legend.overlaps(ax._left_title.get_window_extent())
     assert title.y1 <= figure.bbox.y1
+    assert ax._left_title.get_window_extent().x1 <= figure.bbox.x1
     assert ax.get_window_extent().width > 0.45 * figure.bbox.width
 
 
