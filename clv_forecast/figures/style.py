@@ -102,7 +102,7 @@ def _names_beyond_margin(ax: Axes) -> float:
     """Points by which the names along the left side will push the axes to the right."""
     longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0)
     margin = ax.get_window_extent().x0 * _POINTS_PER_INCH / ax.figure.dpi
-    return max(0.0, longest * TICK_SIZE * _WIDTH_OF_LETTER * _SLACK - margin)
+    return float(max(0.0, longest * TICK_SIZE * _WIDTH_OF_LETTER * _SLACK - margin))
 
 
 def wrapped(text: str, points: float, size: float) -> str:
