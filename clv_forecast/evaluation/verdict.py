@@ -94,7 +94,8 @@ def naive_sentences(wins: Sequence[NaiveWin], closer: pd.DataFrame) -> list[str]
     told = []
     for method in dict.fromkeys(win.method for win in wins):
         parts = [
-            f"{words[w.measure]} of {w.quantity} over {w.horizon} ({w.naive:.3g} against {w.model:.3g})"
+            f"{words[w.measure]} of {w.quantity} over {w.horizon} ({w.naive:.3g} against {w.model:.3g}, "
+            f"standard error of the difference {w.error:.2g})"
             for w in wins
             if w.method == method
         ]

@@ -175,6 +175,16 @@ def test_a_worse_or_equal_one_does_not(generator):
     assert rows.loc[MODEL, "rmse"] < rows.loc["hiatus", "rmse"]
 
 
+def test_one_customer_alone_makes_no_win(generator):
+    """The naive forecast happens to be right about one very large account, and worse about all the others."""
+    actual, truth, blurred = forecasts(generator)
+    actual[0], truth[0], blurred[0] = 5000.0, 10.0, 5000.0
+    table = baseline_table([cell(np.full(3000, 0.5), actual=actual, expected=truth, naive={"last window": blurred})])
+    row = table.iloc[1]
+    assert row["rmse_advantage"] > 0.0 > row["rmse_advantage_but_one"]
+    assert "rmse" not in {win.measure for win in naive_wins(table, ALL)}
+
+
 def test_forecasts_of_nothing_do_not_win_by_absolute_error(generator):
     actual, truth, _ = forecasts(generator)
     actual = np.where(generator.random(3000) < 0.8, 0.0, actual)
