@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.inference.hierarchical.assignment import Assignment
 from clv_forecast.inference.hierarchical.centring import centring
-from clv_forecast.inference.hierarchical.likelihoods import log_likelihood, tensors
+from clv_forecast.inference.hierarchical.kernels import TABLES
 from clv_forecast.inference.hierarchical.part_data import PartData
 from clv_forecast.inference.hierarchical.prior_draws import partial_exponents
 from clv_forecast.inference.hierarchical.priors import FEWEST_CORRELATED, PURCHASES, PartPriors
@@ -170,7 +170,7 @@ def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: 
     if plan.columns:
         arrays["design"] = assignment.design
         arrays["coefficient_scale"] = priors.coefficient_scale
-    tables = {name: array for name, array in data.arrays.items() if not (plan.single and name.endswith("_cell"))}
+    tables = {name: data.arrays[name] for name in TABLES[plan.likelihood]}
     return {f"{plan.part}_{name}": array for name, array in (arrays | tables).items()}
 
 
@@ -193,6 +193,8 @@ def build_model(
     """
     import pymc as pm  # type: ignore[import-untyped]
 
+    from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+
     with pm.Model(coords=_complete(plan, coords)) as model:
         tables = {
             name.removeprefix(f"{plan.part}_"): pm.Data(name, array, dims=_data_dims(plan, name))
@@ -210,7 +212,7 @@ def build_model(
             name = f"{plan.part}_coefficient"
             coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=plan.variables()[name])
             theta = theta + tables["design"] @ (coefficient @ _selection(plan.targets, len(plan.coordinates)))
-        pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables, single=plan.single))
+        pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables))
     return model
 
 
@@ -220,7 +222,7 @@ def build_effect(
     """Effects of the levels of a group on the varying coordinates, shape (level, varying), in a model's context."""
     import pymc as pm
 
-    pt = tensors()
+    pt = _tensors()
     p, varying = plan.part, f"{plan.parameter_dim}_varying"
     dims = (dim_of(term.name), varying)
     sd = pm.HalfNormal(f"{p}_sd_{term.name}", tables["group_scale"], dims=varying)
@@ -233,9 +235,14 @@ def build_effect(
         name = f"{p}_correlation_{term.name}"
         pm.Deterministic(name, factor @ factor.T, dims=(varying, f"{varying}_bis"))
         raw = pm.Flat(f"{p}_raw_{term.name}", dims=dims)
-        z, log_determinant = _standardised((raw - centre) / spread, factor, weight, len(plan.varying))
-        density = -0.5 * (z**2).sum() - log_determinant - (weight * log_sd).sum()
-        pm.Potential(f"{p}_prior_{term.name}", density)
+        # the sampler moves in z of small groups, in L z of large ones: M = (1 - w) I + w L, one for all levels
+        shared = weight.mean(axis=0)
+        size = len(plan.varying)
+        diagonal = 1.0 - shared + shared * (factor * np.eye(size)).sum(axis=1)
+        mixed = np.eye(size) * (1.0 - shared)[:, None] + shared[:, None] * factor
+        z = ((raw - centre) / spread) @ _inverse_of_triangular(mixed, diagonal, size).T
+        log_determinant = term.levels * pt.log(diagonal).sum() + (weight * log_sd).sum()
+        pm.Potential(f"{p}_prior_{term.name}", -0.5 * (z**2).sum() - log_determinant)
         effect = sd * (z @ factor.T)
     else:
         raw = pm.Normal(f"{p}_raw_{term.name}", centre, spread, dims=dims)
@@ -243,42 +250,34 @@ def build_effect(
     return pm.Deterministic(f"{p}_effect_{term.name}", effect, dims=dims)
 
 
-def _standardised(
-    right: Expression, factor: Expression, weight: Expression, size: int
-) -> tuple[Expression, Expression]:
-    """Rows ``z`` with ``((1 - w) I + w L) z = right``, and the log-determinant of these matrices over all levels.
-
-    At weight 0 the sampler moves in ``z`` itself, at weight 1 in ``L z``. Unrolled: a handful of columns.
-    """
-    pt = tensors()
-    columns: list[Expression] = []
-    log_determinant: Expression = 0.0
-    for i in range(size):
-        w = weight[:, i]
-        rest = right[:, i]
-        for j in range(i):
-            rest = rest - w * factor[i, j] * columns[j]
-        diagonal = 1.0 - w + w * factor[i, i]
-        columns.append(rest / diagonal)
-        log_determinant = log_determinant + pt.log(diagonal).sum()
-    return pt.stack(columns, axis=1), log_determinant
-
-
 def _correlation_factor(partials: Expression, size: int) -> Expression:
-    """See `clv_forecast.inference.hierarchical.prior_draws.correlation_factor`; here for one draw."""
-    pt = tensors()
+    """See `clv_forecast.inference.hierarchical.prior_draws.correlation_factor`; one draw, in few operations."""
+    pt = _tensors()
+    below = [(i, j) for i in range(size) for j in range(i)]
+    places = np.zeros((size * size, len(below)))
+    places[[i * size + j for i, j in below], range(len(below))] = 1.0
+    lower = (places @ partials).reshape((size, size))
+    before = np.triu(np.ones((size, size)), 1)  # sums over the columns to the left
+    left = pt.exp(0.5 * (pt.log1p(-(lower**2)) @ before))
+    return (lower + np.eye(size)) * left
 
-    rows: list[Expression] = []
-    pair = 0
-    for i in range(size):
-        row: list[Expression] = []
-        left: Expression = 1.0
-        for _ in range(i):
-            row.append(partials[pair] * pt.sqrt(left))
-            left = left * (1.0 - partials[pair] ** 2)
-            pair += 1
-        rows.append(pt.stack([*row, pt.sqrt(left), *([0.0] * (size - i - 1))]))
-    return pt.stack(rows)
+
+def _inverse_of_triangular(matrix: Expression, diagonal: Expression, size: int) -> Expression:
+    """Of a small lower triangular matrix ``D (I + E)``: ``(I - E + E E - ...) / D``, as ``E`` is nilpotent."""
+    unit = np.eye(size)
+    strictly = matrix / diagonal[:, None] - unit
+    series, power = unit - strictly, strictly
+    for order in range(2, size):
+        power = power @ strictly
+        series = series + (-1.0) ** order * power
+    return series / diagonal[None, :]
+
+
+def _tensors() -> Any:
+    """PyTensor, loaded when a graph is built and not before; its functions are untyped."""
+    import pytensor.tensor as pt
+
+    return pt
 
 
 def _selection(places: tuple[int, ...], size: int) -> NDArray[np.float64]:

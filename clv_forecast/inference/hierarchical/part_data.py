@@ -127,8 +127,6 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
         "rows_T": rows[3],
         "rows_count": _sums(rows_row, len(rows[0])),
     }
-    if model == "mbg_nbd":
-        arrays["cell_customers"] = np.bincount(cell, minlength=assignment.n_cells).astype(np.float64)
     return PartData(
         part=PURCHASES,
         model=model,

@@ -110,7 +110,8 @@ def effects_and_stretch(raw, weight, sd, factor):
     """Effects of the sampler's coordinates, and the logarithm of the determinant of the map."""
     effect, stretch = np.empty_like(raw), 0.0
     for level, w in enumerate(weight):
-        mixed = np.diag(1.0 - w) + w[:, None] * factor
+        shared = weight.mean(axis=0)
+        mixed = np.diag(1.0 - shared) + shared[:, None] * factor
         matrix = (sd[:, None] * factor) @ np.linalg.inv(mixed) @ np.diag(sd**-w)
         effect[level] = matrix @ raw[level]
         stretch += np.log(np.abs(np.linalg.det(matrix)))

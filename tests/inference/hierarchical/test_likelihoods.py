@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import digamma
 
 from clv_forecast import columns
 from clv_forecast.inference.hierarchical.assignment import Assignment
-from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+from clv_forecast.inference.hierarchical.kernels import _digamma
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.spend_data import SpendData, spend_data
 from clv_forecast.models import gamma_gamma, transaction_model
@@ -43,17 +44,19 @@ def compiled():
     import pytensor
     import pytensor.tensor as pt
 
+    from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+
     made = {}
 
     def build(data, mode="FAST_COMPILE"):
-        key = (data.likelihood, data.cells == 1, mode)
+        key = (data.likelihood, mode)
         if key not in made:
             theta = pt.dmatrix("theta")
             inputs = {
                 name: (pt.lvector if array.dtype.kind == "i" else pt.dvector)(name)
                 for name, array in data.arrays.items()
             }
-            value = log_likelihood(data.likelihood, theta, inputs, single=data.cells == 1)
+            value = log_likelihood(data.likelihood, theta, inputs)
             made[key] = pytensor.function(
                 [theta, *inputs.values()], [value, pytensor.grad(value, theta)], mode=mode, on_unused_input="ignore"
             )
@@ -138,27 +141,19 @@ def test_spend_equals_the_numpy_likelihood(table, compiled, level, cells):
     check_gradient(function, np.tile([0.1, 1.5, 1.0], (cells, 1)) + 0.1 * np.arange(cells)[:, None], numpy_value)
 
 
-def test_the_compiled_integral_is_the_interpreted_one():
-    """The Pareto/NBD kernel inside a graph that numba compiles, as the sampler runs it."""
-    import pytensor
-    import pytensor.tensor as pt
+@pytest.mark.parametrize("name", ["bg_nbd", "pareto_nbd"])
+def test_inside_a_compiled_graph_it_is_the_same_kernel(table, compiled, name):
+    """As the sampler runs it: PyTensor's numba mode."""
+    data = purchase_part(name, table, assigned(len(table), 3))
+    theta = random_thetas(np.random.default_rng(9), transaction_model(name), "purchases", 3)[0]
+    for mine, other in zip(compiled(data, "NUMBA")(theta), compiled(data)(theta), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-12)
 
-    from clv_forecast.inference.hierarchical.decay_op import log_decay_integral
 
-    vectors = [pt.dvector() for _ in range(5)]
-    value = log_decay_integral(*vectors)
-    outputs = [value, *pytensor.grad(pt.sum(value), vectors[:4])]
-    fast = pytensor.function(vectors, outputs, mode="NUMBA")
-    slow = pytensor.function(vectors, outputs, mode="FAST_COMPILE")
-    rng = np.random.default_rng(9)
-    given = [np.exp(rng.normal(size=50)) for _ in range(5)]
-    for mine, other in zip(fast(*given), slow(*given), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-13)
-    for index in range(4):
-        step = 1e-5 * given[index]
-        up = slow(*[g + step * (i == index) for i, g in enumerate(given)])[0]
-        down = slow(*[g - step * (i == index) for i, g in enumerate(given)])[0]
-        np.testing.assert_allclose(slow(*given)[1 + index], (up - down) / (2 * step), rtol=1e-6, atol=1e-9)
+def test_digamma_is_scipys():
+    x = np.concatenate([np.logspace(-6, 8, 300), [1.0, 1.4616321449683623, 9.999999, 10.0]])
+    ours = np.array([_digamma(value) for value in x])
+    np.testing.assert_allclose(ours, digamma(x), rtol=2e-14, atol=2e-15)
 
 
 def test_rows_are_shared_and_nothing_depends_on_their_order(table):
