@@ -18,9 +18,10 @@ from clv_forecast.history.audit import Audit, Finding
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.hierarchical.priors import Prior
 from clv_forecast.inference.hierarchical.sampler import Sampler
-from clv_forecast.inference.leave_one_out import loo
+from clv_forecast.inference.hierarchical.shrinkage import shrinkage_table
+from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.predictive_checks import posterior_predictive_check, prior_predictive_check
+from clv_forecast.inference.predictive_checks import PredictiveCheck, posterior_predictive_check, prior_predictive_check
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.inference.store import load_model
 from clv_forecast.interchange import (
@@ -46,8 +47,10 @@ __all__ = [
     "FitError",
     "Forecast",
     "InputError",
+    "LooResult",
     "Model",
     "ModelComparison",
+    "PredictiveCheck",
     "Prior",
     "PurchaseHistory",
     "Recipe",
@@ -76,6 +79,7 @@ __all__ = [
     "purchase_frequencies",
     "purchase_history",
     "recency_frequency_matrix",
+    "shrinkage_table",
     "stack",
     "summary_from_lifetimes",
     "summary_to_lifetimes",

@@ -59,9 +59,7 @@ class SpendRows:
     cell: NDArray[np.intp]
 
 
-def compress(
-    frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, cell: ArrayLike | None = None
-) -> PurchaseRows:
+def compress(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, *, cell: ArrayLike | None = None) -> PurchaseRows:
     """Compress customers to distinct purchase rows.
 
     Parameters

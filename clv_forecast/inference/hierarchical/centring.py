@@ -26,7 +26,7 @@ from clv_forecast.inference.maximum_likelihood import maximise
 
 Floats = NDArray[np.float64]
 
-_LEAST: Final = 0.1  # of the half-normal prior's scale: standard deviations below cannot be told from none
+_NOTHING: Final = 1e-8
 
 
 def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels: tuple[int, ...]) -> list[Floats]:
@@ -52,9 +52,11 @@ def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels:
         share = np.bincount(codes, weights=customers, minlength=count) / customers.sum()
         score = np.stack([np.bincount(codes, weights=column, minlength=count) for column in scores.T], axis=1)
         step = (score @ covariance)[:, varying] / np.maximum(share, 1e-12)[:, None]
-        between = np.sum(share[:, None] * step**2, axis=0) - count * variances  # the share cancels in its variance
+        # The share cancels in the variance of a step; twice what chance brings, for only clear differences count:
+        # where the standard deviation between groups may be next to nothing, centred effects make a funnel.
+        between = np.sum(share[:, None] * step**2, axis=0) - 2.0 * count * variances
         known = share[:, None] / variances
-        found.append(known / (known + 1.0 / np.maximum(between, (_LEAST * priors.group_scale) ** 2)))
+        found.append(known / (known + 1.0 / np.maximum(between, _NOTHING)))
     return found
 
 
