@@ -33,7 +33,7 @@ from clv_forecast.interchange import (
 )
 from clv_forecast.progress import progress_bars
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Audit",
