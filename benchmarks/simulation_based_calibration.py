@@ -319,7 +319,8 @@ def report(study: Study, fits: int, seed: int) -> None:
     s = study.sampler
     print(f"\n{study.title}: {fits} fits of {sum(study.sizes)} customers in groups of {study.sizes}", flush=True)
     print(
-        f"  sampler: {s.chains} chains x ({s.tune} tune + {s.draws} draws), target {s.target_accept}, {s.retries} retries, {RANKS} kept"
+        f"  sampler: {s.chains} chains x ({s.tune} tune + {s.draws} draws), target {s.target_accept}, "
+        f"{s.retries} retries; {RANKS} draws kept"
     )
     start = time.perf_counter()
 
