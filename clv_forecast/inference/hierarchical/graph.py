@@ -1,10 +1,10 @@
 r"""The PyMC model of one part: a plan, its data, and the graph they make.
 
-Every number that depends on the data or the priors is ``pm.Data``, so that one compiled graph serves all data of the
-same plan. Effects of groups are normal with covariance ``diag(sd) L L' diag(sd)``, where ``L`` is the factor of an LKJ
-correlation, made of partial correlations with Beta priors (see
+Every number that depends on the data or the priors (but ``eta``) is ``pm.Data``, so that one compiled graph serves all
+data of the same plan. Effects of groups are normal with covariance ``diag(sd) L L' diag(sd)``, where ``L`` is the
+factor of an LKJ correlation, made of partial correlations with Beta priors (see
 `clv_forecast.inference.hierarchical.prior_draws.partial_exponents`); they are sampled non-centred as far as their
-groups are small (see `clv_forecast.inference.hierarchical.centring`).
+groups are small (see `clv_forecast.inference.hierarchical.effect_kernels`).
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class GraphPlan:
         Coordinates that groups and covariates act on.
     columns : int
         Of the design.
+    eta : float
+        Of the LKJ prior.
     """
 
     part: str
@@ -73,11 +75,7 @@ class GraphPlan:
     varying: tuple[int, ...]
     targets: tuple[int, ...]
     columns: int
-
-    @property
-    def single(self) -> bool:
-        """Whether there is one cell, shared by all customers."""
-        return not self.terms and not self.columns
+    eta: float
 
     @property
     def pairs(self) -> int:
@@ -136,6 +134,7 @@ def plan_graph(data: PartData, priors: PartPriors, structure: Structure) -> Grap
         varying=priors.varying,
         targets=priors.targets,
         columns=len(structure.columns),
+        eta=priors.eta,
     )
 
 
@@ -161,8 +160,6 @@ def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: 
     arrays: dict[str, NDArray[Any]] = {"location": priors.location, "scale": priors.scale}
     if plan.terms:
         arrays["group_scale"] = priors.group_scale
-    if any(term.correlated for term in plan.terms):
-        arrays["partial_exponent"] = partial_exponents(len(plan.varying), priors.eta)
     weights = centring(data, assignment, priors, tuple(term.levels for term in plan.terms))
     for index, weight in enumerate(weights):
         arrays[f"codes_{index}"] = assignment.codes[:, index]
@@ -205,13 +202,13 @@ def build_model(
         intercept = pm.Deterministic(f"{plan.part}_intercept", tables["location"] + tables["scale"] * z, dims=dim)
         theta = intercept[None, :]
         for index, term in enumerate(plan.terms):
-            anchor = intercept[list(plan.varying)] if term.anchored else np.zeros(len(plan.varying))
+            anchor = intercept[: len(plan.varying)] if term.anchored else np.zeros(len(plan.varying))
             effect = build_effect(plan, term, tables, weight=tables[f"centring_{index}"], anchor=anchor)
-            theta = theta + (effect @ _selection(plan.varying, len(plan.coordinates)))[tables[f"codes_{index}"]]
+            theta = theta + _placed(effect, plan.varying, len(plan.coordinates))[tables[f"codes_{index}"]]
         if plan.columns:
             name = f"{plan.part}_coefficient"
             coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=plan.variables()[name])
-            theta = theta + tables["design"] @ (coefficient @ _selection(plan.targets, len(plan.coordinates)))
+            theta = theta + tables["design"] @ _placed(coefficient, plan.targets, len(plan.coordinates))
         pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables))
     return model
 
@@ -222,62 +219,38 @@ def build_effect(
     """Effects of the levels of a group on the varying coordinates, shape (level, varying), in a model's context."""
     import pymc as pm
 
-    pt = _tensors()
+    from clv_forecast.inference.hierarchical.effect_ops import GroupEffects
+
     p, varying = plan.part, f"{plan.parameter_dim}_varying"
     dims = (dim_of(term.name), varying)
-    sd = pm.HalfNormal(f"{p}_sd_{term.name}", tables["group_scale"], dims=varying)
-    log_sd = pt.log(sd)
-    centre, spread = weight * anchor, pt.exp(weight * log_sd)
+    unit = pm.HalfNormal(f"{p}_unit_sd_{term.name}", 1.0, dims=varying)
+    sd = pm.Deterministic(f"{p}_sd_{term.name}", tables["group_scale"] * unit, dims=varying)
+    partials: Expression = np.zeros(0)
     if term.correlated:
-        exponent = tables["partial_exponent"]
+        exponent = partial_exponents(len(plan.varying), plan.eta)
         share = pm.Beta(f"{p}_partial_{term.name}", exponent, exponent, dims=f"{plan.parameter_dim}_pair")
-        factor = _correlation_factor(2.0 * share - 1.0, len(plan.varying))
-        name = f"{p}_correlation_{term.name}"
-        pm.Deterministic(name, factor @ factor.T, dims=(varying, f"{varying}_bis"))
-        raw = pm.Flat(f"{p}_raw_{term.name}", dims=dims)
-        # the sampler moves in z of small groups, in L z of large ones: M = (1 - w) I + w L, one for all levels
-        shared = weight.mean(axis=0)
-        size = len(plan.varying)
-        diagonal = 1.0 - shared + shared * (factor * np.eye(size)).sum(axis=1)
-        mixed = np.eye(size) * (1.0 - shared)[:, None] + shared[:, None] * factor
-        z = ((raw - centre) / spread) @ _inverse_of_triangular(mixed, diagonal, size).T
-        log_determinant = term.levels * pt.log(diagonal).sum() + (weight * log_sd).sum()
-        pm.Potential(f"{p}_prior_{term.name}", -0.5 * (z**2).sum() - log_determinant)
-        effect = sd * (z @ factor.T)
-    else:
-        raw = pm.Normal(f"{p}_raw_{term.name}", centre, spread, dims=dims)
-        effect = pt.exp((1.0 - weight) * log_sd) * (raw - centre)
+        partials = 2.0 * share - 1.0
+    raw = pm.Flat(f"{p}_raw_{term.name}", dims=dims)
+    build: Any = GroupEffects()
+    effect, density, correlation = build(raw, _log(sd), partials, weight, anchor)
+    pm.Potential(f"{p}_prior_{term.name}", density)
+    if term.correlated:
+        pm.Deterministic(f"{p}_correlation_{term.name}", correlation, dims=(varying, f"{varying}_bis"))
     return pm.Deterministic(f"{p}_effect_{term.name}", effect, dims=dims)
 
 
-def _correlation_factor(partials: Expression, size: int) -> Expression:
-    """See `clv_forecast.inference.hierarchical.prior_draws.correlation_factor`; one draw, in few operations."""
-    pt = _tensors()
-    below = [(i, j) for i in range(size) for j in range(i)]
-    places = np.zeros((size * size, len(below)))
-    places[[i * size + j for i, j in below], range(len(below))] = 1.0
-    lower = (places @ partials).reshape((size, size))
-    before = np.triu(np.ones((size, size)), 1)  # sums over the columns to the left
-    left = pt.exp(0.5 * (pt.log1p(-(lower**2)) @ before))
-    return (lower + np.eye(size)) * left
-
-
-def _inverse_of_triangular(matrix: Expression, diagonal: Expression, size: int) -> Expression:
-    """Of a small lower triangular matrix ``D (I + E)``: ``(I - E + E E - ...) / D``, as ``E`` is nilpotent."""
-    unit = np.eye(size)
-    strictly = matrix / diagonal[:, None] - unit
-    series, power = unit - strictly, strictly
-    for order in range(2, size):
-        power = power @ strictly
-        series = series + (-1.0) ** order * power
-    return series / diagonal[None, :]
-
-
-def _tensors() -> Any:
-    """PyTensor, loaded when a graph is built and not before; its functions are untyped."""
+def _log(values: Expression) -> Expression:
     import pytensor.tensor as pt
 
-    return pt
+    return pt.log(values)
+
+
+def _placed(values: Expression, places: tuple[int, ...], size: int) -> Expression:
+    """Columns of ``values`` at their places among ``size`` columns, zeros elsewhere."""
+    if places == tuple(range(size)):
+        return values
+    selection = _selection(places, size)
+    return values[:, 0][:, None] * selection if len(places) == 1 else values @ selection
 
 
 def _selection(places: tuple[int, ...], size: int) -> NDArray[np.float64]:
@@ -303,7 +276,6 @@ def _data_dims(plan: GraphPlan, name: str) -> tuple[str, ...]:
         "location": (plan.parameter_dim,),
         "scale": (plan.parameter_dim,),
         "group_scale": (f"{plan.parameter_dim}_varying",),
-        "partial_exponent": (f"{plan.parameter_dim}_pair",),
         "coefficient_scale": ("covariate",),
         "design": (f"{plan.part}_cell", "covariate"),
     }

@@ -35,11 +35,13 @@ class CellLikelihood(Op):
         names = TABLES[self.likelihood]
         if len(tables) != len(names):
             raise TypeError(f"{self.likelihood} takes {len(names)} columns.")
-        kinds = ["int64" if name.endswith("_cell") else "float64" for name in names]
-        columns = [pt.as_tensor_variable(t).astype(kind) for t, kind in zip(tables, kinds, strict=True)]
+        columns = [pt.as_tensor_variable(table) for table in tables]
         matrix = pt.as_tensor_variable(theta).astype("float64")
         if matrix.ndim != 2 or any(column.ndim != 1 for column in columns):
             raise TypeError("theta is a matrix, the columns are vectors.")
+        whole = [column.dtype.startswith("int") for column in columns]
+        if whole != [name.endswith("_cell") for name in names]:
+            raise TypeError("Cells are whole numbers, the other columns are floats.")
         return Apply(self, [matrix, *columns], [pt.dscalar(), pt.dmatrix()])
 
     def perform(self, node: Apply[Any], inputs: Any, output_storage: Any) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.special import expit
 
 from clv_forecast.inference.hierarchical.assignment import assign
+from clv_forecast.inference.hierarchical.effect_kernels import effects_backward, effects_forward
 from clv_forecast.inference.hierarchical.graph import build_model, dim_of, graph_data, plan_coords, plan_graph
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.hierarchical.prior_draws import correlation_factor, partial_exponents
@@ -81,9 +82,10 @@ def written_out(plan, data, arrays, assignment, priors, point):
     total = stats.norm.logpdf(z).sum()
     theta = np.tile(intercept, (assignment.n_cells, 1))
     for index, term in enumerate(plan.terms):
-        log_sd = point[f"{part}_sd_{term.name}_log__"]
-        sd = np.exp(log_sd)
-        total += log_half_normal(sd, priors.group_scale).sum() + log_sd.sum()
+        log_unit = point[f"{part}_unit_sd_{term.name}_log__"]
+        sd = np.exp(log_unit) * priors.group_scale
+        # density of the standard deviation, times what it changes by the logarithm of its share of the scale
+        total += log_half_normal(sd, priors.group_scale).sum() + np.log(sd).sum()
         factor = np.eye(len(varying))
         if term.correlated:
             free = point[f"{part}_partial_{term.name}_logodds__"]
@@ -96,7 +98,7 @@ def written_out(plan, data, arrays, assignment, priors, point):
         anchor = intercept[varying] if term.anchored else 0.0
         effect, stretch = effects_and_stretch(point[f"{part}_raw_{term.name}"] - weight * anchor, weight, sd, factor)
         covariance = (sd[:, None] * factor) @ (sd[:, None] * factor).T
-        constant = 0.5 * effect.size * np.log(2.0 * np.pi) if term.correlated else 0.0
+        constant = 0.5 * effect.size * np.log(2.0 * np.pi)  # left out of the graph
         total += stats.multivariate_normal(cov=covariance).logpdf(effect).sum() + constant + stretch
         theta[:, varying] += effect[assignment.codes[:, index]]
     coefficient = np.zeros((1, k))
@@ -110,12 +112,42 @@ def effects_and_stretch(raw, weight, sd, factor):
     """Effects of the sampler's coordinates, and the logarithm of the determinant of the map."""
     effect, stretch = np.empty_like(raw), 0.0
     for level, w in enumerate(weight):
-        shared = weight.mean(axis=0)
-        mixed = np.diag(1.0 - shared) + shared[:, None] * factor
+        mixed = np.diag(1.0 - w) + w[:, None] * factor
         matrix = (sd[:, None] * factor) @ np.linalg.inv(mixed) @ np.diag(sd**-w)
         effect[level] = matrix @ raw[level]
         stretch += np.log(np.abs(np.linalg.det(matrix)))
     return effect, stretch
+
+
+def test_the_gradient_of_effects_is_that_of_finite_differences():
+    """Every input of the kernel, with and without correlations."""
+    rng = np.random.default_rng(23)
+    for pairs in (0, 3):
+        given = [
+            rng.normal(size=(5, 3)),
+            0.3 * rng.normal(size=3),
+            rng.uniform(-0.8, 0.8, pairs),
+            rng.uniform(0.0, 1.0, (5, 3)),
+            rng.normal(size=3),
+        ]
+        by_effect, by_value = rng.normal(size=(5, 3)), 0.7
+
+        def scalar(arguments, by_effect=by_effect, by_value=by_value):
+            effect, value, _ = effects_forward(*arguments)
+            return float((by_effect * effect).sum() + by_value * value)
+
+        found = effects_backward(*given, by_effect, by_value)
+        for gradient, place in zip(found, (0, 1, 2, 4), strict=True):
+            for index in np.ndindex(given[place].shape):
+                moved = []
+                for sign in (1.0, -1.0):
+                    shifted = [array.copy() for array in given]
+                    shifted[place][index] += sign * 1e-6
+                    moved.append(scalar(shifted))
+                assert gradient[index] == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-6, abs=1e-7)
+        _, _, matrix = effects_forward(*given)
+        expected = correlation_factor(given[2][None], 3)[0] if pairs else np.eye(3)
+        np.testing.assert_allclose(matrix, expected @ expected.T, atol=1e-14)
 
 
 def likelihood(data, theta):
