@@ -67,7 +67,7 @@ def certificate_of(
     if not fitted:
         raise FitError(
             "The fit failed at every origin.",
-            value="; ".join(f"{r.origin.date()}: {r.failure}" for r in results),
+            value="; ".join(f"{r.origin.date()}: {r.failure.rstrip('.')}" for r in results),
             remedy="Take later origins, so that the calibration is longer, or another recipe.",
         )
     cells = list(cells_of(fitted, lengths.labels))
@@ -105,6 +105,7 @@ def certificate_of(
                 wins=wins,
                 closer=closer_totals(baselines, origins),
                 undated=used,
+                scores=scores,
                 shock_told=report.sentence,
                 chosen=options.notes,
             ),

@@ -13,6 +13,7 @@ from clv_forecast.evaluation.baselines import IN_WORDS
 from clv_forecast.evaluation.common_shock import ShockEstimate
 from clv_forecast.evaluation.one_origin import OriginResult
 from clv_forecast.evaluation.predicted import PURCHASES
+from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.evaluation.statuses import (
     NOT_PROVEN,
     TOO_NARROW,
@@ -68,6 +69,7 @@ def sentences_of(
     wins: Sequence[NaiveWin],
     closer: pd.DataFrame,
     undated: Sequence[str],
+    scores: pd.DataFrame,
     shock_told: str,
     chosen: Sequence[str],
 ) -> tuple[str, ...]:
@@ -85,7 +87,8 @@ def sentences_of(
             if sum(not result.failure for result in results) == 1
             else "All this rests on two origins."
         )
-    return (*undated_sentence(undated), *naive, *failed, *bands, *total_sentences(statuses), shock_told, *chosen)
+    totals = [*bias_sentences(scores), *total_sentences(statuses)]
+    return (*undated_sentence(undated), *naive, *failed, *bands, *totals, shock_told, *chosen)
 
 
 def naive_sentences(wins: Sequence[NaiveWin], closer: pd.DataFrame) -> list[str]:
@@ -134,6 +137,24 @@ def band_sentences(statuses: Sequence[BandStatus]) -> list[str]:
             named = [f"{s.group} ({s.quantity}, {s.horizon}: {_percent(s.coverage)})" for s in groups[:_GROUPS_NAMED]]
             more = f" and {len(groups) - _GROUPS_NAMED} more" if len(groups) > _GROUPS_NAMED else ""
             told.append(f"Bands are {status} in single groups, the 90 % band held: {', '.join(named)}{more}.")
+    return told
+
+
+def bias_sentences(scores: pd.DataFrame) -> list[str]:
+    """By how much the expected totals missed, over all windows and from the lowest to the highest."""
+    everyone = scores[scores["group"] == EVERYONE]
+    told = []
+    for horizon in dict.fromkeys(everyone["horizon"]):
+        parts = []
+        for quantity in dict.fromkeys(everyone["quantity"]):
+            rows = everyone[(everyone["horizon"] == horizon) & (everyone["quantity"] == quantity)]
+            together = rows.loc[rows["origin"] == ALL, "bias"].dropna()
+            single = rows.loc[rows["origin"] != ALL, "bias"].dropna()
+            if len(together) and len(single):
+                spread = f" ({100 * single.min():+.1f} to {100 * single.max():+.1f} % in single windows)"
+                parts.append(f"{quantity} by {100 * together.iloc[0]:+.1f} %{spread if len(single) > 1 else ''}")
+        if parts:
+            told.append(f"Expected totals over {horizon} missed what came: {', '.join(parts)}.")
     return told
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.evaluation import one_origin
+from clv_forecast.evaluation import one_origin, processes
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import TABLES
 from clv_forecast.inference.recipe import Recipe
@@ -275,6 +275,14 @@ def test_a_failed_origin_is_reported(history, certificate, monkeypatch):
         run(history)
 
 
+def test_errors_come_back_from_other_processes(history, monkeypatch):
+    with pytest.raises(clv.DomainError, match="hierarchical"):
+        run(history, recipe=Recipe(groups="cohort_month"), workers=2)
+    monkeypatch.setattr(processes, "_CHILD", "import sys; sys.exit('out of luck')")
+    with pytest.raises(clv.FitError, match=r"without an answer.*out of luck.*workers=1"):
+        run(history, workers=2)
+
+
 def with_future(orders):
     """Customers' attributes made from what they did after the first origin: an attribute from the future."""
     after = orders[(orders["date"] > ORIGINS[0]) & (orders["amount"] > 0)]
@@ -309,3 +317,18 @@ def test_groups_from_the_future_show_in_the_verdict(orders, certificate):
     assert found.verdict.of("39 weeks", group="loyal") == "too narrow"
     assert found.verdict.of("39 weeks", group="gone") != "trusted"
     assert any("single groups" in sentence and "loyal" in sentence for sentence in found.verdict)
+
+
+@pytest.mark.slow
+def test_a_group_from_the_future_looks_brilliant_and_proves_nothing(orders):
+    """Sampled in earnest: the column orders the customers far better than can be known, and the verdict says why."""
+    history = clv.purchase_history(orders, as_of="1998-06-30", customers=with_future(orders))
+    plain = Recipe(spend=None, draws=200)
+    found = {}
+    for name, recipe in (("plain", plain), ("loyalty", dataclasses.replace(plain, groups="loyalty", method="nuts"))):
+        found[name] = run(history, origins=ORIGINS[:1], horizon="39 weeks", recipe=recipe)
+    gini = {name: row(certificate)["gini"] for name, certificate in found.items()}
+    assert gini["loyalty"] > gini["plain"] + 0.15
+    assert found["plain"].verdict.of("39 weeks") == "trusted" and found["plain"].evidence is not None
+    assert found["loyalty"].verdict.of("39 weeks") == "not proven" and found["loyalty"].evidence is None
+    assert "loyalty" in found["loyalty"].verdict.sentences[0]

@@ -17,7 +17,7 @@ from clv_forecast.evaluation.statuses import (
     evidence_of,
     total_statuses,
 )
-from clv_forecast.evaluation.verdict import band_sentences, naive_sentences, total_sentences
+from clv_forecast.evaluation.verdict import band_sentences, bias_sentences, naive_sentences, total_sentences
 from clv_forecast.evaluation.windows import Lengths
 
 LENGTHS = Lengths.parse("13 weeks")
@@ -129,6 +129,16 @@ def test_totals_in_words():
     assert "2 of 2 (not proven)" in told[0]
     alone = total_sentences(total_statuses(score_rows([1.0, 1.0], step=45), LENGTHS, ()))[0]
     assert "tested on 2 windows, 1 of them independent:" in alone and "could not be tested" in alone
+
+
+def test_bias_in_words():
+    table = pd.DataFrame({"origin": ["2020-01-01", "2020-04-01", ALL], "bias": [-0.2, 0.05, -0.08]})
+    told = bias_sentences(table.assign(group="all", horizon="13 weeks", quantity="revenue"))
+    assert told == [
+        "Expected totals over 13 weeks missed what came: revenue by -8.0 % (-20.0 to +5.0 % in single windows)."
+    ]
+    nothing = table.assign(group="all", horizon="13 weeks", quantity="revenue", bias=np.nan)  # nobody bought
+    assert bias_sentences(nothing) == []
 
 
 def test_evidence(generator):
