@@ -14,6 +14,7 @@ from clv_forecast.evaluation.common_shock import independent_windows
 from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED, Evidence
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
 
 Status = Literal["trusted", "too narrow", "too wide", "not proven"]
@@ -165,18 +166,20 @@ def _total_status(covered: float | None, independent: int, undated: Sequence[str
 def evidence_of(statuses: Sequence[BandStatus], lengths: Lengths) -> Evidence | None:
     """What a forecast may say of its horizons: failed where the bands of purchases or revenue are too narrow.
 
-    None where nothing is proven.
+    A horizon has the length that a forecast gives it, of which its window is the whole days: 365 of a year. None where
+    nothing is proven.
     """
     horizons = []
-    for label, years in zip(lengths.labels, lengths.years.tolist(), strict=True):
+    named = Horizons.parse(lengths.labels)
+    for label, years in zip(named.labels, named.years, strict=True):
         mine = [s.status for s in statuses if (s.horizon, s.subject, s.group) == (label, "customers", EVERYONE)]
         if TOO_NARROW in mine:
             horizons.append((years, FAILED))
-        elif NOT_PROVEN not in mine:
+        elif mine and NOT_PROVEN not in mine:
             horizons.append((years, BACKTESTED))
     if not horizons:
         return None
-    told = {years: label for label, years in zip(lengths.labels, lengths.years.tolist(), strict=True)}
+    told = dict(zip(named.years, named.labels, strict=True))
     parts = [f"{told[years]} ({word})" for years, word in horizons]
     return Evidence(
         longest_years=max(years for years, _ in horizons),
