@@ -43,24 +43,26 @@ def baseline_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """Table ``baselines``: errors of the model and of each naive forecast, per origin, horizon and quantity.
 
     ``*_advantage`` says by how much the naive forecast is better (negative: worse), ``*_advantage_se`` its standard
-    error by a jackknife over 20 parts of the customers. ``rmse_advantage_but_one`` leaves out the one customer that
-    speaks most for the naive forecast: squared errors of money can rest on a single account.
+    error by a jackknife over 20 parts of the customers (NaN where they are fewer). ``rmse_advantage_but_one`` leaves
+    out the one customer that speaks most for the naive forecast: squared errors of money can rest on a single account.
     """
     rows = []
     for cell in cells:
-        if len(cell.actual) < _FOLDS:
+        if len(cell.actual) == 0:
             continue
-        fold = pd.factorize(cell.ids)[0] % _FOLDS
+        fold = _folds(cell.ids)
         model = errors_of(cell.actual, cell.expected)
-        model_left_out = _left_out(cell.actual, cell.expected, fold)
+        model_left_out = {} if fold is None else _left_out(cell.actual, cell.expected, fold)
         rows.append(_key(cell, MODEL) | model)
         for method, forecast in cell.naive.items():
             naive = errors_of(cell.actual, forecast)
             row: dict[str, Any] = _key(cell, method) | naive
-            naive_left_out = _left_out(cell.actual, forecast, fold)
+            naive_left_out = {} if fold is None else _left_out(cell.actual, forecast, fold)
             for measure, sign in COMPARED.items():
                 row[f"{measure}_advantage"] = sign * (naive[measure] - model[measure])
-                row[f"{measure}_advantage_se"] = _jackknife(naive_left_out[measure] - model_left_out[measure])
+                row[f"{measure}_advantage_se"] = (
+                    float("nan") if fold is None else _jackknife(naive_left_out[measure] - model_left_out[measure])
+                )
             row["rmse_advantage_but_one"] = _but_one(cell.actual, cell.expected, forecast)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -70,7 +72,15 @@ def _key(cell: Cell, method: str) -> dict[str, Any]:
     return {"origin": cell.origin, "horizon": cell.horizon, "quantity": cell.quantity, "method": method}
 
 
+def _folds(ids: NDArray[Any]) -> NDArray[np.intp] | None:
+    """Fold of each row, a customer's rows together; None with fewer customers than folds."""
+    customer = pd.factorize(ids)[0]
+    return customer % _FOLDS if customer.max() + 1 >= _FOLDS else None
+
+
 def _but_one(actual: Floats, model: Floats, naive: Floats) -> float:
+    if len(actual) < 2:
+        return float("nan")
     model_error, naive_error = (model - actual) ** 2, (naive - actual) ** 2
     most = np.argmax(model_error - naive_error)
     kept = np.arange(len(actual)) != most
