@@ -13,7 +13,7 @@ from clv_forecast import columns
 from clv_forecast.errors import FitError, InputError
 from clv_forecast.evaluation.baselines import Baseline, naive_forecasts
 from clv_forecast.evaluation.densities import log_predictive_density
-from clv_forecast.evaluation.origin_tables import frequency_table, newcomers_table, tracking_table
+from clv_forecast.evaluation.origin_tables import TRACKING_DRAWS, frequency_table, newcomers_table, tracking_table
 from clv_forecast.evaluation.predicted import PURCHASES, REVENUE, Predicted, in_unit
 from clv_forecast.evaluation.windows import Lengths, Outcome
 from clv_forecast.forecasting.expectation import expected_money
@@ -150,7 +150,7 @@ def evaluate_origin(task: Task) -> OriginResult:
         model = fit_recipe(task.recipe, task.calibration, rng=task.seed)
     except (FitError, InputError) as error:
         return _failed(task, str(error))
-    plan = _plan(task, model)
+    plan = _plan(task, model, task.draws)
     expected = _expected(plan, task)
     predicted = Predicted(plan, task.outcome, task.lengths, task.grouping)
     predicted.run()
@@ -176,7 +176,9 @@ def evaluate_origin(task: Task) -> OriginResult:
             for quantity in predicted.quantities
         },
         by_frequency=frequency_table(predicted, expected[PURCHASES]),
-        tracking=tracking_table(plan, task.outcome, task.lengths, task.calibration.as_of),
+        tracking=tracking_table(
+            _plan(task, model, min(task.draws, TRACKING_DRAWS)), task.outcome, task.lengths, task.calibration.as_of
+        ),
         newcomers=newcomers_table(task.outcome, task.lengths),
         naive_notes=_naive_notes(task, naive),
         seed=task.seed,
@@ -205,14 +207,14 @@ def _failed(task: Task, why: str) -> OriginResult:
     )
 
 
-def _plan(task: Task, model: Model) -> Plan:
+def _plan(task: Task, model: Model, draws: int) -> Plan:
     count = len(task.calibration.table)
     return make_plan(
         model,
         task.calibration,
         terms=Terms(margin=np.ones(count), cost_per_order=np.zeros(count), cost_per_year=np.zeros(count)),
         discount=0.0,
-        draws=task.draws,
+        draws=draws,
         seed=task.seed,
         shock=None,
         correction=None,

@@ -17,7 +17,8 @@ from clv_forecast.forecasting.predictive import predictive_money
 Floats = NDArray[np.float64]
 
 BAND: Final = 0.9
-_DRAWS: Final = 250
+TRACKING_DRAWS: Final = 250
+"""Enough for a picture; evenly spaced among the model's, so that every chain of a sampler has its share."""
 
 
 def frequency_table(predicted: Predicted, expected: Floats) -> pd.DataFrame:
@@ -46,9 +47,7 @@ def frequency_table(predicted: Predicted, expected: Floats) -> pd.DataFrame:
 
 
 def tracking_table(plan: Plan, outcome: Outcome, lengths: Lengths, origin: pd.Timestamp) -> pd.DataFrame:
-    """Totals step by step, from at most 250 draws: enough for a picture."""
-    if len(plan.parts) == 1:
-        plan = plan.slice_draws(0, min(plan.draws, _DRAWS))
+    """Totals step by step, from the draws of the plan."""
     ends = lengths.steps
     quantities = (PURCHASES, REVENUE) if plan.has_spend else (PURCHASES,)
     sums = {quantity: np.zeros((1, len(ends), plan.draws)) for quantity in quantities}
