@@ -88,12 +88,18 @@ class CustomerColumns:
         boundaries: NDArray[np.float64],
         tested: float,
     ) -> None:
-        """Fill the share of each expectation (value, or purchases without spend) that lies beyond what was tested."""
+        """Fill the share of each expectation (value, or purchases without spend) that lies beyond what was tested.
+
+        Costs can make value negative, in one stretch or both: where the stretches differ in sign, none of them is a
+        share of the sum, and it is missing.
+        """
         name = "value" if plan.has_spend else "purchases"
         whole = getattr(expected, name).mean(axis=-1)
         within = getattr(expected_money(plan, rows, np.array([tested])), name).mean(axis=-1)
-        beyond = np.divide(whole - within, whole, out=np.zeros_like(whole), where=whole != 0.0)
-        self.by_horizon[_BEYOND][rows] = np.where(boundaries > tested * (1.0 + 1e-9), beyond, 0.0)
+        later = whole - within
+        share = np.divide(later, whole, out=np.zeros_like(whole), where=whole != 0.0)
+        share = np.where(later * within < 0.0, np.nan, share)
+        self.by_horizon[_BEYOND][rows] = np.where(boundaries > tested * (1.0 + 1e-9), share, 0.0)
 
     def to_frame(
         self,
