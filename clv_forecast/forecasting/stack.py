@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ class Stack:
         return f"<Stack of {', '.join(parts)}>"
 
 
-def stack(models: Sequence[Model], weights: Sequence[float]) -> Stack:
+def stack(models: Sequence[Model], weights: Sequence[float] | Mapping[str, float]) -> Stack:
     """Mix models: of every hundred draws, each model gives as many as its weight says.
 
     The mixture's mean is the weighted mean of the models' means, and its bands hold what the models disagree on.
@@ -42,8 +42,9 @@ def stack(models: Sequence[Model], weights: Sequence[float]) -> Stack:
     ----------
     models : sequence of Model
         In one unit and currency, all with a spend part or all without, fitted on the same history.
-    weights : sequence of float
-        One per model, none negative; scaled to add up to one. A model of weight 0 is left out.
+    weights : sequence of float, or mapping
+        One per model in their order (of a mapping, such as a comparison's, the values), none negative; scaled to add
+        up to one. A model of weight 0 is left out.
 
     Returns
     -------
@@ -66,6 +67,10 @@ def stack(models: Sequence[Model], weights: Sequence[float]) -> Stack:
         raise DomainError("A stack takes a list of models.", value=repr(models))
     for model in models:
         instance_of(model, Model, "model", "fit")
+    if isinstance(weights, Mapping):
+        weights = list(weights.values())
+    if not isinstance(weights, Sequence | np.ndarray):
+        raise DomainError("A stack takes one weight per model.", value=repr(weights))
     shares = np.array([finite_number(weight, "weight") for weight in weights])
     if len(shares) != len(models):
         raise DomainError("A stack takes one weight per model.", value=f"{len(shares)} for {len(models)} models")

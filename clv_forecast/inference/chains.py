@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,3 +35,14 @@ class Chains:
         """Chains and draws of each."""
         chains, draws, *_ = next(iter(self.variables.values())).shape
         return chains, draws
+
+    def thinned(self, draws: int) -> Chains:
+        """Keep so many draws of each chain, evenly spaced."""
+        if draws == self.shape[1]:
+            return self
+        kept = np.arange(draws) * self.shape[1] // draws
+        return replace(
+            self,
+            variables={name: values[:, kept] for name, values in self.variables.items()},
+            sample_stats={name: values[:, kept] for name, values in self.sample_stats.items()},
+        )

@@ -66,8 +66,9 @@ def model_datatree(model: Model, *, per_customer: bool = False) -> xr.DataTree:
 
     kinds = {model.draws.kind} | ({model.draws.spend_kind} if model.spend is not None else set())
     group = "posterior" if kinds <= {LAPLACE, POSTERIOR} else "draws"
-    groups = {group: _draws(model, all_chains=not per_customer)}
-    stats_of = _sample_stats(model)
+    purchase_chains, spend_chains = _equally_long(model.purchase_chains, model.spend_chains)
+    groups = {group: _draws(model, (None, None) if per_customer else (purchase_chains, spend_chains))}
+    stats_of = _sample_stats(purchase_chains, spend_chains)
     if stats_of and not per_customer:
         groups["sample_stats"] = xr.Dataset(stats_of)
     if model.priors is not None:
@@ -101,18 +102,18 @@ def chains_of_draws(model: Model) -> int:
     return chains if model.draws.n_draws % chains == 0 else 1
 
 
-def _draws(model: Model, *, all_chains: bool) -> xr.Dataset:
+def _draws(model: Model, all_chains: tuple[Chains | None, Chains | None]) -> xr.Dataset:
     import xarray as xr
 
     variables: dict[str, Any] = {}
     coords: dict[str, Any] = {}
     parts: list[tuple[str, Any, Any, Chains | None]] = [
-        ("purchases", transaction_model(model.purchases), model.draws.purchases, model.purchase_chains)
+        ("purchases", transaction_model(model.purchases), model.draws.purchases, all_chains[0])
     ]
     if model.spend is not None:
-        parts.append(("spend", gamma_gamma, model.draws.spend, model.spend_chains))
+        parts.append(("spend", gamma_gamma, model.draws.spend, all_chains[1]))
     for part, module, params, chains in parts:
-        if all_chains and chains is not None:
+        if chains is not None:
             theta = chains.variables[f"{part}_intercept"]
             for name, values in chains.variables.items():
                 dims, labels, shown = _without_diagonal(name, values, chains)
@@ -125,6 +126,14 @@ def _draws(model: Model, *, all_chains: bool) -> xr.Dataset:
     coords |= {"chain": np.arange(first.shape[0]), "draw": np.arange(first.shape[1])}
     attrs = {"kind": model.draws.kind, "spend_kind": model.draws.spend_kind or "none"}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _equally_long(purchases: Chains | None, spend: Chains | None) -> tuple[Chains | None, Chains | None]:
+    """Both parts with as many draws: the one that was sampled longer is thinned."""
+    if purchases is None or spend is None:
+        return purchases, spend
+    draws = min(purchases.shape[1], spend.shape[1])
+    return purchases.thinned(draws), spend.thinned(draws)
 
 
 def _without_diagonal(
@@ -172,15 +181,15 @@ def _named(model: Model, module: Any, theta: Floats) -> dict[str, Any]:
     return found
 
 
-def _sample_stats(model: Model) -> dict[str, Any]:
+def _sample_stats(purchases: Chains | None, spend: Chains | None) -> dict[str, Any]:
     """Statistics of both samplers' runs: each with its prefix, and what ArviZ looks for over both."""
     found: dict[str, Any] = {}
     diverging: list[NDArray[Any]] = []
-    for part, chains in (("purchases", model.purchase_chains), ("spend", model.spend_chains)):
-        if isinstance(chains, Chains):
+    for part, chains in (("purchases", purchases), ("spend", spend)):
+        if chains is not None:
             found |= {f"{part}_{name}": (("chain", "draw"), v) for name, v in chains.sample_stats.items()}
             diverging.append(np.asarray(chains.sample_stats["diverging"], dtype=bool))
-    if diverging and all(part.shape == diverging[0].shape for part in diverging):
+    if diverging:
         found["diverging"] = (("chain", "draw"), np.logical_or.reduce(diverging))
     return found
 

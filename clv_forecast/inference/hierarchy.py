@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from clv_forecast.history.purchase_history import PurchaseHistory
 
 _MONEY_PARAMETERS: Final = ("v",)
+_PURCHASES: Final = 1
+_SPEND: Final = 2
 _NO_GROUP: Final = "(a group of the population)"
 
 
@@ -104,11 +106,11 @@ class Hierarchy:
 
     def purchases_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
         """Purchase parameters of some cells, fields of shape (draw, cell)."""
-        return self._purchases(_theta(self.purchases, assignment, cells, self.seed))
+        return self._purchases(_theta(self.purchases, assignment, cells, self.seed, _PURCHASES))
 
     def spend_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
         """Spend parameters of some cells, fields of shape (draw, cell); None without a spend part."""
-        return None if self.spend is None else self._spend(_theta(self.spend, assignment, cells, self.seed))
+        return None if self.spend is None else self._spend(_theta(self.spend, assignment, cells, self.seed, _SPEND))
 
     def _purchases(self, theta: NDArray[np.float64]) -> Any:
         module = transaction_model(self.model)
@@ -164,8 +166,12 @@ class HierarchicalParameters:
         return replace(self, hierarchy=self.hierarchy.take(slice(start, stop)))
 
 
-def _theta(effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
-    return effects.theta(assignment.codes[cells], assignment.labels[cells], assignment.design[cells], seed=seed)
+def _theta(
+    effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int, part: int
+) -> NDArray[np.float64]:
+    """Coordinates of cells; purchases and spend of an unseen group are drawn apart, as they were fitted."""
+    own = int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return effects.theta(assignment.codes[cells], assignment.labels[cells], assignment.design[cells], seed=own)
 
 
 def _natural(module: Any, theta: NDArray[np.float64], scales: dict[str, Any]) -> Any:

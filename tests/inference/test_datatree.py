@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.fit import fit
 
 
@@ -28,3 +31,25 @@ def test_arviz_reads_it(model):
     table = az.summary(model.to_datatree(), group="draws", kind="stats", round_to="none")
     assert isinstance(table, pd.DataFrame)
     assert table.loc["r", "mean"] == pytest.approx(model.draws.purchases.r.mean(), rel=1e-12)
+
+
+def test_parts_sampled_for_different_lengths_share_one_posterior(model):
+    """A retry doubles the draws of one part alone."""
+    rng = np.random.default_rng(1)
+
+    def chains(part, k, draws):
+        dim = f"{part}_parameter"
+        return Chains(
+            variables={f"{part}_intercept": rng.normal(0.0, 0.1, (4, draws, k))},
+            dims={f"{part}_intercept": (dim,)},
+            coords={dim: tuple(str(i) for i in range(k))},
+            sample_stats={"diverging": np.zeros((4, draws), dtype=bool)},
+        )
+
+    sampled = replace(model, purchase_chains=chains("purchases", 4, 200), spend_chains=chains("spend", 3, 100))
+    tree = sampled.to_datatree()
+    assert dict(tree["draws"].sizes)["draw"] == 100
+    assert tree["sample_stats"]["diverging"].shape == (4, 100)
+    np.testing.assert_array_equal(
+        tree["draws"]["purchases_intercept"], sampled.purchase_chains.variables["purchases_intercept"][:, ::2]
+    )

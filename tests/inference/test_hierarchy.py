@@ -145,6 +145,14 @@ def test_an_unseen_group_is_drawn_from_the_population_and_said(grouped, customer
     np.testing.assert_array_equal(np.concatenate([block.value for block in blocks]), together.value)
 
 
+def test_rate_and_spend_of_an_unseen_group_are_drawn_apart(hierarchy):
+    parameters = hierarchy.for_new_customers({"age": 40}, 1)
+    rate = np.log(parameters.purchases(parameters.cell).r / parameters.purchases(parameters.cell).alpha)[:, 0]
+    spend = parameters.spend(parameters.cell)
+    mean = np.log(spend.p * spend.v / (spend.q - 1.0))[:, 0]
+    assert abs(np.corrcoef(rate, mean)[0, 1]) < 0.3  # 120 draws: three standard errors; it was 0.9
+
+
 def test_a_history_without_the_attribute_is_refused(grouped):
     bare = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1997-09-30")
     with pytest.raises(DomainError, match="'region' is not a column of the customers"):

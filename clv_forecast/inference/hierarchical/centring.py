@@ -26,7 +26,10 @@ from clv_forecast.inference.maximum_likelihood import maximise
 
 Floats = NDArray[np.float64]
 
-_NOTHING: Final = 1e-8
+_LEAST: Final = 0.1  # of the half-normal prior's scale: standard deviations below cannot be told from none
+_MOST_WHERE_ALIKE: Final = 0.3
+"""Where groups may not differ at all, centred effects make a funnel. On CDNOW's three cohorts a weight of 0.3 gave 1.7
+times the effective draws of 0 and of 0.6."""
 
 
 def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels: tuple[int, ...]) -> list[Floats]:
@@ -45,19 +48,25 @@ def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels:
     varying = list(priors.varying)
     mode, covariance = pooled_mode(data, priors)
     variances = np.diag(covariance)[varying]
-    scores, customers = data.scores(mode), cell_customers(data)
+    scores = data.scores(mode)
     found = []
     for term, count in enumerate(levels):
         codes = assignment.codes[:, term]
-        share = np.bincount(codes, weights=customers, minlength=count) / customers.sum()
+        share = level_shares(data, assignment, term, count)
         score = np.stack([np.bincount(codes, weights=column, minlength=count) for column in scores.T], axis=1)
         step = (score @ covariance)[:, varying] / np.maximum(share, 1e-12)[:, None]
-        # The share cancels in the variance of a step; twice what chance brings, for only clear differences count:
-        # where the standard deviation between groups may be next to nothing, centred effects make a funnel.
-        between = np.sum(share[:, None] * step**2, axis=0) - 2.0 * count * variances
+        between = np.sum(share[:, None] * step**2, axis=0) - count * variances  # the share cancels in its variance
         known = share[:, None] / variances
-        found.append(known / (known + 1.0 / np.maximum(between, _NOTHING)))
+        weight = known / (known + 1.0 / np.maximum(between, (_LEAST * priors.group_scale) ** 2))
+        clear = between > count * variances
+        found.append(np.where(clear, weight, np.minimum(weight, _MOST_WHERE_ALIKE)))
     return found
+
+
+def level_shares(data: PartData, assignment: Assignment, term: int, levels: int) -> Floats:
+    """Share of the likelihood's customers in each level of a group term, shape (level,)."""
+    counts = np.bincount(assignment.codes[:, term], weights=cell_customers(data), minlength=levels)
+    return np.asarray(counts / counts.sum())
 
 
 def cell_customers(data: PartData) -> Floats:

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.inference.hierarchical.assignment import Assignment
-from clv_forecast.inference.hierarchical.centring import centring
-from clv_forecast.inference.hierarchical.kernels import TABLES
+from clv_forecast.inference.hierarchical.centring import centring, level_shares
 from clv_forecast.inference.hierarchical.part_data import PartData
 from clv_forecast.inference.hierarchical.prior_draws import partial_exponents
 from clv_forecast.inference.hierarchical.priors import FEWEST_CORRELATED, PURCHASES, PartPriors
@@ -26,6 +25,7 @@ from clv_forecast.inference.hierarchical.structure import Structure
 
 Expression = Any
 
+_MOSTLY: Final = 0.5
 _TAKEN: Final = frozenset({"chain", "draw", "covariate", "sample"})
 
 
@@ -41,8 +41,8 @@ class Term:
     correlated : bool
         Whether the correlations of its effects are learned.
     anchored : bool
-        Whether its centred effects are sampled together with the intercept: one term at most, as several would pull
-        at the same number.
+        Whether its effects may be sampled together with the intercept: the term of the largest groups, as several
+        would pull at the same number.
     """
 
     name: str
@@ -116,8 +116,8 @@ def dim_of(group: str) -> str:
 def plan_graph(data: PartData, priors: PartPriors, structure: Structure) -> GraphPlan:
     """State the graph of a part."""
     correlated = len(priors.varying) > 1
-    largest_groups = min((len(term.levels) for term in structure.groups), default=0)
-    anchor = next((term.name for term in structure.groups if len(term.levels) == largest_groups), None)
+    fewest = min((len(term.levels) for term in structure.groups), default=0)
+    anchor = next((term.name for term in structure.groups if len(term.levels) == fewest), None)
     return GraphPlan(
         part=data.part,
         likelihood=data.likelihood,
@@ -164,11 +164,13 @@ def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: 
     for index, weight in enumerate(weights):
         arrays[f"codes_{index}"] = assignment.codes[:, index]
         arrays[f"centring_{index}"] = weight
+        arrays[f"share_{index}"] = level_shares(data, assignment, index, len(weight))
+        if plan.terms[index].anchored:
+            arrays["anchored"] = (arrays[f"share_{index}"] @ weight > _MOSTLY).astype(np.float64)
     if plan.columns:
         arrays["design"] = assignment.design
         arrays["coefficient_scale"] = priors.coefficient_scale
-    tables = {name: data.arrays[name] for name in TABLES[plan.likelihood]}
-    return {f"{plan.part}_{name}": array for name, array in (arrays | tables).items()}
+    return {f"{plan.part}_{name}": array for name, array in (arrays | data.tables()).items()}
 
 
 def build_model(
@@ -197,20 +199,46 @@ def build_model(
             name.removeprefix(f"{plan.part}_"): pm.Data(name, array, dims=_data_dims(plan, name))
             for name, array in arrays.items()
         }
-        dim = plan.parameter_dim
-        z = pm.Normal(f"{plan.part}_z", 0.0, 1.0, dims=dim)
-        intercept = pm.Deterministic(f"{plan.part}_intercept", tables["location"] + tables["scale"] * z, dims=dim)
+        intercept, shifts = build_intercept(plan, tables)
         theta = intercept[None, :]
-        for index, term in enumerate(plan.terms):
-            anchor = intercept[: len(plan.varying)] if term.anchored else np.zeros(len(plan.varying))
-            effect = build_effect(plan, term, tables, weight=tables[f"centring_{index}"], anchor=anchor)
-            theta = theta + _placed(effect, plan.varying, len(plan.coordinates))[tables[f"codes_{index}"]]
+        for index, shift in enumerate(shifts):
+            theta = theta + shift[tables[f"codes_{index}"]]
         if plan.columns:
             name = f"{plan.part}_coefficient"
             coefficient = pm.Normal(name, 0.0, tables["coefficient_scale"][:, None], dims=plan.variables()[name])
             theta = theta + tables["design"] @ _placed(coefficient, plan.targets, len(plan.coordinates))
         pm.Potential(plan.part, log_likelihood(plan.likelihood, theta, tables))
     return model
+
+
+def build_intercept(plan: GraphPlan, tables: Mapping[str, Expression]) -> tuple[Expression, list[Expression]]:
+    """The average customer of a group in the middle, and each term's effects, shape (level, k), in a model's context.
+
+    What the data tell is the average over their own customers, and the means of large groups. So the sampler moves in
+    these. A coordinate whose groups are mostly centred is anchored: its group means are sampled, and the intercept by
+    itself. For the others the average is sampled, and the intercept is what is left of it without the groups' effects:
+    the two would otherwise have to move together, the more so the fewer groups there are.
+    """
+    import pymc as pm
+
+    p, dim = plan.part, plan.parameter_dim
+    location, scale, k = tables["location"], tables["scale"], len(plan.coordinates)
+    if not plan.terms:
+        z = pm.Normal(f"{p}_z", 0.0, 1.0, dims=dim)
+        return pm.Deterministic(f"{p}_intercept", location + scale * z, dims=dim), []
+    average = location + scale * pm.Flat(f"{p}_z", dims=dim)
+    varying, anchored = len(plan.varying), tables["anchored"]
+    effects, left = [], average
+    for index, term in enumerate(plan.terms):
+        anchor = anchored * average[:varying] if term.anchored else np.zeros(varying)
+        effect = build_effect(plan, term, tables, weight=tables[f"centring_{index}"], anchor=anchor)
+        shift = tables[f"share_{index}"] @ effect
+        shift = (1.0 - anchored) * shift if term.anchored else shift
+        left = left - _placed(shift[None, :], plan.varying, k)[0]
+        effects.append(_placed(effect, plan.varying, k))
+    intercept = pm.Deterministic(f"{p}_intercept", left, dims=dim)
+    pm.Potential(f"{p}_prior", -0.5 * (((intercept - location) / scale) ** 2).sum())
+    return intercept, effects
 
 
 def build_effect(
@@ -276,14 +304,18 @@ def _data_dims(plan: GraphPlan, name: str) -> tuple[str, ...]:
         "location": (plan.parameter_dim,),
         "scale": (plan.parameter_dim,),
         "group_scale": (f"{plan.parameter_dim}_varying",),
+        "anchored": (f"{plan.parameter_dim}_varying",),
         "coefficient_scale": ("covariate",),
         "design": (f"{plan.part}_cell", "covariate"),
     }
     short = name.removeprefix(f"{plan.part}_")
     if short in known:
         return known[short]
+    if short.startswith("share_"):
+        return (dim_of(plan.terms[int(short.removeprefix("share_"))].name),)
     if short.startswith("centring_"):
         term = plan.terms[int(short.removeprefix("centring_"))]
         return (dim_of(term.name), f"{plan.parameter_dim}_varying")
-    table = "cell" if short.startswith(("codes_", "cell_")) else short.partition("_")[0]
-    return (f"{plan.part}_{table}",)
+    if short.startswith("codes_"):
+        return (f"{plan.part}_cell",)
+    return (f"{name}_row", f"{name}_column")

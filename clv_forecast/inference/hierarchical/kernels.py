@@ -16,19 +16,20 @@ from numba import njit
 
 from clv_forecast.models.decay import _moments
 
-VERSION: Final = 1  # of all kernels, in the key of PyTensor's cache: raise it when one changes
+VERSION: Final = 3  # of all kernels, in the key of PyTensor's cache: raise it when one changes
 
-TABLES: Final[dict[str, tuple[str, ...]]] = {
-    "bg_nbd": (
-        "steps_cell", "steps_j", "steps_count",
-        "spans_cell", "spans_T", "spans_customers", "spans_purchases",
-        "rows_cell", "rows_x", "rows_recency", "rows_T", "rows_count",
-    ),
-    "gamma_gamma_orders": (
-        "counts_cell", "counts_n", "counts_customers", "counts_logs",
-        "rows_cell", "rows_n", "rows_total", "rows_count",
-    ),
-}  # fmt: skip
+TABLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "bg_nbd": {
+        "steps": ("cell", "j", "count"),
+        "spans": ("cell", "T", "customers", "purchases"),
+        "rows": ("cell", "x", "recency", "T", "count"),
+    },
+    "gamma_gamma_orders": {
+        "counts": ("cell", "n", "customers", "logs"),
+        "rows": ("cell", "n", "total", "count"),
+    },
+}
+"""The columns of each table: a kernel takes every table as one matrix, as arrays are dear in a compiled graph."""
 TABLES["mbg_nbd"] = TABLES["pareto_nbd"] = TABLES["bg_nbd"]
 TABLES["gamma_gamma_means"] = TABLES["gamma_gamma_orders"]
 
@@ -47,15 +48,15 @@ def _digamma(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _waiting(r, alpha, cell, length, customers, purchases, value, by_r, by_alpha):  # type: ignore[no-untyped-def]
-    """Add ``-r ln(1 + T/alpha) - x ln(alpha + T)`` of all customers."""
-    for i in range(cell.size):
-        c = cell[i]
-        end = alpha[c] + length[i]
-        waited = math.log1p(length[i] / alpha[c])
-        value -= customers[i] * r[c] * waited + purchases[i] * math.log(end)
-        by_r[c] -= customers[i] * waited
-        by_alpha[c] += customers[i] * r[c] * length[i] / (alpha[c] * end) - purchases[i] / end
+def _waiting(r, alpha, spans, bought, value, by_r, by_alpha):  # type: ignore[no-untyped-def]
+    """Add ``-r ln(1 + T/alpha) - x ln(alpha + T)`` of all customers; ``bought`` 0 takes ``x`` as 0."""
+    for i in range(spans.shape[0]):
+        c, length, customers, purchases = int(spans[i, 0]), spans[i, 1], spans[i, 2], bought * spans[i, 3]
+        end = alpha[c] + length
+        waited = math.log1p(length / alpha[c])
+        value -= customers * r[c] * waited + purchases * math.log(end)
+        by_r[c] -= customers * waited
+        by_alpha[c] += customers * r[c] * length / (alpha[c] * end) - purchases / end
     return value
 
 
@@ -73,32 +74,29 @@ def _beta_geometric(theta, initial, steps, spans, rows):  # type: ignore[no-unty
         log_a[c] = theta[c, 3] + min(theta[c, 2], 0.0) - math.log1p(odds)
     by_r, by_alpha, by_a, by_b = np.zeros(cells), np.zeros(cells), np.zeros(cells), np.zeros(cells)
     value = 0.0
-    cell, j, count = steps
-    for i in range(cell.size):
-        c = cell[i]
-        chance = b[c] + j[i] + initial
-        value += count[i] * (math.log(r[c] + j[i]) - math.log1p(a[c] / chance))
-        by_r[c] += count[i] / (r[c] + j[i])
-        by_a[c] -= count[i] / (a[c] + chance)
-        by_b[c] += count[i] * a[c] / (chance * (a[c] + chance))
-    cell, length, customers, purchases = spans
-    value = _waiting(r, alpha, cell, length, customers, purchases, value, by_r, by_alpha)
+    for i in range(steps.shape[0]):
+        c, j, count = int(steps[i, 0]), steps[i, 1], steps[i, 2]
+        chance = b[c] + j + initial
+        value += count * (math.log(r[c] + j) - math.log1p(a[c] / chance))
+        by_r[c] += count / (r[c] + j)
+        by_a[c] -= count / (a[c] + chance)
+        by_b[c] += count * a[c] / (chance * (a[c] + chance))
+    value = _waiting(r, alpha, spans, 1.0, value, by_r, by_alpha)
     if initial > 0.0:
-        for i in range(cell.size):
-            c = cell[i]
-            value -= customers[i] * math.log1p(a[c] / b[c])
-            by_a[c] -= customers[i] / (a[c] + b[c])
-            by_b[c] += customers[i] * a[c] / (b[c] * (a[c] + b[c]))
-    cell, x, recency, length, count = rows
-    for i in range(cell.size):
-        c = cell[i]
-        then, shape, since = alpha[c] + recency[i], r[c] + x[i], length[i] - recency[i]
+        for i in range(spans.shape[0]):
+            c, customers = int(spans[i, 0]), spans[i, 2]
+            value -= customers * math.log1p(a[c] / b[c])
+            by_a[c] -= customers / (a[c] + b[c])
+            by_b[c] += customers * a[c] / (b[c] * (a[c] + b[c]))
+    for i in range(rows.shape[0]):
+        c, x, recency, length, count = int(rows[i, 0]), rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4]
+        then, shape, since = alpha[c] + recency, r[c] + x, length - recency
         silent = math.log1p(since / then)
-        chance = b[c] + x[i] + initial - 1.0
+        chance = b[c] + x + initial - 1.0
         odds = log_a[c] - math.log(chance) + shape * silent
         small = math.exp(-abs(odds))
-        value += count[i] * (max(odds, 0.0) + math.log1p(small))
-        left = count[i] * (1.0 if odds > 0.0 else small) / (1.0 + small)
+        value += count * (max(odds, 0.0) + math.log1p(small))
+        left = count * (1.0 if odds > 0.0 else small) / (1.0 + small)
         by_r[c] += left * silent
         by_alpha[c] -= left * shape * since / (then * (then + since))
         by_a[c] += left / a[c]
@@ -114,42 +112,42 @@ def _beta_geometric(theta, initial, steps, spans, rows):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def bg_nbd(theta, s0, s1, s2, t0, t1, t2, t3, r0, r1, r2, r3, r4):  # type: ignore[no-untyped-def]
+def bg_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """BG/NBD: value, and gradient of shape (cell, 4)."""
-    return _beta_geometric(theta, 0.0, (s0, s1, s2), (t0, t1, t2, t3), (r0, r1, r2, r3, r4))
+    return _beta_geometric(theta, 0.0, steps, spans, rows)
 
 
 @njit(cache=True)
-def mbg_nbd(theta, s0, s1, s2, t0, t1, t2, t3, r0, r1, r2, r3, r4):  # type: ignore[no-untyped-def]
+def mbg_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """MBG/NBD: value, and gradient of shape (cell, 4)."""
-    return _beta_geometric(theta, 1.0, (s0, s1, s2), (t0, t1, t2, t3), (r0, r1, r2, r3, r4))
+    return _beta_geometric(theta, 1.0, steps, spans, rows)
 
 
 @njit(cache=True)
-def pareto_nbd(theta, s0, s1, s2, t0, t1, t2, t3, r0, r1, r2, r3, r4):  # type: ignore[no-untyped-def]
+def pareto_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """Pareto/NBD: value, and gradient of shape (cell, 4); differentiated under the integral."""
     cells = theta.shape[0]
     r, alpha = np.exp(theta[:, 1]), np.exp(theta[:, 1] - theta[:, 0])
     s, beta = np.exp(theta[:, 3]), np.exp(theta[:, 3] - theta[:, 2])
     by_r, by_alpha, by_s, by_beta = np.zeros(cells), np.zeros(cells), np.zeros(cells), np.zeros(cells)
     value = 0.0
-    for i in range(s0.size):
-        c = s0[i]
-        value += s2[i] * math.log(r[c] + s1[i])
-        by_r[c] += s2[i] / (r[c] + s1[i])
-    value = _waiting(r, alpha, t0, t1, t2, t3, value, by_r, by_alpha)
-    value = _waiting(s, beta, t0, t1, t2, np.zeros(t0.size), value, by_s, by_beta)
+    for i in range(steps.shape[0]):
+        c, j, count = int(steps[i, 0]), steps[i, 1], steps[i, 2]
+        value += count * math.log(r[c] + j)
+        by_r[c] += count / (r[c] + j)
+    value = _waiting(r, alpha, spans, 1.0, value, by_r, by_alpha)
+    value = _waiting(s, beta, spans, 0.0, value, by_s, by_beta)
     out = np.empty(5)
-    for i in range(r0.size):
-        c = r0[i]
-        shape, since = r[c] + r1[i], r3[i] - r2[i]
-        near_a, near_b = alpha[c] + r2[i], beta[c] + r2[i]
+    for i in range(rows.shape[0]):
+        c, recency, count = int(rows[i, 0]), rows[i, 2], rows[i, 4]
+        shape, since = r[c] + rows[i, 1], rows[i, 3] - recency
+        near_a, near_b = alpha[c] + recency, beta[c] + recency
         _moments(shape, near_a, s[c] + 1.0, near_b, since, out)
         span_a, span_b = math.log1p(since / near_a), math.log1p(since / near_b)
         odds = out[0] + theta[c, 3] - math.log(near_b) + shape * span_a + s[c] * span_b
         small = math.exp(-abs(odds))
-        value += r4[i] * (max(odds, 0.0) + math.log1p(small))
-        dead = r4[i] * (1.0 if odds > 0.0 else small) / (1.0 + small)
+        value += count * (max(odds, 0.0) + math.log1p(small))
+        dead = count * (1.0 if odds > 0.0 else small) / (1.0 + small)
         by_r[c] += dead * (span_a - out[1])
         by_alpha[c] += dead * shape * (1.0 / (near_a + since) - out[2])
         by_s[c] += dead * (1.0 / s[c] + span_b - out[3])
@@ -174,26 +172,24 @@ def _gamma_gamma(theta, means, counts, rows):  # type: ignore[no-untyped-def]
         gammas[2, c], gammas[3, c] = _digamma(p[c]), _digamma(q[c])
     by_p, by_q, by_log_v = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     value = 0.0
-    cell, n, customers, logs = counts
-    for i in range(cell.size):
-        c = cell[i]
-        shape = n[i] * p[c]
+    for i in range(counts.shape[0]):
+        c, n, customers, logs = int(counts[i, 0]), counts[i, 1], counts[i, 2], counts[i, 3]
+        shape = n * p[c]
         grown = _digamma(shape + q[c])
-        taken = math.lgamma(shape) if means else n[i] * gammas[0, c]
+        taken = math.lgamma(shape) if means else n * gammas[0, c]
         slope = _digamma(shape) if means else gammas[2, c]
-        value += customers[i] * (math.lgamma(shape + q[c]) - taken - gammas[1, c] - shape * log_v[c]) + p[c] * logs[i]
-        by_p[c] += customers[i] * n[i] * (grown - slope - log_v[c]) + logs[i]
-        by_q[c] += customers[i] * (grown - gammas[3, c])
-        by_log_v[c] -= customers[i] * shape
-    cell, n, total, count = rows
-    for i in range(cell.size):
-        c = cell[i]
-        spent = math.log1p(total[i] / v[c])
-        shape = n[i] * p[c] + q[c]
-        value -= count[i] * shape * spent
-        by_p[c] -= count[i] * n[i] * spent
-        by_q[c] -= count[i] * spent
-        by_log_v[c] += count[i] * shape * total[i] / (v[c] + total[i])
+        value += customers * (math.lgamma(shape + q[c]) - taken - gammas[1, c] - shape * log_v[c]) + p[c] * logs
+        by_p[c] += customers * n * (grown - slope - log_v[c]) + logs
+        by_q[c] += customers * (grown - gammas[3, c])
+        by_log_v[c] -= customers * shape
+    for i in range(rows.shape[0]):
+        c, n, total, count = int(rows[i, 0]), rows[i, 1], rows[i, 2], rows[i, 3]
+        spent = math.log1p(total / v[c])
+        shape = n * p[c] + q[c]
+        value -= count * shape * spent
+        by_p[c] -= count * n * spent
+        by_q[c] -= count * spent
+        by_log_v[c] += count * shape * total / (v[c] + total)
     gradient = np.empty((cells, 3))
     gradient[:, 0] = by_log_v
     gradient[:, 1] = p * by_p - by_log_v
@@ -202,15 +198,15 @@ def _gamma_gamma(theta, means, counts, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def gamma_gamma_orders(theta, c0, c1, c2, c3, r0, r1, r2, r3):  # type: ignore[no-untyped-def]
+def gamma_gamma_orders(theta, counts, rows):  # type: ignore[no-untyped-def]
     """Gamma-Gamma of single orders: value, and gradient of shape (cell, 3)."""
-    return _gamma_gamma(theta, False, (c0, c1, c2, c3), (r0, r1, r2, r3))
+    return _gamma_gamma(theta, False, counts, rows)
 
 
 @njit(cache=True)
-def gamma_gamma_means(theta, c0, c1, c2, c3, r0, r1, r2, r3):  # type: ignore[no-untyped-def]
+def gamma_gamma_means(theta, counts, rows):  # type: ignore[no-untyped-def]
     """Gamma-Gamma of customers' means: value, and gradient of shape (cell, 3)."""
-    return _gamma_gamma(theta, True, (c0, c1, c2, c3), (r0, r1, r2, r3))
+    return _gamma_gamma(theta, True, counts, rows)
 
 
 KERNELS: Final[dict[str, Callable[..., Any]]] = {

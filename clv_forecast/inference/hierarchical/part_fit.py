@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from clv_forecast.inference.hierarchical.convergence import Convergence, diagnos
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.graph import GraphPlan, graph_data, plan_coords, plan_graph
 from clv_forecast.inference.hierarchical.part_data import PartData
-from clv_forecast.inference.hierarchical.priors import PartPriors
+from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors
 from clv_forecast.inference.hierarchical.priors_table import priors_table
 from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.sampling import sample_part
@@ -24,6 +24,8 @@ from clv_forecast.inference.hierarchical.structure import Structure
 from clv_forecast.progress import Progress, silent
 
 Floats = NDArray[np.float64]
+
+_STREAMS: Final = {PURCHASES: 1, SPEND: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,14 +97,16 @@ def fit_part_nuts(
     FitError
         If the sampler cannot start.
     """
-    chosen = sampler or Sampler()
+    chosen = (sampler or Sampler()).resolved(grouped=bool(structure.groups))
     plan = plan_graph(data, priors, structure)
     arrays = graph_data(plan, data, assignment, priors)
     coords = plan_coords(plan, structure)
     best: tuple[Chains, Convergence, Sampler] | None = None
     attempts = 0
     for attempt in range(1 + chosen.retries):
-        stream = int(np.random.SeedSequence([seed, attempt]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        stream = int(
+            np.random.SeedSequence([seed, attempt, _STREAMS[data.part]]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+        )
         chains = sample_part(plan, arrays, chosen, seed=stream, coords=coords, progress=progress)
         convergence = diagnose_chains(chains)
         attempts += 1

@@ -45,8 +45,10 @@ def log_half_normal(sd, scale):
     return stats.halfnorm(scale=scale).logpdf(sd)
 
 
-@pytest.mark.parametrize("part", ["purchases", "spend"])
-def test_the_density_is_likelihood_times_priors(history, part):
+@pytest.mark.parametrize(
+    ("part", "anchored"), [("purchases", [1.0, 0.0, 0.0, 1.0]), ("spend", [0.0]), ("spend", [1.0])]
+)
+def test_the_density_is_likelihood_times_priors(history, part, anchored):
     structure = learn_structure(history, groups=["region", "chain"], covariates=["age"])
     assignment = assign(structure, history)
     if part == "purchases":
@@ -63,6 +65,7 @@ def test_the_density_is_likelihood_times_priors(history, part):
     )
     plan = plan_graph(data, priors, structure)
     arrays = graph_data(plan, data, assignment, priors)
+    arrays[f"{part}_anchored"] = np.array(anchored[: len(priors.varying)])
     model = build_model(plan, arrays, plan_coords(plan, structure))
     assert model.named_vars_to_dims[f"{part}_effect_region"][0] == "region"
     assert model.named_vars_to_dims[f"{part}_effect_chain"][0] == "chain_group"
@@ -78,9 +81,9 @@ def test_the_density_is_likelihood_times_priors(history, part):
 def written_out(plan, data, arrays, assignment, priors, point):
     part, k, varying = plan.part, len(plan.coordinates), list(plan.varying)
     z = point[f"{part}_z"]
-    intercept = priors.location + priors.scale * z
-    total = stats.norm.logpdf(z).sum()
-    theta = np.tile(intercept, (assignment.n_cells, 1))
+    total, average = 0.0, priors.location + priors.scale * z  # of the customers; the intercept is what is left of it
+    start = average.copy()
+    theta = np.zeros((assignment.n_cells, k))
     for index, term in enumerate(plan.terms):
         log_unit = point[f"{part}_unit_sd_{term.name}_log__"]
         sd = np.exp(log_unit) * priors.group_scale
@@ -95,16 +98,19 @@ def written_out(plan, data, arrays, assignment, priors, point):
             factor = correlation_factor(2.0 * share[None] - 1.0, len(varying))[0]
         weight = arrays[f"{part}_centring_{index}"]
         assert ((weight > 0) & (weight < 1)).all()
-        anchor = intercept[varying] if term.anchored else 0.0
-        effect, stretch = effects_and_stretch(point[f"{part}_raw_{term.name}"] - weight * anchor, weight, sd, factor)
+        anchored = arrays[f"{part}_anchored"] if term.anchored else np.zeros(len(varying))
+        raw = point[f"{part}_raw_{term.name}"] - weight * (anchored * start[varying])
+        effect, stretch = effects_and_stretch(raw, weight, sd, factor)
         covariance = (sd[:, None] * factor) @ (sd[:, None] * factor).T
         constant = 0.5 * effect.size * np.log(2.0 * np.pi)  # left out of the graph
         total += stats.multivariate_normal(cov=covariance).logpdf(effect).sum() + constant + stretch
         theta[:, varying] += effect[assignment.codes[:, index]]
+        average[varying] -= (1.0 - anchored) * (arrays[f"{part}_share_{index}"] @ effect)
     coefficient = np.zeros((1, k))
     coefficient[:, list(plan.targets)] = point[f"{part}_coefficient"]
     total += stats.norm(scale=0.5).logpdf(point[f"{part}_coefficient"]).sum()
-    theta += assignment.design @ coefficient
+    theta += assignment.design @ coefficient + average
+    total -= 0.5 * (((average - priors.location) / priors.scale) ** 2).sum()
     return total + likelihood(data, theta)
 
 
