@@ -30,19 +30,12 @@ class CellLikelihood(Op):
         self.likelihood = likelihood
 
     def make_node(self, *inputs: Any) -> Apply[Any]:
-        """Accept a matrix of floats, and vectors: of whole numbers for cells, of floats for the rest."""
+        """Accept matrices of floats."""
         theta, *tables = inputs
-        names = TABLES[self.likelihood]
-        if len(tables) != len(names):
-            raise TypeError(f"{self.likelihood} takes {len(names)} columns.")
-        columns = [pt.as_tensor_variable(table) for table in tables]
-        matrix = pt.as_tensor_variable(theta).astype("float64")
-        if matrix.ndim != 2 or any(column.ndim != 1 for column in columns):
-            raise TypeError("theta is a matrix, the columns are vectors.")
-        whole = [column.dtype.startswith("int") for column in columns]
-        if whole != [name.endswith("_cell") for name in names]:
-            raise TypeError("Cells are whole numbers, the other columns are floats.")
-        return Apply(self, [matrix, *columns], [pt.dscalar(), pt.dmatrix()])
+        arguments = [pt.as_tensor_variable(x).astype("float64") for x in (theta, *tables)]
+        if len(tables) != len(TABLES[self.likelihood]) or any(x.ndim != 2 for x in arguments):
+            raise TypeError(f"{self.likelihood} takes theta and its tables, all matrices.")
+        return Apply(self, arguments, [pt.dscalar(), pt.dmatrix()])
 
     def perform(self, node: Apply[Any], inputs: Any, output_storage: Any) -> None:
         """Evaluate outside a compiled graph."""
@@ -88,7 +81,7 @@ def log_likelihood(likelihood: str, theta: Any, tables: Mapping[str, Any]) -> An
     theta : tensor, shape (cell, k)
         Coordinates in scaled data.
     tables : mapping of str to tensor
-        The arrays of `PartData`.
+        Those of `PartData.tables`.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast import columns
 from clv_forecast.inference.hierarchical.assignment import Assignment
+from clv_forecast.inference.hierarchical.kernels import TABLES
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.spend_data import SpendData
@@ -66,6 +67,13 @@ class PartData:
     n_customers: int
     pooled: Problem
     scores: Callable[[Floats], Floats]
+
+    def tables(self) -> dict[str, Floats]:
+        """Every table as one matrix, shape (row, column), in the columns of the kernels."""
+        return {
+            table: np.column_stack([self.arrays[f"{table}_{column}"] for column in names]).astype(np.float64)
+            for table, names in TABLES[self.likelihood].items()
+        }
 
 
 def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> PartData:

@@ -52,15 +52,12 @@ def compiled():
         key = (data.likelihood, mode)
         if key not in made:
             theta = pt.dmatrix("theta")
-            inputs = {
-                name: (pt.lvector if array.dtype.kind == "i" else pt.dvector)(name)
-                for name, array in data.arrays.items()
-            }
+            inputs = {name: pt.dmatrix(name) for name in data.tables()}
             value = log_likelihood(data.likelihood, theta, inputs)
             made[key] = pytensor.function(
                 [theta, *inputs.values()], [value, pytensor.grad(value, theta)], mode=mode, on_unused_input="ignore"
             )
-        return lambda theta: made[key](theta, *data.arrays.values())
+        return lambda theta: made[key](theta, *data.tables().values())
 
     return build
 
