@@ -75,7 +75,11 @@ def certificate_of(
     scores = score_table(cells, bands_of_totals(fitted, lengths))
     calibration, baselines = calibration_table(cells), baseline_table(everyone)
     used = tuple(name for name in options.undated if name in options.recipe.attributes)
-    statuses = customer_statuses(calibration, scores, lengths, used) + total_statuses(scores, lengths, used)
+    by_undated = options.by is not None and options.by in options.undated
+    statuses = [
+        *customer_statuses(calibration, scores, lengths, used, undated_groups=by_undated),
+        *total_statuses(scores, lengths, used),
+    ]
     shock = shock_of(fitted, lengths)
     report = _shock_report(shock, lengths)
     origins = [str(result.origin.date()) for result in fitted]
@@ -97,7 +101,7 @@ def certificate_of(
         densities=density_table(fitted, lengths.labels),
         shock=None if shock is None else shock.shock,
         shock_report=report,
-        evidence=None if used else evidence_of(statuses, lengths),
+        evidence=None if used else evidence_of(statuses, lengths, options.recipe.title),
         verdict=Verdict(
             sentences=sentences_of(
                 results=results,

@@ -28,8 +28,8 @@ NOT_PROVEN: Final = "not proven"
 TOLERANCE: Final = 0.03
 """By how much coverage may miss its level: a 90 % band that holds 87 % serves like one that holds 90 %."""
 JUDGED_LEVELS: Final = (0.8, 0.9, 0.95)
-FEWEST_WINDOWS: Final = 10
-"""Independent windows below which a total's band is not proven: ten of ten happen to a 75 % band one time in 18."""
+LEAST_COVERAGE: Final = 0.75
+"""A total's 90 % band is trusted once fewer would be an accident of one time in 20: from eleven of eleven windows on."""
 _SURE: Final = 2.0
 _UNLIKELY: Final = 0.05
 
@@ -70,13 +70,18 @@ class BandStatus:
 
 
 def customer_statuses(
-    calibration: pd.DataFrame, scores: pd.DataFrame, lengths: Lengths, undated: Sequence[str]
+    calibration: pd.DataFrame,
+    scores: pd.DataFrame,
+    lengths: Lengths,
+    undated: Sequence[str],
+    *,
+    undated_groups: bool = False,
 ) -> list[BandStatus]:
     """Statuses of the customers' bands, for everyone and for each group, over all origins together.
 
     A band is too narrow (too wide) if at 80, 90 or 95 % its coverage is below (above) the level by more than 3 points
     and two standard errors; otherwise not proven if two standard errors exceed 3 points. Nothing is proven of a model
-    that used an attribute without a date. A standard error is at least that of independent customers under an honest
+    that used an attribute without a date, nor of groups by such an attribute (``undated_groups``). A standard error is at least that of independent customers under an honest
     band, so that five of five customers prove nothing.
     """
     found: list[BandStatus] = []
@@ -88,7 +93,7 @@ def customer_statuses(
         missing, allowed = judged["coverage"] - judged["nominal"], TOLERANCE + _SURE * error
         at_90 = rows[rows["nominal"] == 0.9].iloc[0]
         status: Status = TRUSTED
-        if undated:
+        if undated or (undated_groups and group != EVERYONE):
             status = NOT_PROVEN
         elif (missing < -allowed).any():
             status = TOO_NARROW
@@ -118,8 +123,9 @@ def customer_statuses(
 def total_statuses(scores: pd.DataFrame, lengths: Lengths, undated: Sequence[str]) -> list[BandStatus]:
     """Statuses of the bands of everyone's total, without a shock and with the one learnt before each window.
 
-    Too narrow if so few of the independent windows were covered as happens to honest bands one time in 20; trusted
-    from ten independent windows on; else not proven.
+    Too narrow if so few of the independent windows were covered as happens to honest bands one time in 20; trusted if
+    so many were covered as happens to bands that hold 75 % one time in 20 (11 of 11, 17 of 18, 21 of 23); else not
+    proven.
     """
     found: list[BandStatus] = []
     everyone = scores[(scores["group"] == EVERYONE) & (scores["origin"] != ALL)]
@@ -158,12 +164,13 @@ def _known(value: float) -> float | None:
 def _total_status(covered: float | None, independent: int, undated: Sequence[str]) -> Status:
     if covered is None or undated:
         return NOT_PROVEN
-    if stats.binom.cdf(round(covered * independent), independent, 0.9) < _UNLIKELY:
+    inside = round(covered * independent)
+    if stats.binom.cdf(inside, independent, 0.9) < _UNLIKELY:
         return TOO_NARROW
-    return TRUSTED if independent >= FEWEST_WINDOWS else NOT_PROVEN
+    return TRUSTED if stats.binom.sf(inside - 1, independent, LEAST_COVERAGE) < _UNLIKELY else NOT_PROVEN
 
 
-def evidence_of(statuses: Sequence[BandStatus], lengths: Lengths) -> Evidence | None:
+def evidence_of(statuses: Sequence[BandStatus], lengths: Lengths, title: str) -> Evidence | None:
     """What a forecast may say of its horizons: failed where the bands of purchases or revenue are too narrow.
 
     A horizon has the length that a forecast gives it, of which its window is the whole days: 365 of a year. None where
@@ -184,5 +191,5 @@ def evidence_of(statuses: Sequence[BandStatus], lengths: Lengths) -> Evidence | 
     return Evidence(
         longest_years=max(years for years, _ in horizons),
         horizons=tuple(horizons),
-        sentence=f"Customers' bands were backtested at {', '.join(parts)}; longer horizons are extrapolated.",
+        sentence=f"Customers' bands of {title} were backtested at {', '.join(parts)}; longer horizons are extrapolated.",
     )

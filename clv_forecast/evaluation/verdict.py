@@ -104,7 +104,9 @@ def naive_sentences(wins: Sequence[NaiveWin], closer: pd.DataFrame) -> list[str]
         ]
         told.append(f"A naive forecast beats the model: {IN_WORDS[method]}, in {_listed(parts)}.")
     if not wins:
-        told.append("No naive forecast beats the model at single customers (squared error, ordering, top decile).")
+        told.append(
+            "No naive forecast clearly beats the model at single customers (squared error, ordering, top decile)."
+        )
     for _, row in closer.iterrows() if not closer.empty else ():
         if row["origins"] >= FEWEST_ORIGINS and 2 * row["closer"] > row["origins"]:
             told.append(

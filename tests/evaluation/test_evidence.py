@@ -17,7 +17,7 @@ def trusted(horizon):
 @pytest.mark.parametrize("horizon", ["39 weeks", "6 months", "12 months", "1 year", "100 days"])
 def test_a_horizon_tested_is_backtested_under_its_own_name(horizon):
     """A window has whole days (a year 365), the horizon of that name a fraction more: it is the one that was tested."""
-    evidence = evidence_of([trusted(horizon)], Lengths.parse(horizon))
+    evidence = evidence_of([trusted(horizon)], Lengths.parse(horizon), "BG/NBD")
     (years,) = Horizons.parse(horizon).years
     assert evidence.of(years) == "backtested" and evidence.longest_years == years
     assert evidence.of(years * 1.01) == "extrapolated"
@@ -26,6 +26,6 @@ def test_a_horizon_tested_is_backtested_under_its_own_name(horizon):
 def test_each_horizon_keeps_its_word():
     lengths = Lengths.parse(["6 months", "12 months"])
     short, long = Horizons.parse(["6 months", "12 months"]).years
-    evidence = evidence_of([trusted("6 months")], lengths)
+    evidence = evidence_of([trusted("6 months")], lengths, "BG/NBD")
     assert evidence.of(short) == "backtested" and evidence.of(long) == "extrapolated"
     assert "6 months (backtested)" in evidence.sentence
