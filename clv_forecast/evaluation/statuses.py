@@ -29,7 +29,7 @@ TOLERANCE: Final = 0.03
 """By how much coverage may miss its level: a 90 % band that holds 87 % serves like one that holds 90 %."""
 JUDGED_LEVELS: Final = (0.8, 0.9, 0.95)
 LEAST_COVERAGE: Final = 0.75
-"""A total's 90 % band is trusted once fewer would be an accident of one time in 20: from eleven of eleven windows on."""
+"""A total's band is trusted once such a bad one would do as well one time in 20: from eleven of eleven windows on."""
 _SURE: Final = 2.0
 _UNLIKELY: Final = 0.05
 
@@ -81,8 +81,8 @@ def customer_statuses(
 
     A band is too narrow (too wide) if at 80, 90 or 95 % its coverage is below (above) the level by more than 3 points
     and two standard errors; otherwise not proven if two standard errors exceed 3 points. Nothing is proven of a model
-    that used an attribute without a date, nor of groups by such an attribute (``undated_groups``). A standard error is at least that of independent customers under an honest
-    band, so that five of five customers prove nothing.
+    that used an attribute without a date, nor of groups by such an attribute (``undated_groups``). A standard error
+    is at least that of independent customers under an honest band, so that five of five customers prove nothing.
     """
     found: list[BandStatus] = []
     pooled = calibration[calibration["origin"] == ALL]
@@ -191,5 +191,5 @@ def evidence_of(statuses: Sequence[BandStatus], lengths: Lengths, title: str) ->
     return Evidence(
         longest_years=max(years for years, _ in horizons),
         horizons=tuple(horizons),
-        sentence=f"Customers' bands of {title} were backtested at {', '.join(parts)}; longer horizons are extrapolated.",
+        sentence=f"Customers' bands of {title} were backtested at {', '.join(parts)}; longer ones are extrapolated.",
     )
