@@ -318,7 +318,8 @@ def _sentence(part: str, table: pd.DataFrame, of: str) -> str:
         f"{row.statistic} (observed {_short(row.observed)}, 90 %: {_short(row.lower)} to {_short(row.upper)})"
         for row in strange.itertuples()
     )
-    return f"{part.capitalize()}: the {maker} misses {len(strange)} of {len(table)} statistics: {told}."
+    chance = f"{DOUBTFUL * len(table):.1f} would be by chance alone"
+    return f"{part.capitalize()}: the {maker} misses {len(strange)} of {len(table)} statistics ({chance}): {told}."
 
 
 def _short(value: Any) -> str:
