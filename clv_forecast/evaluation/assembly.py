@@ -117,6 +117,7 @@ def certificate_of(
             naive_wins=wins,
         ),
         undated=options.undated,
+        loo=results[-1].loo,
         notes=(*options.notes, *(note for result in fitted for note in result.naive_notes)),
         draws=options.draws,
         seed=options.seed,

@@ -124,6 +124,7 @@ def backtest(
     for day in days:
         tasks.append(_task(history, day, lengths, options))
         progress("split", len(tasks), len(days))
+    tasks[-1] = replace(tasks[-1], leave_one_out=True)
     progress("backtest", 0, len(days))
     results = evaluate_all(tasks, workers=wanted, done=lambda count: progress("backtest", count, len(days)))
     return certificate_of(results, lengths, history, options)

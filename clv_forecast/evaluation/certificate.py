@@ -19,6 +19,7 @@ from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.evaluation.verdict import Verdict
 from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.inference.leave_one_out import LooResult
 from clv_forecast.inference.recipe import Recipe
 
 SCHEMA_VERSION: Final = 1
@@ -36,7 +37,7 @@ TABLES: Final = (
     "densities",
 )
 _IN_FILE: Final = ("origins", "scores", "baselines", "calibration", "newcomers")
-_VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "numba")
+_VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "numba", "pymc", "pytensor", "nutpie")
 _SHOWN: Final = (
     "origin", "horizon", "quantity", "customers", "actual_total", "expected_total", "bias", "total_lower",
     "total_upper", "coverage_90", "level_for_90", "rmse", "gini",
@@ -108,6 +109,8 @@ class Certificate:
     evidence : Evidence or None
         For ``forecast(..., evidence=...)``; None if nothing is proven.
     verdict : Verdict
+    loo : LooResult or None
+        Of the fit at the last origin, by leaving customers out; None where that fit failed.
     undated : tuple of str
         Attributes used by the model, or to group by, that are known only as of today.
     notes : tuple of str
@@ -138,6 +141,7 @@ class Certificate:
     evidence: Evidence | None
     verdict: Verdict
     undated: tuple[str, ...]
+    loo: LooResult | None
     notes: tuple[str, ...]
     draws: int
     seed: int
@@ -167,6 +171,7 @@ class Certificate:
             "shock": None if self.shock is None else asdict(self.shock),
             "shock_report": asdict(self.shock_report),
             "undated": self.undated,
+            "loo": None if self.loo is None else self.loo.table.to_dict("records"),
             "notes": self.notes,
             **{name: getattr(self, name).to_dict("records") for name in _IN_FILE},
         }

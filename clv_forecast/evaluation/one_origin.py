@@ -21,6 +21,7 @@ from clv_forecast.forecasting.money import Terms
 from clv_forecast.forecasting.plan import Plan, chunks_of, make_plan
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.recipe import Recipe, fit_recipe
 from clv_forecast.units import DAYS_PER_UNIT
@@ -43,6 +44,8 @@ class Task:
     recipe : Recipe
     draws, seed : int
         Predictive draws, and the seed of fit and draws at this origin.
+    leave_one_out : bool
+        Also judge the fit by leaving customers out.
     """
 
     calibration: PurchaseHistory
@@ -52,6 +55,7 @@ class Task:
     recipe: Recipe
     draws: int
     seed: int
+    leave_one_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,6 +113,8 @@ class OriginResult:
     by_frequency, tracking, newcomers : DataFrame
     naive_notes : tuple of str
     seed : int
+    loo : LooResult or None
+        Where the task asked for it.
     """
 
     origin: pd.Timestamp
@@ -127,6 +133,7 @@ class OriginResult:
     newcomers: pd.DataFrame
     naive_notes: tuple[str, ...]
     seed: int
+    loo: LooResult | None = None
 
 
 def origin_seed(seed: int, origin: pd.Timestamp) -> int:
@@ -182,6 +189,7 @@ def evaluate_origin(task: Task) -> OriginResult:
         newcomers=newcomers_table(task.outcome, task.lengths),
         naive_notes=_naive_notes(task, naive),
         seed=task.seed,
+        loo=loo(model) if task.leave_one_out else None,
     )
 
 

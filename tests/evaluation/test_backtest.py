@@ -127,6 +127,17 @@ def test_the_shock_of_an_origin_comes_from_closed_windows_only(certificate):
     assert (second["shocked_lower"] < second["total_lower"]).all()
 
 
+def test_the_last_fit_is_also_judged_by_leaving_customers_out(history, certificate):
+    last = certificate.origins.iloc[-1]
+    model = clv.fit(
+        history.split(last["origin"]).calibration, draws=certificate.recipe.draws, rng=last["seed"], compare=False
+    )
+    assert certificate.loo.purchases.elpd == pytest.approx(clv.loo(model).purchases.elpd, rel=1e-12)
+    assert certificate.to_dict()["loo"][0]["elpd"] == certificate.loo.purchases.elpd
+    compared = clv.compare_models({"one": certificate, "other": certificate}).table
+    assert (compared["loo"] == certificate.loo.purchases.elpd).all()
+
+
 def test_tables_belong_together(certificate):
     scores = certificate.scores
     for (origin, horizon), pairs in certificate.densities.groupby(["origin", "horizon"]):
