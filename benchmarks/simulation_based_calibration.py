@@ -319,7 +319,7 @@ def report(study: Study, fits: int, seed: int) -> None:
     s = study.sampler
     print(f"\n{study.title}: {fits} fits of {sum(study.sizes)} customers in groups of {study.sizes}", flush=True)
     print(
-        f"  sampler: {s.chains} chains x ({s.tune} tune + {s.draws} draws), target {s.target_accept}, "
+        f"  sampler: {s.chains} chains x ({s.tune} tune + {s.draws} draws), target {s.target_accept or 'by default'}, "
         f"{s.retries} retries; {RANKS} draws kept"
     )
     start = time.perf_counter()
