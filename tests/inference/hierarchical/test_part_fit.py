@@ -22,7 +22,7 @@ from tests.inference.hierarchical.simulated_groups import (
     simulated_groups,
 )
 
-QUICK = Sampler(tune=400, draws=400, target_accept=0.85)
+QUICK = Sampler(tune=500, draws=600, target_accept=0.92)
 
 
 def fitted(data: PartData, structure, assignment, *, sampler=QUICK, seed=5, progress=None):
