@@ -37,7 +37,7 @@ notebooks: $(STAMP) ## execute every notebook from the top
 	  .venv/bin/jupyter-execute --timeout=900 --kernel_name=python3 "$$notebook"; \
 	done
 
-bench: $(STAMP) ## time and accuracy, beside the peers
+bench: $(STAMP) ## time, accuracy and calibration studies (an hour or two)
 	@set -e; for benchmark in benchmarks/*.py; do \
 	  test -e "$$benchmark" || { echo "No benchmark in benchmarks/."; break; }; \
 	  $(PY) "$$benchmark"; \
