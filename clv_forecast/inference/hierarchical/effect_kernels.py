@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def correlation_factor(partials, size):  # type: ignore[no-untyped-def]
     """Factor of the correlation matrix; the identity where there are no partial correlations."""
     factor = np.zeros((size, size))
@@ -33,7 +33,7 @@ def correlation_factor(partials, size):  # type: ignore[no-untyped-def]
     return factor
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _standard(t, log_sd, factor, weight, anchor, y, z):  # type: ignore[no-untyped-def]
     """One level's ``y`` and ``z``; the log-density of its ``t``."""
     value = 0.0
@@ -48,7 +48,7 @@ def _standard(t, log_sd, factor, weight, anchor, y, z):  # type: ignore[no-untyp
     return value
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def effects_forward(raw, log_sd, partials, weight, anchor):  # type: ignore[no-untyped-def]
     """Effects (level, k), the log-density of ``raw`` up to a constant, and the correlation matrix."""
     levels, size = raw.shape
@@ -70,7 +70,7 @@ def effects_forward(raw, log_sd, partials, weight, anchor):  # type: ignore[no-u
     return effect, value, correlation
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def effects_backward(raw, log_sd, partials, weight, anchor, by_effect, by_value):  # type: ignore[no-untyped-def]
     """Gradients with respect to ``raw``, ``log_sd``, ``partials`` and ``anchor``, given those of the outputs."""
     levels, size = raw.shape
@@ -108,7 +108,7 @@ def effects_backward(raw, log_sd, partials, weight, anchor, by_effect, by_value)
     return by_raw, by_log_sd, by_partials, by_anchor
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _factor_backward(partials, by_factor, by_partials):  # type: ignore[no-untyped-def]
     size = by_factor.shape[0]
     left = np.empty(size)

@@ -16,7 +16,7 @@ from numba import njit
 
 from clv_forecast.models.decay import _moments
 
-VERSION: Final = 3  # of all kernels, in the key of PyTensor's cache: raise it when one changes
+VERSION: Final = 4  # of all kernels, in the key of PyTensor's cache: raise it when one changes
 
 TABLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "bg_nbd": {
@@ -34,7 +34,20 @@ TABLES["mbg_nbd"] = TABLES["pareto_nbd"] = TABLES["bg_nbd"]
 TABLES["gamma_gamma_means"] = TABLES["gamma_gamma_orders"]
 
 
-@njit(cache=True)
+_FARTHEST: Final = 60.0  # of a coordinate: beyond, no posterior has mass, and a sampler gone astray is turned back
+
+
+@njit(cache=True, error_model="numpy")
+def _astray(theta):  # type: ignore[no-untyped-def]
+    """Whether a coordinate is so far out (or not a number) that parameters over- or underflow."""
+    for c in range(theta.shape[0]):
+        for k in range(theta.shape[1]):
+            if not abs(theta[c, k]) < _FARTHEST:
+                return True
+    return False
+
+
+@njit(cache=True, error_model="numpy")
 def _digamma(x):  # type: ignore[no-untyped-def]
     """Derivative of lnGamma at x > 0: upward recurrence, then the asymptotic series; relative error below 1e-14."""
     below = 0.0
@@ -47,7 +60,7 @@ def _digamma(x):  # type: ignore[no-untyped-def]
     return math.log(x) - 0.5 / x - series - below
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _waiting(r, alpha, spans, bought, value, by_r, by_alpha):  # type: ignore[no-untyped-def]
     """Add ``-r ln(1 + T/alpha) - x ln(alpha + T)`` of all customers; ``bought`` 0 takes ``x`` as 0."""
     for i in range(spans.shape[0]):
@@ -60,8 +73,10 @@ def _waiting(r, alpha, spans, bought, value, by_r, by_alpha):  # type: ignore[no
     return value
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _beta_geometric(theta, initial, steps, spans, rows):  # type: ignore[no-untyped-def]
+    if _astray(theta):
+        return -np.inf, np.zeros_like(theta)
     cells = theta.shape[0]
     r, alpha = np.exp(theta[:, 1]), np.exp(theta[:, 1] - theta[:, 0])
     a, b, log_a = np.empty(cells), np.empty(cells), np.empty(cells)
@@ -111,21 +126,23 @@ def _beta_geometric(theta, initial, steps, spans, rows):  # type: ignore[no-unty
     return value, gradient
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def bg_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """BG/NBD: value, and gradient of shape (cell, 4)."""
     return _beta_geometric(theta, 0.0, steps, spans, rows)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def mbg_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """MBG/NBD: value, and gradient of shape (cell, 4)."""
     return _beta_geometric(theta, 1.0, steps, spans, rows)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def pareto_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     """Pareto/NBD: value, and gradient of shape (cell, 4); differentiated under the integral."""
+    if _astray(theta):
+        return -np.inf, np.zeros_like(theta)
     cells = theta.shape[0]
     r, alpha = np.exp(theta[:, 1]), np.exp(theta[:, 1] - theta[:, 0])
     s, beta = np.exp(theta[:, 3]), np.exp(theta[:, 3] - theta[:, 2])
@@ -160,8 +177,10 @@ def pareto_nbd(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
     return value, gradient
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _gamma_gamma(theta, means, counts, rows):  # type: ignore[no-untyped-def]
+    if _astray(theta):
+        return -np.inf, np.zeros_like(theta)
     cells = theta.shape[0]
     p, excess = np.exp(theta[:, 1]), np.exp(theta[:, 2])
     q, log_v = 1.0 + excess, theta[:, 0] + theta[:, 2] - theta[:, 1]
@@ -197,13 +216,13 @@ def _gamma_gamma(theta, means, counts, rows):  # type: ignore[no-untyped-def]
     return value, gradient
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def gamma_gamma_orders(theta, counts, rows):  # type: ignore[no-untyped-def]
     """Gamma-Gamma of single orders: value, and gradient of shape (cell, 3)."""
     return _gamma_gamma(theta, False, counts, rows)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def gamma_gamma_means(theta, counts, rows):  # type: ignore[no-untyped-def]
     """Gamma-Gamma of customers' means: value, and gradient of shape (cell, 3)."""
     return _gamma_gamma(theta, True, counts, rows)

@@ -147,6 +147,19 @@ def test_inside_a_compiled_graph_it_is_the_same_kernel(table, compiled, name):
         np.testing.assert_allclose(mine, other, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd"])
+def test_a_sampler_gone_astray_is_turned_back(table, compiled, name):
+    """Nothing raises and nothing runs for ever, however far out."""
+    data = purchase_part(name, table, assigned(len(table), 1))
+    function = compiled(data)
+    for far in (59.0, -59.0, 249.0, -750.0, np.inf, np.nan):
+        for place in range(4):
+            theta = np.zeros((1, 4))
+            theta[0, place] = far
+            value, _ = function(theta)
+            assert abs(far) < 60.0 or value == -np.inf
+
+
 def test_digamma_is_scipys():
     x = np.concatenate([np.logspace(-6, 8, 300), [1.0, 1.4616321449683623, 9.999999, 10.0]])
     ours = np.array([_digamma(value) for value in x])
