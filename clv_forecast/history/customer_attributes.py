@@ -61,7 +61,7 @@ def customer_attribute(history: PurchaseHistory, name: str) -> Attribute:
     >>> from clv_forecast.history import load_cdnow, purchase_history
     >>> history = purchase_history(load_cdnow("1/10"), as_of="1997-09-30")
     >>> customer_attribute(history, "cohort_month").values.value_counts().sort_index().to_dict()
-    {'1997-01': 779, '1997-02': 796, '1997-03': 774}
+    {'1997-01': 777, '1997-02': 854, '1997-03': 718}
     """
     if not isinstance(name, str):
         raise DomainError("One attribute of the customers is taken, by its name.", value=repr(name))
