@@ -30,7 +30,7 @@ _LEAST: Final = 0.1  # of the half-normal prior's scale: standard deviations bel
 _CLEAR: Final = 0.8  # of the weight: the standard deviation between groups is twice what one group's effect has
 _MOST_WHERE_ALIKE: Final = 0.3
 """Where groups may not differ at all, centred effects make a funnel. On CDNOW's three cohorts a weight of 0.3 gave 1.7
-times the effective draws of 0 and of 0.6."""
+times the effective draws of 0, and 2.1 (spend) to 2.7 times (purchases) those of 0.6."""
 
 
 def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels: tuple[int, ...]) -> list[Floats]:
