@@ -50,3 +50,48 @@ HISTORY: Final = (
     SUM_LOG_INTERVALS,
     ALREADY_THERE,
 )
+
+NAME: Final = "name"
+PARENT_ID: Final = "parent_id"
+OWNER: Final = "owner"
+CHANNEL: Final = "channel"
+ACQUIRED_ON: Final = "acquired_on"
+REFERRED_BY: Final = "referred_by"
+WALLET: Final = "wallet"
+WALLET_LOWER: Final = "wallet_low"
+WALLET_UPPER: Final = "wallet_high"
+COST_TO_SERVE: Final = "cost_to_serve"
+CONTRACTED: Final = "contracted_annual_value"
+CONTRACT_END: Final = "contract_end"
+BIG_LOGO: Final = "big_logo"
+LIGHTHOUSE: Final = "lighthouse"
+ADVOCACY: Final = "advocacy"
+INNOVATION: Final = "innovation"
+TREATED: Final = "treated"
+SPEND_MADE: Final = "spend_made"
+
+ACCOUNTS: Final = (
+    NAME,
+    PARENT_ID,
+    OWNER,
+    CHANNEL,
+    ACQUIRED_ON,
+    REFERRED_BY,
+    WALLET,
+    WALLET_LOWER,
+    WALLET_UPPER,
+    MARGIN,
+    COST_TO_SERVE,
+    CONTRACTED,
+    CONTRACT_END,
+    BIG_LOGO,
+    LIGHTHOUSE,
+    ADVOCACY,
+    INNOVATION,
+    TREATED,
+    SPEND_MADE,
+)
+"""Columns of the accounts' table that have a meaning of their own; any other is an attribute."""
+
+KIND: Final = "kind"
+VALUE: Final = "value"

@@ -12,12 +12,13 @@ PACKAGE = "clv_forecast"
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams", "threads"},
-    {"models"},
+    {"models", "simulation"},
     {"history"},
     {"inference"},
     {"forecasting"},
     {"interchange"},
     {"evaluation"},
+    {"ranking"},
     {"figures"},
     {""},  # the package's own __init__
     {"demo", "tables_as_text"},
