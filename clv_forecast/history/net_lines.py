@@ -1,0 +1,156 @@
+"""What is left of every purchase after its refunds, by customer, category and day: the lines below the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from clv_forecast import columns as c
+from clv_forecast.errors import InputError
+from clv_forecast.history.audit import KEPT
+from clv_forecast.history.cleaning import AT, DAY, KIND, MONEY, PURCHASE, REFUND, classify, usable
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.history.refunds import from_micro, match_refunds, to_micro
+from clv_forecast.history.sources import Source
+
+MARGIN_UNKNOWN = "margin_unknown"
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class NetLines:
+    """Purchases of a history below the purchase-day, net of refunds.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+    source : Source
+    table : ibis Table
+        customer_id, category (null where unknown), day (since 1970-01-01), amount (>= 0: 0 where refunds took all of
+        it), margin and whether some of it is unknown. Its amounts add up to the revenue of the history.
+    """
+
+    history: PurchaseHistory
+    source: Source
+    table: Any
+
+    def __repr__(self) -> str:
+        return f"<NetLines as of {self.history.as_of.date()}, {self.source.label}>"
+
+    def has(self, column: str) -> bool:
+        """Whether the log has that column, under this package's name for it."""
+        return column in self.source.table.columns
+
+
+def net_lines(history: PurchaseHistory) -> NetLines:
+    """Read the rows of a history again and take every refund from its purchase.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+
+    Returns
+    -------
+    NetLines
+        As known at ``history.as_of``: of rows recorded later nothing is seen.
+
+    Raises
+    ------
+    InputError
+        If the history was made from a summary.
+
+    Notes
+    -----
+    Refunds find their purchases as in ``refunds.match_refunds``, so that the lines of a customer add up to the
+    revenue in the history's table, and a refund lowers the day and the category in which the thing was bought. A
+    line loses margin in proportion to the money taken from it; where the refund rows' own margins say more or less,
+    the difference is spread over the customer's refunded lines by money, so that the total is theirs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clv_forecast.history import purchase_history
+    >>> log = pd.DataFrame({
+    ...     "customer_id": ["a", "a", "a"],
+    ...     "date": ["2024-01-01", "2024-02-01", "2024-03-01"],
+    ...     "amount": [10.0, 20.0, -4.0],
+    ...     "kind": ["tea", "cups", "tea"],
+    ... })
+    >>> lines = net_lines(purchase_history(log, as_of="2024-12-31", category="kind"))
+    >>> table = lines.source.fetch(lines.table.order_by("day"))
+    >>> table["category"].to_pylist(), [float(left) for left in table["amount"].to_pylist()]
+    (['tea', 'cups'], [6.0, 20.0])
+    """
+    events = history.events
+    if events is None:
+        raise InputError(
+            "A history made from a summary has no order lines.",
+            remedy="Make the history from the order log with purchase_history.",
+        )
+    rows = usable(classify(events.source, events.rules))
+    kept = sum(step.rows for step in history.audit.ledger if step.name == KEPT)
+    rows = events.source.settle(rows, kept)
+    refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
+    names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
+    with_refunds = events.source.fetch(rows.semi_join(refunders, c.CUSTOMER_ID).order_by(names).select(*names, DAY))
+    lines = rows.filter(rows[KIND] == PURCHASE)
+    if with_refunds.num_rows:
+        lines = lines.anti_join(refunders, c.CUSTOMER_ID)
+    lines = lines.select(c.CUSTOMER_ID, c.CATEGORY, DAY, c.AMOUNT, c.MARGIN)
+    if with_refunds.num_rows:
+        lines = lines.union(ibis.memtable(_net(with_refunds)).cast(lines.schema()))
+    grouped = lines.group_by([c.CUSTOMER_ID, c.CATEGORY, DAY]).agg(
+        **{
+            c.AMOUNT: lines[c.AMOUNT].sum().cast(MONEY),
+            c.MARGIN: lines[c.MARGIN].sum().cast(MONEY),
+            MARGIN_UNKNOWN: (lines[c.MARGIN].isnull() & (lines[c.AMOUNT] > 0)).any(),
+        }
+    )
+    return NetLines(history=history, source=events.source, table=events.source.settle(grouped, kept))
+
+
+def _net(events: pa.Table) -> pa.Table:
+    """Purchase lines with what is left of their amount and margin; events come sorted by customer and time."""
+    customer = _codes(events[c.CUSTOMER_ID])
+    at = pc.cast(events[AT], pa.int64()).to_numpy()
+    amount = to_micro(events[c.AMOUNT])
+    matching = match_refunds(customer, at, _codes(events[c.ORDER_ID]), _codes(events[c.CATEGORY]), amount)
+    line = np.flatnonzero(amount > 0)
+    margin = _margin_left(events[c.MARGIN], customer, amount, matching.left, matching.unmatched)
+    left = events.take(pa.array(line)).select([c.CUSTOMER_ID, c.CATEGORY, DAY])
+    return left.append_column(c.AMOUNT, from_micro(matching.left[line])).append_column(
+        c.MARGIN, pc.if_else(events[c.MARGIN].is_null().take(pa.array(line)), None, from_micro(margin[line]))
+    )
+
+
+def _margin_left(
+    margins: pa.ChunkedArray, customer: Integers, amount: Integers, left: Integers, unmatched: Integers
+) -> Integers:
+    """Micro-units of margin left of each line."""
+    margin, unknown = to_micro(margins), margins.is_null().to_numpy()
+    refund = amount < 0
+    taken = np.where(refund, 0, amount - left).astype(np.float64)
+    in_proportion = np.where(refund, 0.0, margin * (taken / np.abs(amount)))
+    given_back = np.where(refund, -margin * (1.0 - unmatched / np.abs(amount)), 0.0)
+    customers = int(customer.max(initial=-1)) + 1
+
+    def total(values: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(customer, weights=values, minlength=customers)
+
+    touched = unknown & (refund | (taken > 0))
+    rest = np.where(total(touched) > 0, 0.0, total(given_back) - total(in_proportion))
+    share = taken / np.maximum(total(taken), 1.0)[customer]
+    lost: NDArray[np.float64] = in_proportion + rest[customer] * share
+    return np.rint(margin - lost).astype(np.int64)
+
+
+def _codes(column: pa.ChunkedArray) -> Integers:
+    encoded = column.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
