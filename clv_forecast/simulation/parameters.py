@@ -1,0 +1,184 @@
+"""What each simulated account is: its attributes, its wallet and how it behaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+REGIONS: Final = ("north", "east", "south", "west")
+REGION_SHARES: Final = (0.35, 0.30, 0.20, 0.15)
+REGION_EFFECTS: Final = (0.30, 0.10, -0.10, -0.40)
+SEGMENTS: Final = ("industry", "retail", "health", "services", "public")
+SEGMENT_SHARES: Final = (0.25, 0.25, 0.20, 0.20, 0.10)
+SEGMENT_EFFECTS: Final = (0.60, 0.20, 0.00, -0.30, -0.60)
+SEGMENT_GROWTH: Final = (0.5, -1.5, 2.0, -0.5, -2.5)
+"""Log-odds of being on the way to the wallet, up to a constant."""
+SEGMENT_MARGINS: Final = (0.28, 0.20, 0.40, 0.38, 0.22)
+CHANNELS: Final = ("field", "partner", "online")
+CHANNEL_SHARES: Final = (0.40, 0.25, 0.35)
+
+MEDIAN_WALLET: Final = 60_000.0
+MEDIAN_EMPLOYEES: Final = 40.0
+EMPLOYEES_LOG_SD: Final = 1.2
+EMPLOYEES_EFFECT: Final = 0.45
+OWN_LOG_SD: Final = 0.4
+"""Standard deviation of the part of the log wallet that no attribute tells."""
+INNOVATION_SHARE: Final = 0.3
+INNOVATION_GROWTH: Final = 1.5
+GROWTH_MEDIAN: Final = 0.8
+GROWTH_LOG_SD: Final = 0.3
+STEADY_SHARE: Final = (2.2, 2.2)
+EARLY_SHARE: Final = (2.0, 5.0)
+ORDER_SIZE: Final = 6_000.0
+ORDER_SIZE_POWER: Final = 0.6
+ORDER_SIZE_LOG_SD: Final = 0.5
+REGULAR_SHARE: Final = 0.15
+IRREGULAR_SHARE: Final = 0.04
+THERE_BEFORE: Final = 0.6
+YEARS_BEFORE: Final = 4.0
+MARGIN_SD: Final = 0.10
+HAZARD_SHAPE: Final = 1.5
+HAZARD_MEAN: Final = 0.08
+HAZARD_POWER: Final = -0.15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrueParameters:
+    """True parameters, one value per account; times in years from the start of the log.
+
+    Parameters
+    ----------
+    region, segment, channel : ndarray of int, shape (account,)
+        Places in `REGIONS`, `SEGMENTS`, `CHANNELS`.
+    employees : ndarray of int, shape (account,)
+    innovation, growing, regular, irregular : ndarray of bool, shape (account,)
+    wallet : ndarray, shape (account,)
+        Annual revenue that the account could bring.
+    u0, growth, start : ndarray, shape (account,)
+        See `penetration`.
+    arrival, acquired : ndarray, shape (account,)
+        When the account is first seen (0: there before the log), and when it became a customer (before 0 then).
+    order_size : ndarray, shape (account,)
+        Mean revenue of an order.
+    hazard : ndarray, shape (account,)
+        Leaving per year, before any event.
+    temper : ndarray, shape (account,)
+        Multiplier of the rates of its events.
+    margin : ndarray, shape (account,)
+        Contribution per unit of revenue; may be negative.
+    """
+
+    region: Codes
+    segment: Codes
+    channel: Codes
+    employees: Codes
+    innovation: NDArray[np.bool_]
+    growing: NDArray[np.bool_]
+    regular: NDArray[np.bool_]
+    irregular: NDArray[np.bool_]
+    wallet: Floats
+    u0: Floats
+    growth: Floats
+    start: Floats
+    arrival: Floats
+    acquired: Floats
+    order_size: Floats
+    hazard: Floats
+    temper: Floats
+    margin: Floats
+
+    def __len__(self) -> int:
+        return len(self.wallet)
+
+    def take(self, places: NDArray[np.intp]) -> TrueParameters:
+        """The accounts at some places."""
+        return TrueParameters(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
+
+
+def draw_parameters(
+    count: int, *, rng: np.random.Generator, growing: float, years: float, end: float
+) -> TrueParameters:
+    """Draw accounts.
+
+    Parameters
+    ----------
+    count : int
+    rng : Generator
+    growing : float
+        Share of accounts on the way to their wallet, in [0, 1].
+    years, end : float
+        End of the log and of the future, in years from the start of the log.
+
+    Returns
+    -------
+    TrueParameters
+        Of ``count`` accounts.
+    """
+    region = rng.choice(len(REGIONS), size=count, p=REGION_SHARES)
+    segment = rng.choice(len(SEGMENTS), size=count, p=SEGMENT_SHARES)
+    employees = np.maximum(np.rint(MEDIAN_EMPLOYEES * np.exp(rng.normal(0.0, EMPLOYEES_LOG_SD, count))), 1.0)
+    innovation = rng.random(count) < INNOVATION_SHARE
+    log_size = (
+        np.take(REGION_EFFECTS, region)
+        + np.take(SEGMENT_EFFECTS, segment)
+        + EMPLOYEES_EFFECT * np.log(employees / MEDIAN_EMPLOYEES)
+        + rng.normal(0.0, OWN_LOG_SD, count)
+    )
+    grows = rng.random(count) < chance_of_growing(segment, innovation, share=growing)
+    arrival = np.where(rng.random(count) < THERE_BEFORE, 0.0, rng.random(count) * years)
+    before = np.where(arrival > 0.0, 0.0, rng.exponential(YEARS_BEFORE, count))
+    noise = rng.normal(0.0, ORDER_SIZE_LOG_SD, count)
+    return TrueParameters(
+        region=region,
+        segment=segment,
+        channel=rng.choice(len(CHANNELS), size=count, p=CHANNEL_SHARES),
+        employees=employees.astype(np.int64),
+        innovation=innovation,
+        growing=grows,
+        regular=rng.random(count) < REGULAR_SHARE,
+        irregular=rng.random(count) < IRREGULAR_SHARE,
+        wallet=MEDIAN_WALLET * np.exp(log_size),
+        u0=np.where(grows, rng.beta(*EARLY_SHARE, count), rng.beta(*STEADY_SHARE, count)).clip(0.01, 0.99),
+        growth=np.where(grows, GROWTH_MEDIAN * np.exp(rng.normal(0.0, GROWTH_LOG_SD, count)), 0.0),
+        start=np.maximum(rng.random(count) * end, arrival),
+        arrival=arrival,
+        acquired=arrival - before,
+        order_size=ORDER_SIZE * np.exp(ORDER_SIZE_POWER * log_size + noise),
+        hazard=rng.gamma(HAZARD_SHAPE, HAZARD_MEAN / HAZARD_SHAPE, count) * np.exp(HAZARD_POWER * log_size),
+        temper=rng.gamma(2.0, 0.5, count),
+        margin=rng.normal(np.take(SEGMENT_MARGINS, segment), MARGIN_SD),
+    )
+
+
+def chance_of_growing(segment: Codes, innovation: NDArray[np.bool_], *, share: float) -> Floats:
+    """Probability that each account is on the way to its wallet, ``share`` on average over the population.
+
+    Parameters
+    ----------
+    segment : ndarray of int, shape (account,)
+    innovation : ndarray of bool, shape (account,)
+    share : float
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray, shape (account,)
+
+    Examples
+    --------
+    >>> chance_of_growing(np.arange(5), np.zeros(5, dtype=bool), share=0.35).round(2)
+    array([0.34, 0.07, 0.7 , 0.16, 0.03])
+    """
+    if share in (0.0, 1.0):
+        return np.full(len(segment), share)
+    log_odds = np.add.outer(SEGMENT_GROWTH, (0.0, INNOVATION_GROWTH))
+    shares = np.multiply.outer(SEGMENT_SHARES, (1.0 - INNOVATION_SHARE, INNOVATION_SHARE))
+    level = optimize.brentq(lambda c: float((shares * special.expit(c + log_odds)).sum()) - share, -40.0, 40.0)
+    return np.asarray(special.expit(level + log_odds[segment, innovation.astype(int)]), dtype=np.float64)
