@@ -1,11 +1,11 @@
 r"""Events of the accounts and when they leave.
 
-Complaints and late deliveries come as Poisson processes of the account's own rates while it is a customer, and each
-raises its hazard of leaving, by an amount that fades:
+Complaints and late deliveries come as Poisson processes while the account is a customer, at rates of its own (both
+high or both low), and each raises its hazard of leaving, by an amount that fades:
 
 .. math:: h(t) = h_0 + \sum_{e: t_e < t} b_{kind(e)} \exp(-(t - t_e) / \tau)
 
-A survey changes nothing. The terms compete, so that each event takes the account away by itself with the probability
+Surveys go out to everybody at the same rate and change nothing. The terms compete, so that each event takes the account away by itself with the probability
 :math:`1 - e^{-b \tau}`, and the time of leaving is the first of independent times.
 """
 
@@ -80,7 +80,9 @@ def draw_happenings(parameters: TrueParameters, *, rng: np.random.Generator, end
     left = arrival + rng.exponential(1.0, len(parameters)) / parameters.hazard
     accounts, kinds, times = [], [], []
     for kind, (rate, raised) in enumerate(zip(RATES, RAISES, strict=True)):
-        number = rng.poisson(rate * parameters.temper * (end - arrival))
+        # surveys go out to everybody alike, else who is surveyed would tell who complains
+        temper = parameters.temper if raised > 0.0 else 1.0
+        number = rng.poisson(rate * temper * (end - arrival))
         account = np.repeat(np.arange(len(parameters)), number)
         time = arrival[account] + rng.random(len(account)) * (end - arrival[account])
         np.minimum.at(left, account, time + delay(rng.exponential(1.0, len(account)), raised))

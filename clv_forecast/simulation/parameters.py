@@ -18,7 +18,7 @@ REGION_EFFECTS: Final = (0.30, 0.10, -0.10, -0.40)
 SEGMENTS: Final = ("industry", "retail", "health", "services", "public")
 SEGMENT_SHARES: Final = (0.25, 0.25, 0.20, 0.20, 0.10)
 SEGMENT_EFFECTS: Final = (0.60, 0.20, 0.00, -0.30, -0.60)
-SEGMENT_GROWTH: Final = (0.5, -1.5, 2.0, -0.5, -2.5)
+SEGMENT_GROWTH: Final = (1.0, -2.0, 3.0, -1.0, -3.0)
 """Log-odds of being on the way to the wallet, up to a constant."""
 SEGMENT_MARGINS: Final = (0.28, 0.20, 0.40, 0.38, 0.22)
 CHANNELS: Final = ("field", "partner", "online")
@@ -31,12 +31,12 @@ EMPLOYEES_EFFECT: Final = 0.45
 OWN_LOG_SD: Final = 0.4
 """Standard deviation of the part of the log wallet that no attribute tells."""
 INNOVATION_SHARE: Final = 0.3
-INNOVATION_GROWTH: Final = 1.5
-GROWTH_MEDIAN: Final = 0.8
+INNOVATION_GROWTH: Final = 2.0
+GROWTH_MEDIAN: Final = 0.5
 GROWTH_LOG_SD: Final = 0.3
 STEADY_SHARE: Final = (2.2, 2.2)
-EARLY_SHARE: Final = (2.0, 5.0)
-ORDER_SIZE: Final = 6_000.0
+EARLY_SHARE: Final = (1.5, 6.0)
+ORDER_SIZE: Final = 4_000.0
 ORDER_SIZE_POWER: Final = 0.6
 ORDER_SIZE_LOG_SD: Final = 0.5
 REGULAR_SHARE: Final = 0.15
@@ -70,7 +70,7 @@ class TrueParameters:
     hazard : ndarray, shape (account,)
         Leaving per year, before any event.
     temper : ndarray, shape (account,)
-        Multiplier of the rates of its events.
+        Multiplier of the rates of complaints and late deliveries.
     margin : ndarray, shape (account,)
         Contribution per unit of revenue; may be negative.
     """
@@ -174,7 +174,7 @@ def chance_of_growing(segment: Codes, innovation: NDArray[np.bool_], *, share: f
     Examples
     --------
     >>> chance_of_growing(np.arange(5), np.zeros(5, dtype=bool), share=0.35).round(2)
-    array([0.34, 0.07, 0.7 , 0.16, 0.03])
+    array([0.37, 0.03, 0.81, 0.07, 0.01])
     """
     if share in (0.0, 1.0):
         return np.full(len(segment), share)

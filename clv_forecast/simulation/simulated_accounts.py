@@ -106,13 +106,13 @@ def simulate_accounts(
     .. math:: \ln w = \ln 60000 + a_{region} + b_{segment} + 0.45 \ln(employees / 40) + N(0, 0.4^2)
 
     **Share of the wallet**: constant for most accounts, :math:`u_0 \sim Beta(2.2, 2.2)`. The growing ones begin with
-    :math:`u_0 \sim Beta(2, 5)` and from a day that is uniform over log and future (or from their arrival) follow
-    :math:`du/dt = g (1 - u)`, :math:`\ln g \sim N(\ln 0.8, 0.3^2)`. The chance of being one depends on segment and
+    :math:`u_0 \sim Beta(1.5, 6)` and from a day that is uniform over log and future (or from their arrival) follow
+    :math:`du/dt = g (1 - u)`, :math:`\ln g \sim N(\ln 0.5, 0.3^2)`. The chance of being one depends on segment and
     innovation through its log-odds, so that growth shows both in attributes and in a recent upward trend.
 
     **Orders** come at the rate :math:`w\,u(t) / m` while the account is there: as a Poisson process, for 15 % of the
     accounts with Erlang-5 gaps (in operational time, the integral of the rate); the mean order is
-    :math:`m = 6000 (w / 60000)^{0.6} e^{N(0, 0.5^2)}`, amounts are Gamma with coefficient of variation 0.5, and 4 % of
+    :math:`m = 4000 (w / 60000)^{0.6} e^{N(0, 0.5^2)}`, amounts are Gamma with coefficient of variation 0.5, and 4 % of
     the accounts make one order in twelve that is fifteen times as large. 60 % of the accounts were there before the
     log; the others arrive uniformly through it, with an order on that day.
 
