@@ -5,8 +5,9 @@ high or both low), and each raises its hazard of leaving, by an amount that fade
 
 .. math:: h(t) = h_0 + \sum_{e: t_e < t} b_{kind(e)} \exp(-(t - t_e) / \tau)
 
-Surveys go out to everybody at the same rate and change nothing. The terms compete, so that each event takes the account away by itself with the probability
-:math:`1 - e^{-b \tau}`, and the time of leaving is the first of independent times.
+Surveys go out to everybody at the same rate and change nothing. The terms compete, so that each event takes the
+account away by itself with the probability :math:`1 - e^{-b \tau}`, and the time of leaving is the first of
+independent times.
 """
 
 from __future__ import annotations
