@@ -16,6 +16,7 @@ NEW: Final = "new"
 GONE: Final = "gone"
 _CELL: Final = "cell"
 _MOVES_TOLD: Final = 2
+_THOUSAND: Final = 1000.0
 
 
 def migration(before: pd.DataFrame, after: pd.DataFrame, *, order: Sequence[str] | None = None) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def migration(before: pd.DataFrame, after: pd.DataFrame, *, order: Sequence[str]
     if len(kinds) > 1:
         raise InputError(
             "The ids of both rankings must be of one kind.",
-            value=f"{old[c.CUSTOMER_ID].iloc[0]!r} before, {now[c.CUSTOMER_ID].iloc[0]!r} after",
+            value=" before, ".join(repr(table[c.CUSTOMER_ID].tolist()[0]) for table in (old, now)) + " after",
             remedy="Make both numbers, or both text.",
         )
     cells = _ordered_cells(old, now, order)
@@ -118,14 +119,8 @@ moves: 1 from steady to core (+5).'
     largest = largest.sort_values(["size", "customers"], ascending=False, kind="stable").head(_MOVES_TOLD)
     if largest.empty:
         return first
-    told = [
-        f"{n:,} from {source} to {target} ({change:+,.4g})"
-        if abs(change) < 1e3
-        else f"{n:,} from {source} to {target} ({change:+,.0f})"
-        for n, source, target, change in zip(
-            largest["customers"], largest["from_cell"], largest["to_cell"], largest["change"], strict=True
-        )
-    ]
+    moves = zip(largest["customers"], largest["from_cell"], largest["to_cell"], largest["change"], strict=True)
+    told = [f"{n:,} from {source} to {target} ({_money(change, '+')})" for n, source, target, change in moves]
     return f"{first} Largest moves: {'; '.join(told)}."
 
 
@@ -133,8 +128,8 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _money(amount: float) -> str:
-    return f"{amount:,.0f}" if abs(amount) >= 1e3 else f"{amount:.4g}"
+def _money(amount: float, sign: str = "") -> str:
+    return f"{amount:{sign},.0f}" if abs(amount) >= _THOUSAND else f"{amount:{sign}.4g}"
 
 
 def _checked(table: Any, name: str) -> pd.DataFrame:

@@ -199,7 +199,7 @@ def test_clumped_buyers_are_never_called_regular_and_regular_ones_are_found() ->
 
     assert share(0.4, 12) == 0.0
     assert share(3.0, 12) > 0.3
-    assert share(8.0, 8) > 0.9
+    assert share(8.0, 8) > 0.8
     assert share(8.0, 30) == 1.0
 
 
