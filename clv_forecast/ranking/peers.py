@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.peer_design import AccountKinds, Block, pairs, read_kinds, rows
+from clv_forecast.ranking.peer_quantile import PeerQuantile, fit_quantile, predict, unexplained, weighted_quantile
 from clv_forecast.streams import as_seed, customer_keys
 
 Floats = NDArray[np.float64]
@@ -22,12 +24,14 @@ FROM_BASE: Final = "peers: the whole base"
 FEWEST_TO_LEARN: Final = 100
 FEWEST_IN_SEGMENT: Final = 20
 FEWEST: Final = 10
-MOST_LEVELS: Final = 200
-"""Levels of a label attribute told apart; accounts of the rarer ones are one level together."""
-_MISSING: Final = "(missing)"
-_OTHER: Final = "(other)"
+FEWEST_FOLDS_OF_TEN: Final = 5_000
+"""Below this many accounts they are parted into ten, above into five."""
+MOST_TO_LEARN: Final = 50_000
+"""Peers that a fit looks at; more tell no more, and cost time."""
 _FLOOR: Final = 1e-3  # of the median revenue: where revenues of zero stand on the log scale
-_HALVES: Final = 12
+_MOST_PAIRS: Final = 4
+_TELLING: Final = 1.0  # standard errors beyond chance from which on a pair enters
+_MOST_PAIR_COLUMNS: Final = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -123,124 +127,33 @@ def reachable_revenue(
     if segment is not None and segment not in attributes.columns:
         raise DomainError("segment must be a column of the attributes.", value=repr(segment))
     order = np.argsort(customer_keys(as_seed(seed), ids), kind="stable")
-    kinds = _Kinds.of(attributes.iloc[order], segment)
-    found = _by_group(revenue[order], weight[order], kinds.segment, quantile)
-    if ids.size >= FEWEST_TO_LEARN and kinds.table.shape[1]:
-        found = _learnt(revenue[order], weight[order], kinds, quantile, progress, found)
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    wallet, log_sd, source, peers, notes = found
-    return Peers(wallet=wallet[back], log_sd=log_sd[back], source=source[back], peers=peers[back], notes=notes)
-
-
-_Found = tuple[Floats, Floats, "NDArray[np.object_]", "NDArray[np.intp]", tuple[str, ...]]
-
-
-def _checked(revenue: Floats, weight: Floats, attributes: pd.DataFrame, ids: pd.Index) -> tuple[Floats, Floats]:
-    revenue, weight = np.asarray(revenue, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    sizes = (revenue.shape, weight.shape, (len(attributes),))
-    if any(size != (ids.size,) for size in sizes):
-        raise DomainError("revenue, weight and attributes need one entry per id.", value=f"{sizes} for {ids.size} ids")
-    if ids.hasnans or not ids.is_unique:
-        raise InputError("Each account needs an id of its own.", customer_ids=ids[ids.duplicated() | ids.isna()])
-    for name, bad, values in (
-        (
-            "Expected revenue must be finite and at least 0.",
-            ~((revenue >= 0.0) & np.isfinite(revenue)),
-            revenue,
-        ),
-        ("weight must be a probability.", ~((weight >= 0.0) & (weight <= 1.0)), weight),
-    ):
-        if bad.any():
-            raise InputError(name, value=values[bad][0], customer_ids=ids[bad])
-    return revenue, weight
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Kinds:
-    """Attributes as codes: ``table`` for the learner, and the segment of each account (-1: none)."""
-
-    table: Floats
-    labels: tuple[bool, ...]
-    segment: NDArray[np.intp]
-    segment_name: str | None
-
-    @classmethod
-    def of(cls, attributes: pd.DataFrame, segment: str | None) -> _Kinds:
-        read: dict[str, tuple[bool, Floats]] = {}
-        for name in sorted(map(str, attributes.columns)):
-            values = attributes.iloc[:, [str(c) for c in attributes.columns].index(name)]
-            numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
-            codes = _numbers(values) if numeric and name != segment else _levels(values)
-            if np.unique(codes[~np.isnan(codes)]).size + bool(np.isnan(codes).any()) > 1:
-                read[name] = (not (numeric and name != segment), codes)
-        chosen = segment if segment is not None else _most_levels(read)
-        segments: NDArray[np.intp] = (
-            read[chosen][1].astype(np.intp) if chosen in read else np.full(len(attributes), -1, dtype=np.intp)
-        )
-        return cls(
-            table=np.column_stack([c for _, c in read.values()]) if read else np.empty((len(attributes), 0)),
-            labels=tuple(label for label, _ in read.values()),
-            segment=segments,
-            segment_name=chosen if chosen in read else None,
-        )
-
-
-def _numbers(values: pd.Series[Any]) -> Floats:
-    found = values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    found[~np.isfinite(found)] = np.nan
-    return found
-
-
-def _levels(values: pd.Series[Any]) -> Floats:
-    """Codes of labels, sorted by their text; missing is a level of its own, and so are the rare ones together."""
-    text = values.astype("object").map(lambda v: _MISSING if pd.isna(v) else str(v))
-    counts = text.value_counts()
-    counts = counts.iloc[np.lexsort((counts.index.to_numpy(dtype=str), -counts.to_numpy()))]
-    kept = set(counts.index[:MOST_LEVELS])
-    text = text.where(text.isin(kept), _OTHER)
-    return np.unique(text.to_numpy(dtype=str), return_inverse=True)[1].astype(np.float64)
-
-
-def _most_levels(read: dict[str, tuple[bool, Floats]]) -> str | None:
-    sizes = {n: int((np.bincount(c.astype(np.intp)) >= FEWEST_IN_SEGMENT).sum()) for n, (lab, c) in read.items() if lab}
-    return max(sizes, key=lambda name: (sizes[name], name)) if sizes else None
-
-
-def _logs(revenue: Floats) -> tuple[Floats, float]:
-    floor = float(np.log(np.median(revenue[revenue > 0.0]) * _FLOOR))
-    with np.errstate(divide="ignore"):
-        return np.maximum(np.log(revenue), floor), floor
-
-
-def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], quantile: float) -> _Found:
-    size = revenue.size
-    wallet, log_sd = np.full(size, np.nan), np.full(size, np.nan)
-    source, peers = np.full(size, None, dtype=object), np.zeros(size, dtype=np.intp)
-    if size < FEWEST:
-        return wallet, log_sd, source, peers, (f"Too few peers: {size} accounts, {FEWEST} are needed.",)
-    parts = [(np.arange(size), FROM_BASE)]
-    for code in np.unique(groups[groups >= 0]):
-        members = np.flatnonzero(groups == code)
-        if members.size >= FEWEST_IN_SEGMENT:
-            parts.append((members, FROM_SEGMENT))
-    for members, name in parts:
-        wallet[members] = left_out_quantile(revenue[members], weight[members], quantile)
-        log_sd[members] = _log_sd_of_quantile(revenue[members], weight[members], quantile)
-        source[members], peers[members] = name, members.size - 1
-    return wallet, log_sd, source, peers, ()
+    revenue, weight = revenue[order], weight[order]
+    kinds = read_kinds(attributes.iloc[order], as_labels=() if segment is None else (segment,))
+    if kinds.names and int((weight > 0.0).sum()) >= FEWEST_TO_LEARN:
+        found = _learnt(revenue, weight, kinds, quantile, progress)
+    else:
+        found = _by_group(revenue, weight, _segments(kinds, segment, order.size), quantile)
+    back = np.argsort(order)
+    return Peers(
+        wallet=found.wallet[back],
+        log_sd=found.log_sd[back],
+        source=found.source[back],
+        peers=found.peers[back],
+        notes=kinds.notes + found.notes,
+    )
 
 
 def left_out_quantile(values: Floats, weight: Floats, quantile: float) -> Floats:
     """Weighted quantile of the others, for each value.
 
     Of the others' ordered values with summed weights C, the value where C reaches ``quantile`` times the sum of all
-    weights, its own included, linear in between: then a value lies below it with probability ``quantile``.
+    weights, its own included, linear in between: then a value lies below it with probability ``quantile``. Where C
+    never reaches that, it is the largest of the others.
 
     Parameters
     ----------
     values, weight : ndarray, shape (account,)
-        At least two; weights >= 0.
+        Weights >= 0, at least two of them above 0.
     quantile : float
         In (0, 1).
 
@@ -253,72 +166,143 @@ def left_out_quantile(values: Floats, weight: Floats, quantile: float) -> Floats
     >>> left_out_quantile(np.array([1.0, 2.0, 3.0, 4.0]), np.ones(4), 0.5)
     array([3., 3., 2., 2.])
     """
-    order = np.argsort(values, kind="stable")
-    y, w = values[order], np.maximum(weight[order], 1e-12)
-    cum, place = np.cumsum(w), np.arange(y.size)
-    target = quantile * cum[-1]
-    first = np.searchsorted(cum, target)
-    at = np.where(first < place, first, np.searchsorted(cum, target + w))
+    counted = weight > 0.0
+    order = np.argsort(values[counted], kind="stable")
+    y, w = values[counted][order], weight[counted][order]
+    sums, place = np.cumsum(w), np.arange(y.size)
+    target = quantile * sums[-1]
+    out = np.full(values.size, np.interp(target, sums, y))
+    first = np.searchsorted(sums, target)
+    at = np.where(first < place, first, np.searchsorted(sums, target + w))
     at = np.minimum(at, np.where(place == y.size - 1, y.size - 2, y.size - 1))
     before = np.where(at - 1 == place, at - 2, at - 1)
-    upper = cum[at] - w * (at > place)
-    lower = np.where(before >= 0, cum[before] - w * (before > place), 0.0)
+    upper = sums[at] - w * (at > place)
+    lower = np.where(before >= 0, sums[before] - w * (before > place), 0.0)
     start = np.where(before >= 0, y[before], y[at])
     share = np.clip((target - lower) / np.maximum(upper - lower, 1e-300), 0.0, 1.0)
-    out = np.empty_like(y)
-    out[order] = start + share * (y[at] - start)
+    found = np.empty_like(y)
+    found[order] = start + share * (y[at] - start)
+    out[counted] = found
     return out
 
 
-def _log_sd_of_quantile(revenue: Floats, weight: Floats, quantile: float) -> float:
-    """Half the distance of the quantiles one standard error of their level away (Woodruff's interval)."""
-    if not revenue.any():
-        return 0.0
-    y, _ = _logs(revenue)
-    order = np.argsort(y, kind="stable")
-    w = np.maximum(weight[order], 1e-12)
-    level = (np.cumsum(w) - 0.5 * w) / w.sum()
-    error = np.sqrt(quantile * (1.0 - quantile) * (w**2).sum()) / w.sum()
-    low, high = np.interp([quantile - error, quantile + error], level, y[order])
-    return float(high - low) / 2.0
+def _checked(revenue: Floats, weight: Floats, attributes: pd.DataFrame, ids: pd.Index) -> tuple[Floats, Floats]:
+    revenue, weight = np.asarray(revenue, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    sizes = (revenue.shape, weight.shape, (len(attributes),))
+    if any(size != (ids.size,) for size in sizes):
+        raise DomainError("revenue, weight and attributes need one entry per id.", value=f"{sizes} for {ids.size} ids")
+    if not attributes.columns.is_unique:
+        raise DomainError("Each attribute needs a name of its own.", value=list(attributes.columns))
+    if ids.hasnans or not ids.is_unique:
+        raise InputError("Each account needs an id of its own.", customer_ids=ids[ids.duplicated() | ids.isna()])
+    for name, bad, values in (
+        ("Expected revenue must be finite and at least 0.", ~((revenue >= 0.0) & np.isfinite(revenue)), revenue),
+        ("weight must be a probability.", ~((weight >= 0.0) & (weight <= 1.0)), weight),
+    ):
+        if bad.any():
+            raise InputError(name, value=values[bad][0], customer_ids=ids[bad])
+    return revenue, weight
 
 
-def _learnt(
-    revenue: Floats, weight: Floats, kinds: _Kinds, quantile: float, progress: Progress, fallback: _Found
-) -> _Found:
-    """Half-samples of accounts, each predicting the accounts it did not see."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
+def _empty(size: int, *notes: str) -> Peers:
+    return Peers(
+        wallet=np.full(size, np.nan),
+        log_sd=np.full(size, np.nan),
+        source=np.full(size, None, dtype=object),
+        peers=np.zeros(size, dtype=np.intp),
+        notes=notes,
+    )
+
+
+def _segments(kinds: AccountKinds, segment: str | None, size: int) -> NDArray[np.intp]:
+    """Codes of the segment of each account; by default of the label with the most levels that are large enough."""
+    if segment is None and kinds.labels:
+        large = {name: int((np.bincount(codes) >= FEWEST_IN_SEGMENT).sum()) for name, codes in kinds.labels.items()}
+        segment = max(large, key=lambda name: large[name])
+    return kinds.labels.get(segment or "", np.zeros(size, dtype=np.intp))
+
+
+def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], quantile: float) -> Peers:
+    counted = weight > 0.0
+    if counted.sum() < FEWEST:
+        return _empty(revenue.size, f"{FEWEST} accounts are needed for peers, there are {int(counted.sum())}.")
+    found = _empty(revenue.size)
+    wallet, log_sd, source, peers = found.wallet.copy(), found.log_sd.copy(), found.source.copy(), found.peers.copy()
+    parts = [(np.arange(revenue.size), FROM_BASE)]
+    if np.unique(groups).size > 1:
+        parts += [(np.flatnonzero(groups == code), FROM_SEGMENT) for code in np.unique(groups)]
+    for members, name in parts:
+        of_part = counted[members]
+        if name == FROM_SEGMENT and of_part.sum() < FEWEST_IN_SEGMENT:
+            continue
+        w = weight[members]
+        error = np.sqrt(quantile * (1.0 - quantile) * (w**2).sum()) / w.sum()
+        low, middle, high = (
+            left_out_quantile(revenue[members], w, min(max(quantile + d, 0.01), 0.99)) for d in (-error, 0.0, error)
+        )
+        wallet[members], source[members], peers[members] = middle, name, of_part.sum() - of_part
+        # Woodruff's interval: the quantiles one standard error of their level away
+        least = np.maximum(middle * _FLOOR, np.finfo(np.float64).tiny)
+        log_sd[members] = 0.5 * np.log(np.maximum(high, least) / np.maximum(low, least))
+    return Peers(wallet=wallet, log_sd=log_sd, source=source, peers=peers)
+
+
+def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: float, progress: Progress) -> Peers:
+    """Each part of the accounts told from a fit that saw only the others."""
     from threadpoolctl import threadpool_limits
 
-    if not revenue.any() or not weight.any():
-        return fallback
-    y, floor = _logs(revenue)
-    rng = np.random.default_rng(20240229)
-    total, squares, count = np.zeros(y.size), np.zeros(y.size), np.zeros(y.size)
-    for done in range(_HALVES):
-        half = rng.permutation(y.size) < y.size // 2
-        for inside in (half, ~half):
-            model = HistGradientBoostingRegressor(
-                loss="quantile",
-                quantile=quantile,
-                max_iter=60,
-                max_leaf_nodes=6,
-                min_samples_leaf=20,
-                categorical_features=np.array(kinds.labels),
-                early_stopping=False,
-                random_state=1,
-            )
-            with threadpool_limits(1, user_api="openmp"):
-                model.fit(kinds.table[inside], y[inside], sample_weight=np.maximum(weight[inside], 1e-9))
-                told = model.predict(kinds.table[~inside])
-            total[~inside] += told
-            squares[~inside] += told**2
-            count[~inside] += 1.0
-        progress("peers", done + 1, _HALVES)
-    mean = total / count
-    spread = np.maximum(squares / count - mean**2, 0.0) * count / (count - 1.0)
-    error = np.sqrt(spread * (1.0 + 1.0 / count))
-    shifted = mean + left_out_quantile(y - mean, weight, quantile)
-    wallet = np.where(shifted > floor, np.exp(shifted), 0.0)
-    size = y.size
-    return wallet, error, np.full(size, FROM_PEERS, dtype=object), np.full(size, size - 1, dtype=np.intp), ()
+    size = revenue.size
+    folds = 10 if size < FEWEST_FOLDS_OF_TEN else 5
+    fold = np.arange(size) % folds  # accounts come in the order of a hash
+    wallet, log_sd, peers = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.intp)
+    together, settled = pairs(kinds.coarse), True
+    chosen: set[str] = set()
+    with threadpool_limits(1, user_api="blas"):  # sums in the same order for any number of threads
+        for part in range(folds):
+            inside, others = fold == part, np.flatnonzero((fold != part) & (weight > 0.0))[:MOST_TO_LEARN]
+            peers[inside] = others.size
+            if revenue[others].any():
+                floor = _FLOOR * _median(revenue[others], weight[others])
+                y = np.log(np.maximum(revenue[others], floor))
+                fitted, blocks = _fit(y, weight[others], kinds.mains, together, others, quantile)
+                told, error = predict(fitted, [rows(block, inside) for block in blocks])
+                wallet[inside] = np.where(told > np.log(2.0 * floor), np.exp(told), 0.0)
+                log_sd[inside] = error
+                chosen |= {block.name for block in blocks[len(kinds.mains) :]}
+                settled &= fitted.settled
+            progress("peers", part + 1, folds)
+    notes = [f"Peers are accounts alike in {', '.join(kinds.names)}."]
+    if chosen:
+        notes.append(f"Attributes that tell more together than apart: {', '.join(sorted(chosen))}.")
+    if not settled:
+        notes.append("The quantile of the peers did not come to rest: take its band as a rough one.")
+    source = np.full(size, FROM_PEERS, dtype=object)
+    return Peers(wallet=wallet, log_sd=log_sd, source=source, peers=peers, notes=tuple(notes))
+
+
+def _fit(
+    y: Floats,
+    weight: Floats,
+    mains: tuple[Block, ...],
+    together: list[Block],
+    others: NDArray[np.intp],
+    quantile: float,
+) -> tuple[PeerQuantile, list[Block]]:
+    """Fit each attribute by itself, then once more with the pairs that tell what these left unexplained."""
+    own = [rows(block, others) for block in mains]
+    fitted = fit_quantile(y, weight, own, quantile)
+    blocks, columns = list(mains), 0
+    more = [rows(block, others) for block in together]
+    found = unexplained(fitted, y, weight, own, quantile, more)
+    for at in sorted(range(len(more)), key=lambda at: -found[at])[:_MOST_PAIRS]:
+        if found[at] > _TELLING and columns + more[at].size <= _MOST_PAIR_COLUMNS:
+            blocks.append(together[at])
+            own.append(more[at])
+            columns += more[at].size
+    return (fit_quantile(y, weight, own, quantile) if columns else fitted), blocks
+
+
+def _median(revenue: Floats, weight: Floats) -> float:
+    """Median of the revenues above 0."""
+    some = revenue > 0.0
+    return float(weighted_quantile(revenue[some], weight[some], np.array([0.5]))[0])
