@@ -25,12 +25,17 @@ NO_SPREAD_KNOWN: Final = 2.0
 
 
 def growth_of_business(
-    history: PurchaseHistory, *, prob: float = 0.9, purchases: pd.DataFrame | None = None
+    history: PurchaseHistory,
+    *,
+    prob: float = 0.9,
+    purchases: pd.DataFrame | None = None,
+    acquired: pd.Series[Any] | None = None,
 ) -> pd.DataFrame:
     r"""Compound annual growth rate of each account, from its first full year to the latest.
 
     Years are counted back from ``as_of``; an account has as many as fit between its first purchase and ``as_of``,
-    so the first purchase itself, without which it would not be here, is in none of them. With n of them,
+    so the first purchase itself, without which it would not be here, is in none of them. For an account acquired
+    earlier they may reach back to the begin of the log. With n of them,
 
     .. math:: \text{cagr} = (R_n / R_1)^{1 / (n - 1)} - 1
 
@@ -41,6 +46,8 @@ def growth_of_business(
         Probability of the interval from ``cagr_lower`` to ``cagr_upper``; in (0, 1).
     purchases : DataFrame, optional
         ``history.purchases()``, when it was fetched already.
+    acquired : Series of dates, shape (customer,), optional
+        Day on which each became a customer, in the order of the history; NaT where unknown.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def growth_of_business(
     rows = history.purchases() if purchases is None else purchases
     ids = history.table[columns.CUSTOMER_ID]
     customer = pd.Index(ids).get_indexer(pd.Index(rows[columns.CUSTOMER_ID]))
-    years = full_years(_days_back(history, history.table[columns.FIRST_PURCHASE]))
+    years = full_years(_days_observed(history, acquired))
     year = years_back(_days_back(history, rows[columns.DATE]))
     used = (customer >= 0) & (year < years[customer])
     amount = rows[columns.AMOUNT].to_numpy(dtype=np.float64)[used]
@@ -204,6 +211,17 @@ def spread_of_amounts(customer: NDArray[np.intp], year: NDArray[np.int64], amoun
     own = np.minimum(np.divide(second, pairs, out=most.copy(), where=pairs > 0.0), most)
     found = (weight * np.maximum(own, 1.0) + OWN_ORDERS_TO_TRUST * max(base, 1.0)) / (weight + OWN_ORDERS_TO_TRUST)
     return np.maximum(found, 1.0)
+
+
+def _days_observed(history: PurchaseHistory, acquired: pd.Series[Any] | None) -> NDArray[np.int64]:
+    """Days since the first purchase seen; or since the begin of the log or the acquisition, if that is longer."""
+    seen = _days_back(history, history.table[columns.FIRST_PURCHASE])
+    if acquired is None:
+        return seen
+    known = acquired.notna().to_numpy()
+    since = _days_back(history, acquired.fillna(history.as_of))
+    in_log = np.minimum(since, seen.max(initial=0) + 1)  # the log's first day counts whole
+    return np.where(known, np.maximum(seen, in_log), seen)
 
 
 def _days_back(history: PurchaseHistory, days: pd.Series[Any]) -> NDArray[np.int64]:

@@ -73,6 +73,28 @@ def test_zero_base_one_year_and_stopped() -> None:
     assert -1.0 <= stopped["cagr_lower"] < -0.5 < stopped["cagr_upper"] < 2.5
 
 
+def test_an_account_acquired_earlier_has_the_years_of_the_log() -> None:
+    rows = [
+        ("old", "2022-01-01", 1.0),  # the log's first day, 1,095 days back: its year is a whole one
+        ("a", "2022-03-01", 100.0),
+        ("a", "2023-03-01", 7.0),
+        ("a", "2024-03-01", 144.0),
+    ]
+    history = purchase_history(pd.DataFrame(rows, columns=["customer_id", "date", "amount"]), as_of=AS_OF)
+
+    def years_and_rate(acquired: list[Any] | None) -> tuple[int, float]:
+        dates = None if acquired is None else pd.Series(pd.to_datetime(acquired))
+        found = growth_of_business(history, acquired=dates).iloc[0]
+        return int(found["cagr_years"]), float(found["cagr"])
+
+    assert years_and_rate(["2015-01-01", None]) == (3, pytest.approx(0.2))
+    seen = years_and_rate(None)
+    assert seen == (2, pytest.approx(144.0 / 7.0 - 1.0))
+    assert years_and_rate([None, None]) == seen
+    assert years_and_rate(["2022-02-01", None]) == seen  # 1,064 days are not three years
+    assert years_and_rate(["2024-06-01", None]) == seen  # later than its first purchase: the log knows better
+
+
 def test_row_order_ids_and_given_purchases_do_not_matter() -> None:
     rng = np.random.default_rng(1)
     log = pd.DataFrame(
