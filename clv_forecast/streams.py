@@ -29,6 +29,8 @@ STAGE_SPEND: Final = 2
 STAGE_SHOCK: Final = 3
 STAGE_DEATH: Final = 4
 STAGE_FIRST_ORDER: Final = 5
+STAGE_WALLET: Final = 30
+STAGE_READINESS: Final = 31
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)

@@ -176,6 +176,7 @@ def forecast(
         customer_ids=history.table[columns.CUSTOMER_ID].array.copy(),
         as_of=history.as_of,
         currency=history.currency,
+        history=history,
     )
 
 

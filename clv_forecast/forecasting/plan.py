@@ -180,6 +180,21 @@ class Plan:
             before += part.draws
         return replace(self, parts=tuple(parts))
 
+    def fewer_draws(self, count: int) -> Plan:
+        """The same plan with about ``count`` of the draws, each part keeping its share; for means, not for bands."""
+        if count >= self.draws:
+            return self
+        parts = [part.between(0, max(1, round(part.draws * count / self.draws))) for part in self.parts]
+        return replace(self, parts=tuple(parts))
+
+    def known_alive(self) -> Plan:
+        """The same plan for customers seen buying on the last day: their future given that they are alive.
+
+        Given alive, the future depends on frequency and T alone, so expectations of this plan divided by its
+        ``p_alive`` are those given alive, and the divisor is never near zero.
+        """
+        return replace(self, recency=np.where(self.frequency > 0.0, self.T, self.recency))
+
 
 def _spread(params: Any, place: NDArray[np.intp]) -> Any:
     """Fields of shape (draw, cell) as fields of shape (draw, row); one column serves all rows as it is."""

@@ -22,6 +22,7 @@ from clv_forecast.forecasting.plan import Plan, chunks_of, customers_per_chunk
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.cleaning import parse_day
+from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.progress import Progress, silent
 from clv_forecast.units import DAYS_PER_YEAR
 
@@ -73,6 +74,8 @@ class Forecast:
         Arrays and keys that replay any draw.
     customer_ids : array
         In the order of the plan's arrays.
+    history : PurchaseHistory
+        What was forecast from; its rows are in the order of the plan's arrays.
     """
 
     customers: pd.DataFrame
@@ -85,6 +88,7 @@ class Forecast:
     customer_ids: Any
     as_of: pd.Timestamp
     currency: str | None
+    history: PurchaseHistory
 
     def value_draws(self, customer_ids: Iterable[Any], horizons: Sequence[str] | None = None) -> ValueDraws:
         """Predictive draws of the customers named, the same that the tables were made from.

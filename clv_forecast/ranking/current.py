@@ -53,3 +53,29 @@ def revenue_by_customer(history: PurchaseHistory, purchases: pd.DataFrame) -> ND
     known = place >= 0
     amounts = purchases[columns.AMOUNT].to_numpy(dtype=np.float64)[known]
     return np.bincount(place[known], weights=amounts, minlength=len(history.table))
+
+
+def carried_forward(history: PurchaseHistory, days: int) -> NDArray[np.float64]:
+    """What the past alone says of the next ``days``: the last year's revenue, scaled to them.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+        Made from orders.
+    days : int
+
+    Returns
+    -------
+    ndarray, shape (customer,)
+        Where the log is shorter than a year, revenue of the last ``days``; where it is shorter than that, all of it,
+        scaled from the days observed.
+    """
+    purchases = history.purchases()
+    year = trailing_revenue(history, 1.0, purchases=purchases)
+    if year is not None:
+        return np.asarray(year * days / DAYS_PER_YEAR)
+    window = trailing_revenue(history, days / DAYS_PER_YEAR, purchases=purchases)
+    if window is not None:
+        return window
+    observed = (history.as_of - history.table[columns.FIRST_PURCHASE].min()).days + 1
+    return np.asarray(revenue_by_customer(history, purchases) * days / observed)

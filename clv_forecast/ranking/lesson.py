@@ -1,0 +1,89 @@
+"""What a look back teaches: readiness, its check in money, and what it would have predicted then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.ranking.look_back import LookBack
+from clv_forecast.ranking.outlook import Floats
+from clv_forecast.ranking.readiness import FOLDS, Lesson, Readiness, learn_readiness, reliability_table
+from clv_forecast.ranking.readiness_features import FeatureSpec, feature_spec, features, penetration_room
+from clv_forecast.ranking.wallets import WalletOptions, wallets_of
+from clv_forecast.streams import customer_keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learnt:
+    """What was learnt at an earlier day.
+
+    Parameters
+    ----------
+    readiness : Readiness
+    spec : FeatureSpec
+    reliability : DataFrame
+    predicted : ndarray, shape (account,)
+        Revenue above the forecast in the window, as the other accounts' shares predict it; 0 where no wallet was known.
+    notes : tuple of str
+    """
+
+    readiness: Readiness
+    spec: FeatureSpec
+    reliability: pd.DataFrame
+    predicted: Floats
+    notes: tuple[str, ...]
+
+
+def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) -> Learnt | str:
+    """Learn readiness from a look back, with wallets estimated as of that day in the same way as today.
+
+    Parameters
+    ----------
+    look : LookBack
+    wallet_options : WalletOptions
+    prob : float
+        Probability inside the bands of the reliability table.
+
+    Returns
+    -------
+    Learnt, or str
+        Why nothing could be learnt.
+    """
+    wallets = wallets_of(look.calibration, look.accounts, look.outlook, wallet_options)
+    seed = wallet_options.seed
+    headroom, room = penetration_room(wallets.wallet, look.outlook.annual_revenue)
+    spec = feature_spec(look.accounts)
+    lesson = Lesson(
+        actual=look.actual,
+        expected=look.outlook.revenue,
+        sd=look.outlook.revenue_sd,
+        headroom=headroom * look.outlook.years,
+        p_alive=look.outlook.p_alive,
+        x=features(
+            spec, look.calibration, look.accounts, room=np.nan_to_num(room), purchases=look.calibration.purchases()
+        ),
+        fold=(customer_keys(seed, look.accounts.ids.tolist()) % np.uint64(FOLDS)).astype(np.intp),
+        days=look.days,
+    )
+    found = learn_readiness(lesson, spec.names, seed=seed)
+    if isinstance(found, str):
+        return found
+    readiness, predicted = found
+    reliability = reliability_table(lesson, predicted, readiness.forecast_error, prob=prob, seed=seed)
+    share = float(np.nansum(predicted)) / float(np.nansum(lesson.headroom))
+    sentence = (
+        f"Since {look.origin.date()} accounts were to realise {share:.1%} of their headroom above the forecast; "
+        f"besides, all forecasts were {abs(readiness.forecast_error):.0%} too "
+        f"{'low' if readiness.forecast_error > 0 else 'high'}, which is not taken for potential."
+    )
+    names = list(look.accounts.attributes())
+    undated = f"Attributes carry no date, and were taken to be known then: {', '.join(names)}." if names else ""
+    return Learnt(
+        readiness=readiness,
+        spec=spec,
+        reliability=reliability,
+        predicted=np.nan_to_num(predicted),
+        notes=tuple(note for note in (sentence, undated) if note),
+    )

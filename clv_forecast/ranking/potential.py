@@ -1,0 +1,312 @@
+"""The verb ``potential``: what every account could bring beyond its forecast, and how much of it is to be expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.arguments import finite_number, instance_of
+from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.recipe import Recipe
+from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.accounts import Accounts, accounts_of
+from clv_forecast.ranking.current import trailing_revenue
+from clv_forecast.ranking.lesson import Learnt, learn_from
+from clv_forecast.ranking.look_back import look_back
+from clv_forecast.ranking.outlook import Outlook, outlook_of
+from clv_forecast.ranking.ranking_check import RankingCheck, check_orders
+from clv_forecast.ranking.readiness import Readiness
+from clv_forecast.ranking.readiness_features import features, penetration_room
+from clv_forecast.ranking.realised import draw_realised
+from clv_forecast.ranking.wallets import WalletOptions, Wallets, check_source, wallets_of
+from clv_forecast.ranking.whitespace import Whitespace
+from clv_forecast.streams import as_seed, customer_keys
+from clv_forecast.units import Horizon
+
+Floats = NDArray[np.float64]
+_MOST_LOG_SD: Final = 1.0
+_DRAWS_FOR_BANDS: Final = 400
+_ROWS_AT_ONCE: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Potential:
+    """What accounts could bring beyond their forecast. Made by `potential`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per account: see ``potential``.
+    reliability : DataFrame or None
+        By decile of the money predicted above the forecast at the earlier day: what came. None where nothing could be
+        learnt.
+    readiness : Readiness or None
+    whitespace : Whitespace or None
+        Categories that an account does not buy and its peers do (``whitespace.table``); None without categories.
+    check : RankingCheck or None
+        Orders of accounts by today's methods at the earlier day, against what came.
+    horizon : str
+    years, prob : float
+    seed : int
+    accounts : Accounts
+    history : PurchaseHistory
+    notes : tuple of str
+    headroom : ndarray, shape (account,)
+        Within the horizon, given alive; 0 where no wallet is known.
+    log_sd : ndarray, shape (account,)
+        Uncertainty of the headroom's logarithm.
+    shares : ndarray, shape (account, parameter draw)
+        Expected share of headroom realised, survival included.
+    outlook : Outlook
+        What the forecast expects over the horizon.
+    keys : ndarray of uint64, shape (account,)
+    """
+
+    table: pd.DataFrame
+    reliability: pd.DataFrame | None
+    readiness: Readiness | None
+    whitespace: Whitespace | None
+    check: RankingCheck | None
+    horizon: str
+    years: float
+    prob: float
+    seed: int
+    accounts: Accounts
+    history: PurchaseHistory
+    notes: tuple[str, ...]
+    headroom: Floats
+    log_sd: Floats
+    shares: Floats
+    outlook: Outlook
+    keys: NDArray[np.uint64]
+
+    def revenue_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
+        """Draws of the revenue above the forecast within the horizon, shape (row, draw); 0 without a wallet.
+
+        A draw multiplies the headroom, uncertain as it is, with a realised share: Gamma distributed around the expected
+        share of that draw. Its mean is headroom x readiness. A draw depends on the seed, the account's id and the
+        number of the draw alone.
+        """
+        spread = 0.0 if self.readiness is None else self.readiness.spread
+        return self._draws(rows, self.shares[rows], spread, draws)
+
+    def expected_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
+        """Draws of the *expected* revenue above the forecast: wallets and shares uncertain, luck left out."""
+        return self._draws(rows, self.shares[rows], 0.0, draws)
+
+    def headroom_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
+        """Draws of the headroom of a year."""
+        return self._draws(rows, np.ones((len(rows), 1)), 0.0, draws) / self.years
+
+    def _draws(self, rows: NDArray[np.intp], shares: Floats, spread: float, draws: int) -> Floats:
+        return draw_realised(self.headroom[rows], self.log_sd[rows], shares, spread, self.keys[rows], draws)
+
+    def __repr__(self) -> str:
+        return f"<Potential of {len(self.table):,} accounts over {self.horizon}>"
+
+    def __str__(self) -> str:
+        known = self.table["headroom"].notna()
+        lines = [
+            f"Potential of {len(self.table):,} accounts over {self.horizon}: headroom "
+            f"{self.table['headroom'].sum():,.0f} a year on {int(known.sum()):,} accounts with a wallet, "
+            f"{self.table['potential_revenue'].sum():,.0f} of revenue expected from it"
+        ]
+        return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
+
+
+def potential(
+    history: PurchaseHistory,
+    forecast: Forecast,
+    *,
+    accounts: Any = None,
+    horizon: str = "12 months",
+    source: str = "auto",
+    quantile: float = 0.8,
+    segment: str | None = None,
+    origin: Any = None,
+    recipe: Recipe | None = None,
+    rng: int | np.random.Generator = 1,
+    progress: Progress = silent,
+) -> Potential:
+    r"""Estimate what every account could bring beyond its forecast, and how much of that is to be expected.
+
+    ``wallet`` is what an account could spend with us in a year: given by the business, or *reachable revenue with us*,
+    the ``quantile`` of what its peers, accounts with like attributes, are expected to bring. ``headroom`` is the wallet
+    less the account's own expected annual revenue given that it is alive, so that an account about to leave does not
+    look promising. ``readiness`` is the share of headroom that is expected to be realised within the horizon *above the
+    forecast*, survival included, learnt by looking back: what accounts brought above their forecast since an earlier
+    day, set against the headroom that they had. Then, within the horizon,
+
+    .. math:: \text{potential value} = \text{headroom} \times \text{readiness} \times \text{contribution}.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+    forecast : Forecast
+        Of that history, with a spend part.
+    accounts : table, optional
+        One row per account (``customer_id``): ``wallet``, ``wallet_low``, ``wallet_high`` (annual revenue; the ends
+        are read as a 90 % band), and attributes. Default: the customers' table of the history.
+    horizon : str
+    source : {"auto", "given", "peers", "whitespace"}
+        Where wallets come from; ``"auto"``: given where known, else peers, else categories not bought.
+    quantile : float
+        Of the peers' expected revenue.
+    segment : str, optional
+        Attribute that peers share where accounts are few.
+    origin : date, Timestamp or ISO text, optional
+        The earlier day that readiness is learnt at. Default: the horizon before ``as_of``; half the log where it is
+        shorter than two horizons.
+    recipe : Recipe, optional
+        How to fit at the earlier day. Default: the forecast's transaction model, by maximum likelihood.
+    rng : int or Generator
+    progress : callable
+
+    Returns
+    -------
+    Potential
+        Its ``table`` has customer_id, horizon, p_alive, current_revenue (trailing 12 months; absent where the log is
+        shorter), annual_revenue (expected, given alive), wallet with wallet_lower and wallet_upper, wallet_source,
+        peers, share_of_wallet (current over given wallet; absent where none was given), headroom (a year), readiness
+        with readiness_lower and readiness_upper, potential_revenue, potential_value with potential_lower and
+        potential_upper (of the horizon), value_at_risk, prob, as_of, currency. What is not known is missing, never 0.
+
+    Raises
+    ------
+    DomainError
+        If an argument is outside its domain, or forecast and history do not belong together.
+    InputError
+        If a wallet is negative or outside its own band, or the source asked for has nothing to go by.
+
+    Notes
+    -----
+    An account's own revenue never enters its own reachable revenue. P(alive) multiplies readiness and enters neither
+    headroom nor the features, so a lower P(alive) alone never raises potential.
+
+    References
+    ----------
+    Perlich, Rosset, Lawrence, Zadrozny (2007), "High-quantile modeling for customer wallet estimation and other
+    applications", KDD, doi:10.1145/1281192.1281297.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
+    >>> found = potential(history, fc)
+    >>> found.table["wallet_source"].unique().tolist()
+    ['peers: the whole base']
+    """
+    instance_of(history, PurchaseHistory, "history", "purchase_history")
+    instance_of(forecast, Forecast, "forecast", "forecast")
+    if forecast.history is not history:
+        raise DomainError("The forecast must be one of this history.", remedy="Pass the history it was made from.")
+    if not forecast.plan.has_spend:
+        raise DomainError(
+            "Potential is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'."
+        )
+    if not 0.0 < finite_number(quantile, "quantile") < 1.0:
+        raise DomainError("quantile must lie between 0 and 1.", value=quantile)
+    chosen, seed, years = check_source(source), as_seed(rng), Horizon.parse(horizon).years
+    known = accounts_of(history, accounts)
+    today = outlook_of(forecast.plan, years, progress=progress)
+    options = WalletOptions(source=chosen, quantile=quantile, segment=segment, seed=seed)
+    wallets = wallets_of(history, known, today, options, progress=progress)
+    seen = look_back(
+        history, forecast, accounts=known, horizon=horizon, origin=origin, recipe=recipe, rng=seed, progress=progress
+    )
+    notes = [*wallets.notes]
+    learnt: Learnt | str = (
+        seen if isinstance(seen, str) else learn_from(seen, wallet_options=options, prob=forecast.prob)
+    )
+    if isinstance(learnt, str):
+        notes.append(f"{learnt} Readiness and potential are missing; headroom is not.")
+    headroom, room = penetration_room(wallets.wallet, today.annual_revenue)
+    check = None
+    if not isinstance(seen, str):
+        notes.extend(seen.notes)
+        check = check_orders(seen, None if isinstance(learnt, str) else learnt.predicted, seed=seed)
+    shares = np.zeros((len(headroom), 1))
+    table = _table(history, known, today, wallets, headroom, forecast)
+    if not isinstance(learnt, str):
+        notes.extend(learnt.notes)
+        x = features(learnt.spec, history, known, room=np.nan_to_num(room), purchases=history.purchases())
+        shares = today.p_alive[:, None] * (x @ learnt.readiness.shares.T)
+        table["readiness"] = np.where(np.isnan(headroom), np.nan, shares.mean(axis=1))
+        low, high = np.quantile(shares, [(1 - forecast.prob) / 2, (1 + forecast.prob) / 2], axis=1)
+        table["readiness_lower"], table["readiness_upper"] = low, high
+        table.loc[np.isnan(headroom), ["readiness_lower", "readiness_upper"]] = np.nan
+    spread = np.divide(
+        wallets.log_sd * wallets.wallet, headroom, out=np.zeros(len(headroom)), where=np.nan_to_num(headroom) > 0.0
+    )
+    found = Potential(
+        table=table,
+        reliability=None if isinstance(learnt, str) else learnt.reliability,
+        readiness=None if isinstance(learnt, str) else learnt.readiness,
+        whitespace=wallets.whitespace,
+        check=check,
+        horizon=horizon,
+        years=years,
+        prob=forecast.prob,
+        seed=seed,
+        accounts=known,
+        history=history,
+        notes=tuple(notes),
+        headroom=np.nan_to_num(headroom) * years,
+        log_sd=np.minimum(spread, _MOST_LOG_SD),
+        shares=shares,
+        outlook=today,
+        keys=customer_keys(seed, known.ids.tolist()),
+    )
+    _add_money(table, found, today)
+    table.insert(1, "horizon", horizon)
+    return found
+
+
+def _table(
+    history: PurchaseHistory,
+    accounts: Accounts,
+    today: Outlook,
+    wallets: Wallets,
+    headroom: Floats,
+    forecast: Forecast,
+) -> pd.DataFrame:
+    table = pd.DataFrame({columns.CUSTOMER_ID: history.table[columns.CUSTOMER_ID].array, "p_alive": today.p_alive})
+    current = trailing_revenue(history)
+    if current is not None:
+        table["current_revenue"] = current
+    table["annual_revenue"] = today.annual_revenue
+    table["wallet"] = wallets.wallet
+    table["wallet_lower"], table["wallet_upper"] = wallets.band(today.annual_revenue, forecast.prob)
+    table["wallet_source"] = pd.array(wallets.source, dtype="string")
+    table["peers"] = wallets.peers
+    given = wallets.given
+    if np.isfinite(given).any() and current is not None:
+        table["share_of_wallet"] = np.divide(current, given, out=np.full(len(given), np.nan), where=given > 0.0)
+    table["headroom"] = headroom
+    return table
+
+
+def _add_money(table: pd.DataFrame, found: Potential, today: Outlook) -> None:
+    """Add the money of the horizon; missing where no wallet, or no readiness, is known."""
+    unknown = table["headroom"].isna().to_numpy() | (found.readiness is None)
+    revenue = np.where(unknown, np.nan, found.headroom * found.shares.mean(axis=1))
+    table["potential_revenue"] = revenue
+    table["potential_value"] = revenue * today.contribution
+    low, high = np.full(len(table), np.nan), np.full(len(table), np.nan)
+    rows = np.flatnonzero(~unknown)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        drawn = found.revenue_draws(some, _DRAWS_FOR_BANDS) * today.contribution[some, None]
+        low[some], high[some] = band(drawn, found.prob)
+    table["potential_lower"], table["potential_upper"] = low, high
+    table["value_at_risk"] = today.value_at_risk
+    table["prob"], table["as_of"], table["currency"] = found.prob, found.history.as_of, found.history.currency

@@ -1,0 +1,305 @@
+"""The verb ``rank``: accounts in order of what they bring and could bring, with what is not certain about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.plan import FEWEST_DRAWS
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.accounts import Accounts, accounts_of
+from clv_forecast.ranking.grading import Grading
+from clv_forecast.ranking.joint_pass import JointTask, joint_pass
+from clv_forecast.ranking.matrix import MatrixRule, cuts_of, matrix_table
+from clv_forecast.ranking.order import Order, checked_order, choose_order, sensitivity_table
+from clv_forecast.ranking.outlook import outlook_of
+from clv_forecast.ranking.potential import Potential
+from clv_forecast.ranking.ranking_table import (
+    add_cells,
+    add_grade,
+    add_reasons,
+    add_referrals,
+    adjusted_value,
+    centre_of,
+    column_of,
+    in_order,
+    opening_table,
+    ranks_in,
+)
+from clv_forecast.ranking.referral import check_credit, referrals_of
+from clv_forecast.units import units_per_year
+
+Floats = NDArray[np.float64]
+DEFAULT_MATRIX: Final = MatrixRule()
+VALUE_AXES: Final = ("value", "current_revenue")
+POTENTIAL_AXES: Final = ("potential_value", "headroom")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Ranking:
+    """Accounts in order. Made by `rank`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per account, the first first: see ``rank``.
+    matrix : DataFrame
+        Accounts, value, potential and headroom by cell of value and potential.
+    concentration : DataFrame
+        Share of the top 20 % and Gini, now and forecast.
+    lorenz : DataFrame
+        The curves behind it.
+    goals : DataFrame
+        Growth goals by owner.
+    sensitivity : DataFrame
+        Who changes place if potential is 20 % more or less.
+    order : Order
+        By what the accounts are ordered, and why.
+    rule : MatrixRule
+    horizon : str
+    prob : float
+    notes : tuple of str
+        What a reader must know, the most important first.
+    """
+
+    table: pd.DataFrame
+    matrix: pd.DataFrame
+    concentration: pd.DataFrame
+    lorenz: pd.DataFrame
+    goals: pd.DataFrame
+    sensitivity: pd.DataFrame
+    order: Order
+    rule: MatrixRule
+    horizon: str
+    prob: float
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Ranking of {len(self.table):,} accounts over {self.horizon}, by {self.order.by}>"
+
+    def __str__(self) -> str:
+        first = self.table.head(5)
+        lines = [
+            f"Ranking of {len(self.table):,} accounts over {self.horizon}, by {self.order.by}",
+            *(f"  {note}" for note in self.notes),
+            *(f"  {row.rank}. {row.customer_id}: {row.reason}" for row in first.itertuples()),
+        ]
+        return "\n".join(lines)
+
+
+def rank(
+    forecast: Forecast,
+    *,
+    accounts: Any = None,
+    potential: Potential | None = None,
+    horizon: str = "12 months",
+    order_by: str = "auto",
+    top_k: int = 100,
+    matrix: MatrixRule = DEFAULT_MATRIX,
+    referral_credit: float | Sequence[float] | None = None,
+    newcomer_value: float | None = None,
+    grading: Grading | Mapping[str, Any] | None = None,
+    metrics: pd.DataFrame | None = None,
+    draws: int = 500,
+    progress: Progress = silent,
+) -> Ranking:
+    r"""Put accounts in order of what they bring and could bring.
+
+    .. math:: \text{adjusted value} = \text{value} + \text{potential value} + \text{credited referral value}
+
+    draw by draw, so that bands, ranks and probabilities are those of one joint world. What is not known of an account
+    (a wallet, say) is left out of its sum and missing in its row.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        With a spend part and the horizon.
+    accounts : table, optional
+        One row per account; default: that of ``potential``, or the customers' table of the history.
+    potential : Potential, optional
+        From ``potential``, over the same horizon. Without it accounts are ordered by value.
+    horizon : str
+        One of the forecast's.
+    order_by : {"auto", "mean", "lower", "p_top", "carried", "stack"}
+        Mean or lower end of the adjusted value, probability of being among the first ``top_k``, the last year's value
+        carried forward, or a stack of it and the mean. ``"auto"`` is the mean, unless carrying forward won the look
+        back.
+    top_k : int
+        The first so many are the top.
+    matrix : MatrixRule
+    referral_credit : float or sequence of float, optional
+        Share of the forecast value of accounts referred that is added to the referrer's, one per depth. Default: shown,
+        not added.
+    newcomer_value : float, optional
+        Value of one new customer (``new_customer_value``), for the referrals to come.
+    grading : Grading or mapping, optional
+        Grades accounts; its weights may name columns of this table and of ``metrics``.
+    metrics : DataFrame, optional
+        From ``account_metrics``.
+    draws : int
+        At least 100, at most the forecast's.
+    progress : callable
+
+    Returns
+    -------
+    Ranking
+        Its ``table`` has rank with rank_lower and rank_upper, p_top, top_k, customer_id, name and owner (where
+        known), current_revenue (trailing 12 months; absent where the log is shorter), value with value_lower and
+        value_upper, p_alive, wallet with wallet_lower and wallet_upper, wallet_source, share_of_wallet (only of given
+        wallets), headroom, readiness, potential_revenue (the account's growth goal), potential_value, referral_value
+        (forward value of accounts it referred; added only with ``referral_credit``), expected_future_referrals,
+        adjusted_value with adjusted_lower and adjusted_upper, score (what the order is by), value_at_risk,
+        value_class, potential_class, cell, p_cell, grade, model_fit, reason, and horizon, prob, as_of, currency.
+
+    Raises
+    ------
+    DomainError
+        If an argument is outside its domain, or the forecast lacks the horizon or a spend part.
+    InputError
+        If referrals run in a circle, or a column of the accounts holds what it must not.
+
+    Notes
+    -----
+    Needs 4 bytes per account and draw, in memory up to a gibibyte and beyond in a temporary file. Accounts of equal
+    score share a rank. Portfolio totals are sums of ``value`` and ``potential_value``: referral value is attribution,
+    and stands in the rows of the accounts referred already. ``p_cell`` is the probability, over what the account will
+    bring and what its potential may be, of the cell it stands in.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
+    >>> found = rank(fc, draws=100)
+    >>> int(found.table["rank"].iloc[0]), found.order.by
+    (1, 'mean')
+    """
+    _check(forecast, potential, horizon, matrix, draws)
+    k = count_of(top_k, "top_k") or 1
+    known = _accounts(forecast, accounts, potential)
+    order = choose_order(order_by, None if potential is None else potential.check)
+    years = forecast.horizons.only([horizon]).years[0]
+    outlook = outlook_of(forecast.plan, years) if potential is None else potential.outlook
+    table = opening_table(forecast, known, potential, horizon, outlook)
+    credit, referrals = check_credit(referral_credit), referrals_of(known)
+    add_referrals(table, forecast, known, credit, newcomer_value, years)
+    table["adjusted_value"] = adjusted_value(table, credit)
+    centre = centre_of(order, table, forecast, outlook, years)
+    value_cuts = cuts_of(matrix, column_of(table, matrix.value_axis), "value")
+    potential_cuts = cuts_of(matrix, column_of(table, matrix.potential_axis), "potential")
+    current = table["current_revenue"].to_numpy() if "current_revenue" in table else None
+    task = JointTask(
+        forecast=forecast,
+        potential=potential,
+        referrals=referrals,
+        credit=credit,
+        owners=known.table[columns.OWNER] if known.has(columns.OWNER) else None,
+        current=current,
+        shift=centre - table["adjusted_value"].to_numpy(),
+        boundary=years * units_per_year(forecast.plan.unit),
+        draws=int(draws),
+        top_k=k,
+        rule=matrix,
+        value_cuts=value_cuts,
+        potential_cuts=potential_cuts,
+    )
+    joint = joint_pass(task, progress=progress)
+    table["adjusted_lower"], table["adjusted_upper"] = joint.adjusted
+    table["rank_lower"], table["rank_upper"], table["p_top"] = joint.ranks.lower, joint.ranks.upper, joint.ranks.p_top
+    table["score"] = {"lower": table["adjusted_lower"].to_numpy(), "p_top": table["p_top"].to_numpy()}.get(
+        order.by, centre
+    )
+    table["rank"] = ranks_in(order, table)
+    table["top_k"] = k
+    codes = add_cells(table, task, joint.p_cell)
+    add_reasons(table, forecast, known, potential)
+    add_grade(table, grading, metrics)
+    table["horizon"], table["prob"] = horizon, forecast.prob
+    table["as_of"], table["currency"] = forecast.as_of, forecast.currency
+    return Ranking(
+        table=in_order(table),
+        matrix=matrix_table(
+            *codes,
+            matrix,
+            value=table["value"],
+            potential=column_of(table, "potential_value"),
+            headroom=column_of(table, "headroom"),
+            current=current,
+            p_cell=joint.p_cell if potential is not None else None,
+            value_cuts=value_cuts,
+            potential_cuts=potential_cuts,
+        ),
+        concentration=joint.concentration,
+        lorenz=joint.lorenz,
+        goals=joint.owners.table(
+            goal=column_of(table, "potential_revenue"), current=current, expected=outlook.revenue, prob=forecast.prob
+        ),
+        sensitivity=sensitivity_table(table[columns.CUSTOMER_ID], centre, column_of(table, "potential_value"), top_k=k),
+        order=order,
+        rule=matrix,
+        horizon=horizon,
+        prob=forecast.prob,
+        notes=_notes(order, potential, credit, referrals.notes, k, len(table)),
+    )
+
+
+def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix: MatrixRule, draws: int) -> None:
+    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(matrix, MatrixRule, "matrix", "MatrixRule(...)")
+    forecast.horizons.only([horizon])
+    if not forecast.plan.has_spend:
+        raise DomainError("A ranking is of money: a spend part is needed.", remedy="Fit with spend='gamma_gamma'.")
+    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
+        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
+    for given, allowed in ((matrix.value_axis, VALUE_AXES), (matrix.potential_axis, POTENTIAL_AXES)):
+        if given not in allowed:
+            raise DomainError(f"An axis of the matrix must be one of {', '.join(allowed)}.", value=repr(given))
+    if potential is None:
+        return
+    instance_of(potential, Potential, "potential", "potential")
+    if potential.history is not forecast.history:
+        raise DomainError("Potential and forecast must be of the same history.")
+    if potential.horizon != horizon:
+        raise DomainError("Potential and ranking must look equally far.", value=f"{potential.horizon} and {horizon}")
+
+
+def _accounts(forecast: Forecast, accounts: Any, potential: Potential | None) -> Accounts:
+    if accounts is None and potential is not None:
+        return potential.accounts
+    return accounts_of(forecast.history, accounts)
+
+
+def _notes(
+    order: Order,
+    potential: Potential | None,
+    credit: tuple[float, ...] | None,
+    referral_notes: tuple[str, ...],
+    top_k: int,
+    accounts: int,
+) -> tuple[str, ...]:
+    notes = [order.why]
+    if potential is not None and potential.check is not None:
+        count = min(top_k, len(potential.check.actual))
+        expected, actual = potential.check.top_total(checked_order(order, potential.check), count)
+        notes.append(
+            f"The first {count:,} of this order as of {potential.check.origin.date()} were to bring {expected:,.0f} of "
+            f"contribution in {potential.check.days} days, and brought {actual:,.0f}."
+        )
+    if potential is None:
+        notes.append("Without potential: adjusted value is the forecast's value.")
+    elif potential.table["potential_value"].isna().any():
+        missing = int(potential.table["potential_value"].isna().sum())
+        notes.append(f"{missing:,} of {accounts:,} accounts have no known potential: theirs is left out, not 0.")
+    if credit is None:
+        notes.append("Referral value is shown and not added: name referral_credit to add it.")
+    notes.extend(referral_notes)
+    return (*notes, *(() if potential is None else potential.notes))

@@ -1,0 +1,290 @@
+"""Readiness: which share of its headroom an account is expected to realise above its forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import nnls
+
+Floats = NDArray[np.float64]
+
+FEWEST_ACCOUNTS: Final = 50
+"""Accounts with headroom that it takes to learn readiness from."""
+PARAMETER_DRAWS: Final = 100
+FOLDS: Final = 5
+DECILES: Final = 10
+_RIDGES: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_ROWS_AT_ONCE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Readiness:
+    r"""Expected share of headroom realised above the forecast, given features: :math:`s = P(alive)\,x'\beta`.
+
+    Parameters
+    ----------
+    features : tuple of str
+    shares : ndarray, shape (draw, feature)
+        Draws of :math:`\beta`, none negative: one forecast's shortfall is not another account's potential.
+    forecast_error : float
+        Share by which all forecasts fell short of (positive) or beyond what came, whatever the headroom: season,
+        trend, bias. It is the forecast's, and no potential.
+    spread : float
+        Variance of a realised share over its expectation: few accounts realise much, most realise nothing.
+    days : int
+        Length of the window it was learnt on.
+    accounts : int
+        With headroom then.
+    """
+
+    features: tuple[str, ...]
+    shares: Floats
+    forecast_error: float
+    spread: float
+    days: int
+    accounts: int
+
+    def __repr__(self) -> str:
+        return f"<Readiness learnt on {self.accounts:,} accounts and {self.days} days>"
+
+    def table(self, prob: float = 0.9) -> pd.DataFrame:
+        """Share of headroom that each feature adds where it is 1, with the band of its draws."""
+        low, high = np.quantile(self.shares, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        return pd.DataFrame(
+            {"feature": self.features, "share": self.shares.mean(axis=0), "lower": low, "upper": high, "prob": prob}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lesson:
+    """What readiness is learnt from; arrays of shape (account,).
+
+    Parameters
+    ----------
+    actual, expected, sd : ndarray
+        Revenue that came in the window, that was forecast, and the standard deviation of the forecast's draws.
+    headroom : ndarray
+        Money within the window; NaN where no wallet is known.
+    p_alive : ndarray
+    x : ndarray, shape (account, feature)
+    fold : ndarray of int
+        Part of each account in cross-fitting: of its id alone.
+    days : int
+    """
+
+    actual: Floats
+    expected: Floats
+    sd: Floats
+    headroom: Floats
+    p_alive: Floats
+    x: Floats
+    fold: NDArray[np.intp]
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Problem:
+    """Weighted least squares of (actual - expected) on the forecast and on reach x headroom x features.
+
+    ``design`` has the forecast as its first column. Weights are one over (headroom + forecast): then each equation
+    says that money adds up, and no account counts by the square of its size.
+    """
+
+    design: Floats
+    excess: Floats
+    weight: Floats
+
+
+def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> tuple[Readiness, Floats] | str:
+    r"""Fit shares of headroom to what came above the forecast, unclipped, and predict each account from the others.
+
+    Minimises :math:`\sum_i w_i (a_i - f_i - \gamma f_i - P_i h_i x_i'\beta)^2 + \lambda |\beta|^2` over free
+    :math:`\gamma` and :math:`\beta \ge 0` (the share of every account is not penalised), with the penalty that
+    predicts best in five parts. Draws of :math:`\beta` are Bayesian bootstrap replications over accounts.
+
+    Parameters
+    ----------
+    lesson : Lesson
+    features : tuple of str
+        The first is 1 for every account.
+    seed : int
+
+    Returns
+    -------
+    readiness : Readiness
+    predicted : ndarray, shape (account,)
+        Money above the forecast that the *other* accounts' shares predict; NaN without a wallet. Or, instead of both,
+        a sentence that says why nothing can be learnt.
+
+    References
+    ----------
+    Rubin (1981), "The Bayesian bootstrap", Annals of Statistics 9(1), doi:10.1214/aos/1176345338.
+    """
+    known = np.isfinite(lesson.headroom)
+    with_room = known & (lesson.headroom > 0.0)
+    if with_room.sum() < FEWEST_ACCOUNTS:
+        return (
+            f"Readiness could not be learnt: {int(with_room.sum())} accounts had headroom at the earlier day, "
+            f"{FEWEST_ACCOUNTS} are needed."
+        )
+    problem = _problem(lesson, known)
+    fold = lesson.fold[known]
+    grams = [_gram(problem, np.where(fold == part, 1.0, 0.0)[None, :])[0] for part in range(FOLDS)]
+    whole = np.sum(grams, axis=0)
+    ridge = _best_ridge(grams, whole)
+    predicted = np.full(len(known), np.nan)
+    reach = problem.design[:, 1:]
+    inside = np.empty(int(known.sum()))
+    for part, gram in enumerate(grams):
+        inside[fold == part] = reach[fold == part] @ _solve(whole - gram, ridge)[1:]
+    predicted[known] = inside
+    rng = np.random.default_rng([seed, 0x5EAD])
+    solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
+    error = float(_solve(whole, ridge)[0])
+    readiness = Readiness(
+        features=features,
+        shares=solved[:, 1:],
+        forecast_error=error,
+        spread=_spread(problem, lesson.sd[known], solved.mean(axis=0)),
+        days=lesson.days,
+        accounts=int(with_room.sum()),
+    )
+    return readiness, predicted
+
+
+def _problem(lesson: Lesson, known: NDArray[np.bool_]) -> _Problem:
+    expected, headroom = lesson.expected[known], lesson.headroom[known]
+    scale = headroom + expected
+    floor = 1e-3 * scale.mean() if scale.mean() > 0.0 else 1.0
+    reach = (lesson.p_alive[known] * headroom)[:, None] * lesson.x[known]
+    return _Problem(
+        design=np.column_stack([expected, reach]),
+        excess=lesson.actual[known] - expected,
+        weight=1.0 / np.maximum(scale, floor),
+    )
+
+
+def _gram(problem: _Problem, counts: Floats) -> Floats:
+    """Weighted cross products of (excess, design), once per row of ``counts``; shape (row, 1 + k, 1 + k)."""
+    both = np.column_stack([problem.excess, problem.design])
+    size = both.shape[1]
+    upper = np.triu_indices(size)
+    sums = np.zeros((len(counts), len(upper[0])))
+    for start in range(0, len(both), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        products = both[rows][:, upper[0]] * both[rows][:, upper[1]]
+        sums += (counts[:, rows] * problem.weight[rows]) @ products
+    full = np.empty((len(counts), size, size))
+    full[:, upper[0], upper[1]] = sums
+    full[:, upper[1], upper[0]] = sums
+    return full
+
+
+def _bootstrap(problem: _Problem, rng: np.random.Generator) -> Floats:
+    """Cross products under random weights of the accounts."""
+    parts = np.zeros((PARAMETER_DRAWS, problem.design.shape[1] + 1, problem.design.shape[1] + 1))
+    for start in range(0, len(problem.excess), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        part = _Problem(design=problem.design[rows], excess=problem.excess[rows], weight=problem.weight[rows])
+        parts += _gram(part, rng.standard_exponential((PARAMETER_DRAWS, len(part.excess))))
+    return parts
+
+
+def _solve(gram: Floats, ridge: float) -> Floats:
+    """Coefficients of the forecast (free) and of the features (none negative) from cross products."""
+    cross, forecast, room = gram[0, 1:], gram[1, 1], gram[2:, 2:].copy()
+    joint, target = gram[1, 2:], cross[1:].copy()
+    if forecast > 0.0:
+        room -= np.outer(joint, joint) / forecast
+        target -= joint * cross[0] / forecast
+    size = float(np.trace(gram[2:, 2:])) / len(target)
+    if size <= 0.0:
+        return np.zeros(len(cross))
+    penalty = np.full(len(target), ridge * size)
+    penalty[0] = 1e-9 * size
+    factor = cholesky(room + np.diag(penalty + 1e-9 * size), lower=True)
+    shares, _ = nnls(factor.T, solve_triangular(factor, target, lower=True))
+    bias = (cross[0] - joint @ shares) / forecast if forecast > 0.0 else 0.0
+    return np.concatenate([[bias], shares])
+
+
+def _best_ridge(grams: list[Floats], whole: Floats) -> float:
+    """The penalty whose coefficients predict each part best from the others."""
+
+    def loss(ridge: float) -> float:
+        total = 0.0
+        for gram in grams:
+            solved = _solve(whole - gram, ridge)
+            total += gram[0, 0] - 2.0 * solved @ gram[0, 1:] + solved @ gram[1:, 1:] @ solved
+        return total
+
+    return min(_RIDGES, key=loss)
+
+
+def _spread(problem: _Problem, sd: Floats, solved: Floats) -> float:
+    """Variance of realised shares over their expectation, by moments of what the forecast's own spread leaves."""
+    share = problem.design[:, 1:] @ solved[1:]
+    left = problem.excess - solved[0] * problem.design[:, 0] - share
+    headroom_times_share = problem.weight**2 @ (share * _scale(problem))
+    if headroom_times_share <= 0.0:
+        return 0.0
+    return float(max(0.0, problem.weight**2 @ (left**2 - sd**2)) / headroom_times_share)
+
+
+def _scale(problem: _Problem) -> Floats:
+    """Reach times headroom: the column of the feature that every account has."""
+    return np.asarray(problem.design[:, 1])
+
+
+def reliability_table(
+    lesson: Lesson, predicted: Floats, forecast_error: float, *, prob: float, seed: int
+) -> pd.DataFrame:
+    """By decile of what was predicted above the forecast: the money that came, account by account from the others.
+
+    Parameters
+    ----------
+    lesson : Lesson
+    predicted : ndarray, shape (account,)
+        From ``learn_readiness``.
+    forecast_error : float
+        The forecast's own common error, which is taken out.
+    prob : float
+        Probability inside the band of what came (a bootstrap over accounts).
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        decile (10 holds the most), accounts, headroom, forecast_revenue, expected_above, actual_above, lower, upper,
+        share_expected, share_actual (of headroom), prob.
+    """
+    known = np.flatnonzero(np.isfinite(predicted) & (lesson.headroom > 0.0))
+    order = known[np.lexsort((known, predicted[known]))]
+    above = lesson.actual - (1.0 + forecast_error) * lesson.expected
+    rng = np.random.default_rng([seed, 0xDEC1])
+    rows = []
+    for decile, members in enumerate(np.array_split(order, min(DECILES, len(order))), start=1):
+        again = rng.choice(above[members], size=(400, len(members))).sum(axis=1)
+        low, high = np.quantile(again, [(1 - prob) / 2, (1 + prob) / 2])
+        headroom = float(lesson.headroom[members].sum())
+        rows.append(
+            {
+                "decile": decile,
+                "accounts": len(members),
+                "headroom": headroom,
+                "forecast_revenue": float(lesson.expected[members].sum()),
+                "expected_above": float(predicted[members].sum()),
+                "actual_above": float(above[members].sum()),
+                "lower": low,
+                "upper": high,
+                "share_expected": float(predicted[members].sum()) / headroom,
+                "share_actual": float(above[members].sum()) / headroom,
+                "prob": prob,
+            }
+        )
+    return pd.DataFrame(rows)
