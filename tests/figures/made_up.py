@@ -209,6 +209,76 @@ def totals(groups: int = 3) -> pd.DataFrame:
     return table
 
 
+def curves(measures: tuple[str, ...] = ("now", "next 12 months"), *, band: bool = True) -> pd.DataFrame:
+    share = np.linspace(0.0, 1.0, 11)
+    tables = []
+    for i, measure in enumerate(measures):
+        value = share ** (0.3 + 0.1 * i)
+        table = pd.DataFrame({"measure": measure, "share_of_accounts": share, "share_of_value": value})
+        if band and i:
+            table = table.assign(lower=0.95 * value, upper=np.minimum(1.03 * value, 1.0), prob=0.9)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def moves() -> pd.DataFrame:
+    rows = [
+        ("key accounts", "key accounts", 40),
+        ("key accounts", "core", 12),
+        ("core", "key accounts", 7),
+        ("core", "core", 130),
+        ("core", "gone", 9),
+        ("steady", "core", 15),
+        ("steady", "steady", 300),
+        ("new", "steady", 60),
+    ]
+    table = pd.DataFrame(rows, columns=["from_cell", "to_cell", "customers"])
+    cells = ["key accounts", "core", "steady", "new", "gone"]
+    for name in ("from_cell", "to_cell"):
+        table[name] = pd.Categorical(table[name], cells, ordered=True)
+    return table.assign(value_before=1.0, value=2.0, change=1.0)
+
+
+def cells() -> pd.DataFrame:
+    classes = ("high", "middle", "low")
+    rows = [(f"{v} by {p}", v, p) for v in classes for p in classes]
+    table = pd.DataFrame(rows, columns=["cell", "value_class", "potential_class"])
+    table["accounts"] = [66, 12, 150, 80, 1, 0, 465, 900, 2200]
+    table["value"] = 1000.0 * np.arange(9, 0, -1)
+    table["potential_value"] = [9e8, 4e7, 0.0, 8e8, 1e6, 0.0, 9e9, 1e6, -5.0]
+    table["headroom"] = 2.0 * table["potential_value"]
+    for axis in ("value", "potential"):
+        table[f"{axis}_above"] = table[f"{axis}_class"].map({"high": 1.2e6, "middle": 3e5, "low": -np.inf})
+        table[f"{axis}_up_to"] = table[f"{axis}_class"].map({"high": np.inf, "middle": 1.2e6, "low": 3e5})
+    return table.assign(currency="EUR")
+
+
+def ranking(accounts: int = 40, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    value = np.sort(rng.lognormal(11.0, 1.5, accounts))[::-1]
+    rank = np.arange(1, accounts + 1)
+    potential = np.where(rng.random(accounts) < 0.3, 0.0, rng.lognormal(10.0, 2.0, accounts))
+    return pd.DataFrame(
+        {
+            "customer_id": [f"A{i:06d}" for i in rank],
+            "name": [f"Company {i}" for i in rank],
+            "rank": rank,
+            "rank_lower": np.maximum(rank - rank // 4 - 1, 1),
+            "rank_upper": rank + rank // 3 + 1,
+            "adjusted_value": value,
+            "adjusted_lower": 0.6 * value,
+            "adjusted_upper": 1.7 * value,
+            "value": 0.7 * value - 1000.0,
+            "potential_value": potential,
+            "headroom": 2.0 * potential,
+            "cell": rng.choice(["key accounts", "core", "steady", "nurture"], accounts),
+            "p_cell": rng.uniform(0.3, 1.0, accounts),
+            "prob": 0.9,
+            "currency": "EUR",
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """One figure, its table, the columns it cannot do without, and what else it takes."""
@@ -261,5 +331,24 @@ CASES = (
     Case(figures.draw_shrinkage, shrinkage, ("group", "customers", *_SHRUNK)),
     Case(figures.draw_customer_alive, path, _ALIVE),
     Case(figures.draw_customer_purchases, path, _BOUGHT),
+    Case(figures.draw_lorenz, curves, ("share_of_accounts", "share_of_value")),
+    Case(figures.draw_migration, moves, ("from_cell", "to_cell", "customers")),
+    Case(figures.draw_matrix, cells, ("cell", "value_class", "potential_class", "accounts")),
+    Case(
+        figures.draw_matrix,
+        cells,
+        ("cell", "value_class", "potential_class", "accounts", "headroom"),
+        {"quantity": "headroom"},
+    ),
+    Case(
+        figures.draw_value_potential,
+        ranking,
+        ("customer_id", "value", "potential_value", "headroom", "cell", "p_cell"),
+    ),
+    Case(
+        figures.draw_rank_bands,
+        ranking,
+        ("rank", "rank_lower", "rank_upper", "customer_id", "adjusted_value", "adjusted_lower", "adjusted_upper"),
+    ),
     Case(figures.draw_totals, totals, ("group", "horizon", "customers", "value", "value_lower", "value_upper")),
 )

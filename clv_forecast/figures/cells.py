@@ -1,0 +1,120 @@
+"""The matrix of value by potential as a map of its cells: how many accounts and how much money are in each."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.errors import DomainError
+from clv_forecast.figures import style
+from clv_forecast.figures.rows import checked, only
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_OF_MATRIX: Final = "the table made by matrix_table"
+_LIGHT: Final = ("#F6F9FC", "#8DBFE3")
+_CELL: Final = (1.75, 1.15)
+_MONEY: Final = {"value": "value", "potential_value": "potential", "headroom": "headroom", "current_revenue": "now"}
+
+
+def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | None = None) -> Axes:
+    r"""The cells of value by potential: the number of accounts and the money in each, shaded by one of them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``matrix_table``: cell, value_class, potential_class, accounts, the quantity; optional value, potential_value,
+        headroom, current_revenue and the limits of the classes.
+    quantity : str
+        Column that shades the cells, such as ``"accounts"``, ``"headroom"`` or ``"potential_value"``.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DomainError
+        If a column is missing, or no account has a class.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"cell": ["gold", "lead"], "value_class": ["high", "low"], "potential_class": "high",
+    ...                       "accounts": [66, 465], "potential_value": [2e6, 9e8]})
+    >>> draw_matrix(table, ax=Figure().subplots()).texts[1].get_text()
+    'lead\n465 accounts\n900M potential'
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    checked(table, ["cell", "value_class", "potential_class", "accounts", quantity], _OF_MATRIX)
+    rows = table[(table["value_class"].notna() & table["potential_class"].notna()).to_numpy(dtype=bool)]
+    if rows.empty:
+        raise DomainError("No account has a class, so there are no cells to draw.", remedy=f"Pass {_OF_MATRIX}.")
+    by_value, by_potential = (
+        list(dict.fromkeys(rows[name].astype(str)))[::-1] for name in ("value_class", "potential_class")
+    )
+    ax = style.axes(ax, (1.6 + _CELL[0] * len(by_potential), 1.3 + _CELL[1] * len(by_value)))
+    shade = np.full((len(by_value), len(by_potential)), np.nan)
+    texts = []
+    for _, row in rows.iterrows():
+        y, x = by_value.index(str(row["value_class"])), by_potential.index(str(row["potential_class"]))
+        shade[y, x] = float(row[quantity])
+        texts.append((x, y, row))
+    finite = shade[np.isfinite(shade)]
+    low, high = (min(0.0, finite.min()), max(0.0, finite.max())) if finite.size else (0.0, 1.0)
+    ax.pcolormesh(
+        np.arange(len(by_potential) + 1) - 0.5, np.arange(len(by_value) + 1) - 0.5, shade,
+        edgecolors="white", linewidth=2.0,
+        cmap=LinearSegmentedColormap.from_list("light", _LIGHT), vmin=low, vmax=high if high > low else low + 1.0,
+    )  # fmt: skip
+    what = quantity.replace("_", " ")
+    currency = only(table, "currency")
+    title = f"Value by potential: accounts and money by cell{f', {currency}' if currency else ''}; shaded by {what}"
+    ax.set_xticks(range(len(by_potential)), [_limits(rows, "potential", name) for name in by_potential])
+    ax.set_yticks(range(len(by_value)), [_limits(rows, "value", name) for name in by_value])
+    style.dress(ax, title=title, x=f"potential{_left_out(table, rows)}", y="value", rules="none")
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    wide, tall = style.size_in_points(ax)
+    for x, y, row in texts:
+        text = _cell_text(row, wide / len(by_potential) - 8.0, tall / len(by_value) - 6.0)
+        ax.text(x, y, text, ha="center", va="center", fontsize=style.TICK_SIZE, color=style.TEXT, linespacing=1.3)
+    return ax
+
+
+def _limits(rows: pd.DataFrame, axis: str, name: str) -> str:
+    """A class with the money that limits it, where the table has it."""
+    columns = (f"{axis}_above", f"{axis}_up_to")
+    if not set(columns) <= set(rows.columns):
+        return name
+    row = rows[(rows[f"{axis}_class"].astype(str) == name).to_numpy(dtype=bool)].iloc[0]
+    above, up_to = (float(row[column]) for column in columns)
+    if math.isfinite(above) and math.isfinite(up_to):
+        return f"{name}\n{style.amount_text(above)}\nto {style.amount_text(up_to)}"
+    if math.isfinite(above):
+        return f"{name}\nabove {style.amount_text(above)}"
+    return f"{name}\nup to {style.amount_text(up_to)}" if math.isfinite(up_to) else name
+
+
+def _left_out(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    number = sum(int(count) for count in table["accounts"]) - sum(int(count) for count in rows["accounts"])
+    return f" ({number:,} account{'' if number == 1 else 's'} without a class left out)" if number else ""
+
+
+def _cell_text(row: Any, wide: float, tall: float) -> str:
+    """Name, count and money of a cell, as much of it as there is room for."""
+    count = int(row["accounts"])
+    name = style.wrapped(style.short(row["cell"], 40), wide, style.TICK_SIZE)
+    lines = [*name.split("\n"), f"{count:,} account{'' if count == 1 else 's'}"]
+    for column, word in _MONEY.items():
+        if count and column in row.index and pd.notna(row[column]):
+            lines.append(f"{style.amount_text(float(row[column]))} {word}")
+    room = max(2, int(tall / (1.3 * style.TICK_SIZE)))
+    return "\n".join(lines[:room])
