@@ -69,7 +69,9 @@ class Grading:
             raise DomainError("These names belong to the table of grades.", value=", ".join(clash))
         _check_cuts(self.cuts)
         if not isinstance(self.lower_is_better, tuple) or not set(self.lower_is_better) <= set(self.weights):
-            raise DomainError("lower_is_better must list columns that have a weight.", value=repr(self.lower_is_better))
+            raise DomainError(
+                "lower_is_better must be a tuple of columns with a weight.", value=repr(self.lower_is_better)
+            )
         if not 0.0 < finite_number(self.least_weight, "least_weight") <= 1.0:
             raise DomainError("least_weight must lie above 0 and be at most 1.", value=self.least_weight)
         if self.cut_on not in get_args(CutOn):
