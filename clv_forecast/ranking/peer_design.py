@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -19,8 +18,9 @@ MOST_LEVELS: Final = 250
 FEW_NUMBERS: Final = 5
 """A number that takes no more different values than this is told apart like a label."""
 _COARSE: Final = 12  # levels of a label in a pair
-_KNOTS: Final = 9
+_KNOTS: Final = 13
 _COARSE_KNOTS: Final = 5
+_STEPS: Final = 20  # stretches of equally many accounts, between which a number may jump
 _EDGE: Final = 2.4  # normal scores between which the knots lie; beyond them the outer pieces go on straight
 _MISSING: Final = "(missing)"
 _OTHER: Final = "(other)"
@@ -32,7 +32,8 @@ class Block:
 
     Parameters
     ----------
-    name : str
+    parts : tuple of str
+        Attributes it is made of.
     places : ndarray of int32, shape (account, entry)
         Columns of the entries, counted within the block.
     values : ndarray, shape (account, entry)
@@ -44,7 +45,7 @@ class Block:
         Of the penalty.
     """
 
-    name: str
+    parts: tuple[str, ...]
     places: Places
     values: Floats
     size: int
@@ -61,7 +62,9 @@ class AccountKinds:
     mains : tuple of Block
         One or two per attribute.
     coarse : tuple of Block
-        One per attribute, for pairs.
+        One per attribute, to be taken together with others.
+    steps : tuple of Block
+        One per number, for what jumps.
     labels : dict of str to ndarray of int
         Codes of the levels of each label attribute.
     names : tuple of str
@@ -72,6 +75,7 @@ class AccountKinds:
 
     mains: tuple[Block, ...]
     coarse: tuple[Block, ...]
+    steps: tuple[Block, ...]
     labels: dict[str, NDArray[np.intp]]
     names: tuple[str, ...]
     notes: tuple[str, ...]
@@ -94,7 +98,7 @@ def read_kinds(table: pd.DataFrame, *, as_labels: tuple[str, ...] = ()) -> Accou
 
     Notes
     -----
-    A number enters by its normal score, so that neither its unit nor a stray giant matters, as a line bent at nine
+    A number enters by its normal score, so that neither its unit nor a stray giant matters, as a line bent at thirteen
     knots whose bends are penalised (Eilers and Marx 1996, "Flexible smoothing with B-splines and penalties",
     doi:10.1214/ss/1038425655, with pieces of degree one).
 
@@ -129,22 +133,42 @@ def read_kinds(table: pd.DataFrame, *, as_labels: tuple[str, ...] = ()) -> Accou
         notes.append(f"Of the labels, the {most} most frequent of an attribute are told apart; the rest is one level.")
     return AccountKinds(
         mains=tuple(mains),
-        coarse=tuple(sorted(coarse, key=lambda block: block.name)),
+        coarse=tuple(sorted(coarse, key=lambda block: block.parts)),
+        steps=tuple(_label_block(name, _stretches(values)) for name, values in sorted(numbers.items())),
         labels=labels,
         names=tuple(sorted({*labels, *numbers})),
         notes=tuple(notes),
     )
 
 
-def pairs(coarse: tuple[Block, ...]) -> list[Block]:
-    """Every pair of attributes together: a column per combination that occurs, all of one variance."""
-    return [_pair(first, second) for first, second in combinations(coarse, 2)]
+def together(first: Block, second: Block) -> Block:
+    """Two blocks taken together: a column per combination that occurs, all effects of one variance.
+
+    Examples
+    --------
+    >>> kinds = read_kinds(pd.DataFrame({"region": ["n", "s", "s"], "size": ["big", "big", "small"]}))
+    >>> both = together(*kinds.coarse)
+    >>> both.parts, both.places.ravel()
+    (('region', 'size'), array([0, 1, 2], dtype=int32))
+    """
+    places = (first.places[:, :, None] * np.int32(second.size) + second.places[:, None, :]).reshape(
+        first.places.shape[0], -1
+    )
+    seen = np.bincount(places.ravel(), minlength=first.size * second.size) > 0
+    return Block(
+        parts=tuple(sorted({*first.parts, *second.parts})),
+        places=(np.cumsum(seen, dtype=np.int32) - np.int32(1))[places],
+        values=(first.values[:, :, None] * second.values[:, None, :]).reshape(places.shape),
+        size=int(seen.sum()),
+        penalty=np.eye(int(seen.sum())),
+        rank=int(seen.sum()),
+    )
 
 
 def rows(block: Block, chosen: NDArray[Any]) -> Block:
     """The same columns for some of the accounts."""
     return Block(
-        name=block.name,
+        parts=block.parts,
         places=block.places[chosen],
         values=block.values[chosen],
         size=block.size,
@@ -178,7 +202,7 @@ def _label_block(name: str, codes: NDArray[np.intp]) -> Block:
     size = int(codes.max()) + 1
     values = np.ones((codes.size, 1))
     return Block(
-        name=name, places=codes[:, None].astype(np.int32), values=values, size=size, penalty=np.eye(size), rank=size
+        parts=(name,), places=codes[:, None].astype(np.int32), values=values, size=size, penalty=np.eye(size), rank=size
     )
 
 
@@ -190,8 +214,15 @@ def _bent(name: str, numbers: dict[str, Floats]) -> list[Block]:
     if missing.any():
         places = np.zeros((values.size, 1), dtype=np.int32)
         is_missing = missing[:, None].astype(np.float64)
-        found.append(Block(name=name, places=places, values=is_missing, size=1, penalty=None, rank=0))
+        found.append(Block(parts=(name,), places=places, values=is_missing, size=1, penalty=None, rank=0))
     return found
+
+
+def _stretches(values: Floats) -> NDArray[np.intp]:
+    known = ~np.isnan(values)
+    codes = np.full(values.size, _STEPS, dtype=np.intp)
+    codes[known] = np.floor((stats.rankdata(values[known]) - 0.5) / max(int(known.sum()), 1) * _STEPS).astype(np.intp)
+    return np.unique(codes, return_inverse=True)[1].astype(np.intp)
 
 
 def _tents(name: str, values: Floats, knots: int, penalty: Floats | None) -> Block:
@@ -202,24 +233,10 @@ def _tents(name: str, values: Floats, knots: int, penalty: Floats | None) -> Blo
     left = np.clip(np.floor(at), 0, knots - 2)
     share = at - left
     return Block(
-        name=name,
+        parts=(name,),
         places=np.column_stack([left, left + 1]).astype(np.int32),
         values=np.column_stack([1.0 - share, share]) * known[:, None],
         size=knots,
         penalty=np.eye(knots) if penalty is None else penalty,
         rank=knots if penalty is None else knots - 2,
-    )
-
-
-def _pair(first: Block, second: Block) -> Block:
-    places = first.places[:, :, None].astype(np.int64) * second.size + second.places[:, None, :]
-    seen, codes = np.unique(places, return_inverse=True)
-    accounts = first.places.shape[0]
-    return Block(
-        name=f"{first.name} with {second.name}",
-        places=codes.reshape(accounts, -1).astype(np.int32),
-        values=(first.values[:, :, None] * second.values[:, None, :]).reshape(accounts, -1),
-        size=seen.size,
-        penalty=np.eye(seen.size),
-        rank=seen.size,
     )

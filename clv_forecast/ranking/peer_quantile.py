@@ -16,7 +16,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,7 +152,7 @@ def predict(fitted: PeerQuantile, blocks: Sequence[Block]) -> tuple[Floats, Floa
 
 
 def unexplained(
-    fitted: PeerQuantile, y: Floats, weight: Floats, blocks: Sequence[Block], quantile: float, more: Sequence[Block]
+    fitted: PeerQuantile, y: Floats, weight: Floats, blocks: Sequence[Block], quantile: float, more: Iterable[Block]
 ) -> list[float]:
     """How many standard errors the scores summed over the columns of further blocks vary more than by chance.
 
@@ -163,7 +163,7 @@ def unexplained(
     blocks : sequence of Block
         Those fitted.
     quantile : float
-    more : sequence of Block
+    more : iterable of Block
         Candidates.
 
     Returns

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.progress import Progress, silent
-from clv_forecast.ranking.peer_design import AccountKinds, Block, pairs, read_kinds, rows
+from clv_forecast.ranking.peer_design import AccountKinds, Block, read_kinds, rows, together
 from clv_forecast.ranking.peer_quantile import PeerQuantile, fit_quantile, predict, unexplained, weighted_quantile
 from clv_forecast.streams import as_seed, customer_keys
 
@@ -29,9 +31,9 @@ FEWEST_FOLDS_OF_TEN: Final = 5_000
 MOST_TO_LEARN: Final = 50_000
 """Peers that a fit looks at; more tell no more, and cost time."""
 _FLOOR: Final = 1e-3  # of the median revenue: where revenues of zero stand on the log scale
-_MOST_PAIRS: Final = 4
-_TELLING: Final = 1.0  # standard errors beyond chance from which on a pair enters
-_MOST_PAIR_COLUMNS: Final = 250
+_MOST_ADDED: Final = 4  # steps, pairs or triples in a round
+_MOST_COLUMNS: Final = 250  # of all that is added
+_TELLING: Final = 1.0  # standard errors beyond chance from which on something is added
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -255,8 +257,7 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
     folds = 10 if size < FEWEST_FOLDS_OF_TEN else 5
     fold = np.arange(size) % folds  # accounts come in the order of a hash
     wallet, log_sd, peers = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.intp)
-    together, settled = pairs(kinds.coarse), True
-    chosen: set[str] = set()
+    settled, chosen = True, [set[str]() for _ in range(folds)]
     with threadpool_limits(1, user_api="blas"):  # sums in the same order for any number of threads
         for part in range(folds):
             inside, others = fold == part, np.flatnonzero((fold != part) & (weight > 0.0))[:MOST_TO_LEARN]
@@ -264,16 +265,18 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
             if revenue[others].any():
                 floor = _FLOOR * _median(revenue[others], weight[others])
                 y = np.log(np.maximum(revenue[others], floor))
-                fitted, blocks = _fit(y, weight[others], kinds.mains, together, others, quantile)
+                fitted, blocks = _fit(y, weight[others], kinds, others, quantile)
                 told, error = predict(fitted, [rows(block, inside) for block in blocks])
                 wallet[inside] = np.where(told > np.log(2.0 * floor), np.exp(told), 0.0)
                 log_sd[inside] = error
-                chosen |= {block.name for block in blocks[len(kinds.mains) :]}
+                added = blocks[len(kinds.mains) :]
+                chosen[part] = {" with ".join(block.parts) for block in added if len(block.parts) > 1}
                 settled &= fitted.settled
             progress("peers", part + 1, folds)
     notes = [f"Peers are accounts alike in {', '.join(kinds.names)}."]
-    if chosen:
-        notes.append(f"Attributes that tell more together than apart: {', '.join(sorted(chosen))}.")
+    always = set.intersection(*chosen)
+    if always:
+        notes.append(f"Attributes that tell more together than apart: {', '.join(sorted(always))}.")
     if not settled:
         notes.append("The quantile of the peers did not come to rest: take its band as a rough one.")
     source = np.full(size, FROM_PEERS, dtype=object)
@@ -281,25 +284,35 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
 
 
 def _fit(
-    y: Floats,
-    weight: Floats,
-    mains: tuple[Block, ...],
-    together: list[Block],
-    others: NDArray[np.intp],
-    quantile: float,
+    y: Floats, weight: Floats, kinds: AccountKinds, others: NDArray[np.intp], quantile: float
 ) -> tuple[PeerQuantile, list[Block]]:
-    """Fit each attribute by itself, then once more with the pairs that tell what these left unexplained."""
-    own = [rows(block, others) for block in mains]
+    """Fit each attribute by itself, then what these leave unexplained: steps and pairs, then triples from the pairs."""
+    blocks = list(kinds.mains)
+    own = [rows(block, others) for block in blocks]
     fitted = fit_quantile(y, weight, own, quantile)
-    blocks, columns = list(mains), 0
-    more = [rows(block, others) for block in together]
-    found = unexplained(fitted, y, weight, own, quantile, more)
-    for at in sorted(range(len(more)), key=lambda at: -found[at])[:_MOST_PAIRS]:
-        if found[at] > _TELLING and columns + more[at].size <= _MOST_PAIR_COLUMNS:
-            blocks.append(together[at])
-            own.append(more[at])
-            columns += more[at].size
-    return (fit_quantile(y, weight, own, quantile) if columns else fitted), blocks
+    ends: list[tuple[Block, ...]] = [(block,) for block in kinds.steps] + list(combinations(kinds.coarse, 2))
+    columns = 0
+    while ends:
+        more = (reduce(together, [rows(block, others) for block in parts]) for parts in ends)
+        found = unexplained(fitted, y, weight, own, quantile, more)
+        added: list[tuple[Block, ...]] = []
+        for at in sorted(range(len(ends)), key=lambda at: -found[at])[:_MOST_ADDED]:
+            block = reduce(together, ends[at])
+            if found[at] > _TELLING and columns + block.size <= _MOST_COLUMNS:
+                blocks.append(block)
+                own.append(rows(block, others))
+                columns += block.size
+                added.append(ends[at])
+        if added:
+            fitted = fit_quantile(y, weight, own, quantile)
+        grown = {
+            tuple(sorted({first, second, third}, key=lambda at: at)): None
+            for first, second in (tuple(map(kinds.coarse.index, pair)) for pair in added if len(pair) == 2)
+            for third in range(len(kinds.coarse))
+            if third not in (first, second)
+        }
+        ends = [tuple(kinds.coarse[at] for at in triple) for triple in grown]
+    return fitted, blocks
 
 
 def _median(revenue: Floats, weight: Floats) -> float:
