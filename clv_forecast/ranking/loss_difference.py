@@ -66,19 +66,19 @@ UNKNOWN: Final = Difference(estimate=np.nan, lower=np.nan, upper=np.nan, p_value
 
 
 def controls(size: Floats, age: Floats, weight: Floats) -> Floats:
-    """Columns for size and age: a constant, logarithms and their squares, and a mark where there is no logarithm.
+    """Terms for size and age: a constant, logarithms and their squares, and a mark where there is no logarithm.
 
     Parameters
     ----------
     size, age : ndarray, shape (account,)
         Values of 0 or less and missing ones have no logarithm; these accounts share a mark of their own.
     weight : ndarray, shape (account,)
-        By which the columns are made orthogonal; columns that tell nothing new are left out.
+        By which the terms are made orthogonal; terms that tell nothing new are left out.
 
     Returns
     -------
-    ndarray, shape (account, column)
-        Orthogonal under the weight.
+    ndarray, shape (term, account)
+        Orthonormal under the weight.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def controls(size: Floats, age: Floats, weight: Floats) -> Floats:
         before, after = (weight * np.square(column)).sum(), (weight * np.square(rest)).sum()
         if after > _SAME * before:
             kept.append(rest / np.sqrt(after))
-    return np.column_stack(kept) if kept else np.empty((len(size), 0))
+    return np.array(kept).reshape(len(kept), len(size))
 
 
 def _beside(column: Floats, others: list[Floats], weight: Floats) -> Floats:
@@ -119,7 +119,7 @@ def adjusted_difference(
     group : ndarray of bool, shape (account,)
     lost, expected : ndarray, shape (account,)
         Money; ``expected`` >= 0, ``lost`` of either sign.
-    adjust : ndarray, shape (account, column)
+    adjust : ndarray, shape (term, account)
         From `controls`, with ``expected`` as the weight.
     prob : float
         Of the interval.
@@ -134,21 +134,22 @@ def adjusted_difference(
     --------
     >>> group = np.arange(400) % 2 == 0
     >>> lost = np.where(np.arange(400) % 10 < 1, 100.0, 0.0)
-    >>> found = adjusted_difference(group, lost, np.full(400, 100.0), np.full((400, 1), 0.005), prob=0.9)
+    >>> found = adjusted_difference(group, lost, np.full(400, 100.0), np.full((1, 400), 0.005), prob=0.9)
     >>> round(found.estimate, 3), round(found.lower, 3), round(found.upper, 3)
     (0.2, 0.153, 0.247)
     """
     mark = group.astype(np.float64)
-    own = _beside(mark, list(adjust.T), expected)
-    strength = (expected * np.square(own)).sum()
+    own = mark - (adjust @ (expected * mark)) @ adjust
+    own -= (adjust @ (expected * own)) @ adjust
+    strength = float((expected * np.square(own)).sum())
     if strength <= _SAME * (expected * mark).sum():
         return UNKNOWN
-    design = np.column_stack([adjust, own / np.sqrt(strength)])
-    # the columns are orthonormal under the weight, so A is the identity
-    estimate = float(design[:, -1] @ lost / np.sqrt(strength))
-    residual = lost - expected * (design @ (design.T @ lost))
-    lever = expected * np.square(design).sum(axis=1)
-    square = np.square(design[:, -1]) / (strength * np.maximum(1.0 - lever, _SAME))
+    design = np.vstack([adjust, own / np.sqrt(strength)])
+    # the terms are orthonormal under the weight, so A is the identity
+    estimate = float(design[-1] @ lost / np.sqrt(strength))
+    residual = lost - expected * ((design @ lost) @ design)
+    lever = expected * np.square(design).sum(axis=0)
+    square = np.square(design[-1]) / (strength * np.maximum(1.0 - lever, _SAME))
     variance = float((square * np.square(residual)).sum())
     ratio, degrees = working_model(design, expected, square, strength)
     if not (degrees >= LEAST_DEGREES and ratio <= MOST_CORRECTION and variance > 0.0):
@@ -169,12 +170,12 @@ def working_model(design: Floats, expected: Floats, square: Floats, strength: fl
 
     Parameters
     ----------
-    design : ndarray, shape (account, column)
+    design : ndarray, shape (term, account)
         Orthonormal under ``expected``; the group comes last.
     expected, square : ndarray, shape (account,)
         Money, and what each squared residual counts in the variance.
     strength : float
-        Of the group's column.
+        Of the group's term.
 
     Returns
     -------
@@ -183,21 +184,23 @@ def working_model(design: Floats, expected: Floats, square: Floats, strength: fl
 
     Notes
     -----
-    Residuals are ``(I - F X') l`` with ``F = expected * X``; their variance is ``S + Z K Z'`` with
-    ``S = diag(expected^2)``, ``Z = [F, S X]`` and ``K = [[X' S X, -I], [-I, 0]]``.
+    Residuals are ``(I - F X') l`` with ``X`` the transposed design and ``F = expected * X``; their variance is
+    ``S + Z K Z'`` with ``S = diag(expected^2)``, ``Z = [F, S X]`` and ``K = [[X' S X, -I], [-I, 0]]``. Traces of
+    products with the diagonal ``square`` need nothing larger than (term, term).
     """
-    spread = np.square(expected)
-    columns = design.shape[1]
-    moved = spread[:, None] * design
-    wide = np.column_stack([expected[:, None] * design, moved])
-    middle = np.block(
-        [[design.T @ moved, -np.eye(columns)], [-np.eye(columns), np.zeros((columns, columns))]],
-    )
-    low = ((wide @ middle) * wide).sum(axis=1)
-    inner = (wide.T * square) @ wide @ middle
+    spread, unit = np.square(expected), np.eye(len(design))
+    mixed = _gram(design, spread)
+    reach = np.square(design).sum(axis=0)
+    low = spread * (((mixed @ design) * design).sum(axis=0) - 2.0 * expected * reach)
+    second, third, fourth = (_gram(design, square * power) for power in (spread, spread * expected, spread * spread))
+    inner = np.block([[second, third], [third, fourth]]) @ np.block([[mixed, -unit], [-unit, np.zeros_like(unit)]])
     mean = float((square * (spread + low)).sum())
-    twice = float((np.square(square) * (np.square(spread) + 2.0 * spread * low)).sum() + np.trace(inner @ inner))
-    truth = float((np.square(design[:, -1]) * spread).sum() / strength)
+    twice = float((np.square(square) * spread * (spread + 2.0 * low)).sum() + np.trace(inner @ inner))
+    truth = float((np.square(design[-1]) * spread).sum() / strength)
     if mean <= 0.0 or twice <= 0.0:
         return np.nan, 0.0
     return truth / mean, mean * mean / twice
+
+
+def _gram(design: Floats, weight: Floats) -> Floats:
+    return (design * weight) @ design.T

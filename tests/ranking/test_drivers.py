@@ -159,14 +159,14 @@ def test_the_working_model_by_matrices() -> None:
     given = base(60, 16)
     expected, group = given["expected"], np.arange(60) < 20
     adjust = controls(given["size"], given["age"], expected)
-    own = group - adjust @ (adjust.T @ (expected * group))
+    own = group - (adjust @ (expected * group)) @ adjust
     strength = float((expected * own**2).sum())
-    design = np.column_stack([adjust, own / np.sqrt(strength)])
-    np.testing.assert_allclose(design.T @ (expected[:, None] * design), np.eye(design.shape[1]), atol=1e-10)
-    square = design[:, -1] ** 2 / (strength * (1.0 - expected * (design**2).sum(axis=1)))
-    remover = np.eye(60) - expected[:, None] * (design @ design.T)
+    design = np.vstack([adjust, own / np.sqrt(strength)])
+    np.testing.assert_allclose((design * expected) @ design.T, np.eye(len(design)), atol=1e-10)
+    square = design[-1] ** 2 / (strength * (1.0 - expected * (design**2).sum(axis=0)))
+    remover = np.eye(60) - expected[:, None] * (design.T @ design)
     product = np.diag(square) @ remover @ np.diag(expected**2) @ remover.T
-    truth = (design[:, -1] ** 2 * expected**2).sum() / strength
+    truth = (design[-1] ** 2 * expected**2).sum() / strength
     ratio, degrees = working_model(design, expected, square, strength)
     assert ratio == pytest.approx(truth / np.trace(product))
     assert degrees == pytest.approx(np.trace(product) ** 2 / np.trace(product @ product))
