@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ibis
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -75,7 +77,6 @@ def net_lines(history: PurchaseHistory) -> NetLines:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from clv_forecast.history import purchase_history
     >>> log = pd.DataFrame({
     ...     "customer_id": ["a", "a", "a"],
@@ -114,6 +115,54 @@ def net_lines(history: PurchaseHistory) -> NetLines:
         }
     )
     return NetLines(history=history, source=events.source, table=events.source.settle(grouped, kept))
+
+
+def stretch_sums(lines: NetLines, stretches: Mapping[str, tuple[int | None, int | None]]) -> pd.DataFrame:
+    """Revenue and margin of each customer and category in several stretches of time, in one reading.
+
+    Parameters
+    ----------
+    lines : NetLines
+    stretches : mapping of str to (after, upto)
+        Days since 1970-01-01: later than ``after``, up to and including ``upto``; None where there is no bound.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, category (missing where unknown), first_day (of a purchase with money left), and for each name
+        ``<name>_revenue`` (0 where nothing was bought) and ``<name>_margin`` (missing where some of it is unknown);
+        sorted by customer and category.
+
+    Examples
+    --------
+    >>> from clv_forecast.history import purchase_history
+    >>> log = pd.DataFrame({"customer_id": 1, "date": ["2024-01-01", "2024-02-01"], "amount": [4.0, 6.0]})
+    >>> lines = net_lines(purchase_history(log, as_of="2024-12-31"))
+    >>> stretch_sums(lines, {"all": (None, None), "later": (19723, None)})[["all_revenue", "later_revenue"]]
+       all_revenue  later_revenue
+    0         10.0            6.0
+    """
+    table = lines.table
+    sums = {"first_day": table[DAY].min(where=table[c.AMOUNT] > 0)}
+    for name, (after, upto) in stretches.items():
+        inside = table[DAY].notnull()
+        if after is not None:
+            inside &= table[DAY] > after
+        if upto is not None:
+            inside &= table[DAY] <= upto
+        sums[f"{name}_revenue"] = table[c.AMOUNT].sum(where=inside).fill_null(0).cast(MONEY).cast("float64")
+        sums[f"{name}_margin"] = table[c.MARGIN].sum(where=inside).fill_null(0).cast(MONEY).cast("float64")
+        sums[f"{name}_unknown"] = table[MARGIN_UNKNOWN].any(where=inside).fill_null(False)
+    keys = [c.CUSTOMER_ID, c.CATEGORY]
+    fetched = lines.source.fetch(table.group_by(keys).agg(**sums).order_by(keys))
+    found = pd.DataFrame({c.CUSTOMER_ID: lines.source.ids(fetched[c.CUSTOMER_ID])})
+    found[c.CATEGORY] = fetched[c.CATEGORY].to_pandas()
+    found["first_day"] = fetched["first_day"].to_pandas().astype("Int64")
+    for name in stretches:
+        found[f"{name}_revenue"] = fetched[f"{name}_revenue"].to_numpy()
+        unknown = fetched[f"{name}_unknown"].to_numpy().astype(np.bool_)
+        found[f"{name}_margin"] = np.where(unknown, np.nan, fetched[f"{name}_margin"].to_numpy())
+    return found
 
 
 def _net(events: pa.Table) -> pa.Table:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
 from clv_forecast.history.audit import counted
-from clv_forecast.history.net_lines import NetLines, net_lines
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.history.sources import open_path
 from clv_forecast.ranking.accounts import Accounts, accounts_of
@@ -23,6 +22,7 @@ from clv_forecast.ranking.growth import growth_of_business
 from clv_forecast.ranking.past_margin import past_margin
 from clv_forecast.ranking.product_density import product_density
 from clv_forecast.ranking.referral import referral_table, referrals_of
+from clv_forecast.ranking.trailing_sums import TrailingSums, trailing_sums
 
 Floats = NDArray[np.float64]
 
@@ -179,7 +179,7 @@ class _Past:
     history: PurchaseHistory
     accounts: Accounts
     purchases: pd.DataFrame | None
-    lines: NetLines | None
+    sums: TrailingSums | None
     trailing: Floats | None
     has_category: bool
     has_margin: bool
@@ -194,7 +194,7 @@ def _past(history: PurchaseHistory, accounts: Accounts, *, category: str | None,
         history=history,
         accounts=accounts,
         purchases=purchases,
-        lines=net_lines(history) if has_category or has_margin else None,
+        sums=trailing_sums(history) if has_category or has_margin else None,
         trailing=trailing_revenue(history, purchases=purchases),
         has_category=has_category,
         has_margin=has_margin,
@@ -211,7 +211,7 @@ def _money(table: pd.DataFrame, past: _Past, notes: list[str], *, margin: str | 
     accounts = past.accounts
     if margin in ("log", None):
         accounts = Accounts(table=accounts.table.drop(columns=columns.MARGIN, errors="ignore"))
-    known = past_margin(history, accounts, lines=past.lines if past.has_margin else None, trailing=past.trailing)
+    known = past_margin(history, accounts, sums=past.sums if past.has_margin else None, trailing=past.trailing)
     _add(table, "acv", past.trailing)
     _add(table, "acv_contracted", _contracted(history, past.accounts))
     if known is not None:
@@ -236,7 +236,7 @@ def _business(table: pd.DataFrame, past: _Past, notes: list[str], *, prob: float
     else:
         notes.append("No growth: no account was there for two full years and bought something in the first of them.")
     if past.has_category:
-        breadth, said = product_density(past.history, lines=past.lines, purchases=past.purchases)
+        breadth, said = product_density(past.history, sums=past.sums)
         notes.extend(said)
         for name in breadth.columns[1:]:
             _add(table, str(name), breadth[name].array)

@@ -6,17 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import InputError
-from clv_forecast.history.cleaning import DAY, MONEY
-from clv_forecast.history.net_lines import MARGIN_UNKNOWN, NetLines
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.history.purchase_log import day_number
 from clv_forecast.ranking.accounts import Accounts
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.ranking.trailing_sums import LATEST, TrailingSums
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +47,7 @@ def past_margin(
     history: PurchaseHistory,
     accounts: Accounts,
     *,
-    lines: NetLines | None,
+    sums: TrailingSums | None,
     trailing: Floats | None,
 ) -> PastMargin | None:
     """Margin so far and of the trailing 12 months.
@@ -61,7 +57,7 @@ def past_margin(
     history : PurchaseHistory
     accounts : Accounts
         Its ``margin`` column is a rate, taken where the log's own margin is unknown.
-    lines : NetLines or None
+    sums : TrailingSums or None
         With the log's margins; None where they are not to be used.
     trailing : ndarray of shape (account,), or None
         Revenue of the trailing 12 months.
@@ -77,7 +73,7 @@ def past_margin(
         If a rate is outside [-10, 1].
     """
     rates = _rates(accounts)
-    from_log = lines is not None and lines.has(columns.MARGIN)
+    from_log = sums is not None and sums.has_margin
     if rates is None and not from_log:
         return None
     size = len(history.table)
@@ -89,7 +85,7 @@ def past_margin(
     logged = np.isfinite(total)
     recent, rate = None, None
     if trailing is not None:
-        in_log = np.full(size, np.nan) if lines is None or not from_log else _trailing(history, lines)
+        in_log = np.full(size, np.nan) if sums is None or not from_log else _trailing(sums)
         logged |= np.isfinite(in_log) & (trailing > 0.0)
         recent = np.where(np.isfinite(in_log), in_log, given * trailing)
         rate = np.where(trailing > 0.0, recent / np.where(trailing > 0.0, trailing, 1.0), given)
@@ -115,18 +111,8 @@ def _rates(accounts: Accounts) -> Floats | None:
     return rates
 
 
-def _trailing(history: PurchaseHistory, lines: NetLines) -> Floats:
-    """Margin of the lines of the trailing 12 months: 0 for accounts without one, NaN where some margin is unknown."""
-    table = lines.table.filter(lines.table[DAY] > day_number(history.as_of) - round(DAYS_PER_YEAR))
-    sums = table.group_by(columns.CUSTOMER_ID).agg(
-        margin=table[columns.MARGIN].sum().cast(MONEY).cast("float64"), unknown=table[MARGIN_UNKNOWN].any()
-    )
-    fetched = lines.source.fetch(sums.order_by(columns.CUSTOMER_ID))
-    found = np.zeros(len(history.table))
-    place = pd.Index(history.table[columns.CUSTOMER_ID]).get_indexer(
-        pd.Index(lines.source.ids(fetched[columns.CUSTOMER_ID]))
-    )
-    margin = fetched["margin"].to_numpy().astype(np.float64)
-    known = place >= 0  # customers whose refunds left them nothing are not in the history
-    found[place[known]] = np.where(fetched["unknown"].to_numpy(), np.nan, margin)[known]
-    return found
+def _trailing(sums: TrailingSums) -> Floats:
+    """Margin of the trailing 12 months: 0 for accounts without a purchase, NaN where some margin is unknown."""
+    known = sums.place >= 0  # customers whom refunds left nothing are not in the history
+    margin = sums.table[f"{LATEST}_margin"].to_numpy(dtype=np.float64)
+    return np.bincount(sums.place[known], weights=margin[known], minlength=len(sums.first)).astype(np.float64)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import datetime
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.history.categories import REVENUE, category_revenue
-from clv_forecast.history.net_lines import NetLines, net_lines
+from clv_forecast.errors import InputError
+from clv_forecast.history.cleaning import EPOCH
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.ranking.trailing_sums import BEFORE, EVER, LATEST, TrailingSums, trailing_sums
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ _MUCH_UNKNOWN: Final = 0.01
 
 
 def product_density(
-    history: PurchaseHistory, *, lines: NetLines | None = None, purchases: pd.DataFrame | None = None
+    history: PurchaseHistory, *, sums: TrailingSums | None = None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Share of the categories on offer that each account buys, its trend, and upselling.
 
@@ -29,10 +30,8 @@ def product_density(
     ----------
     history : PurchaseHistory
         Made with a category column.
-    lines : NetLines, optional
-        ``net_lines(history)``, when it was made already.
-    purchases : DataFrame, optional
-        ``history.purchases()``, when it was fetched already.
+    sums : TrailingSums, optional
+        ``trailing_sums(history)``, when it was made already.
 
     Returns
     -------
@@ -75,84 +74,72 @@ def product_density(
     0           a             0.67               1            20.0
     1           b             0.33               0             0.0
     """
-    lines = net_lines(history) if lines is None else lines
-    rows = history.purchases() if purchases is None else purchases
-    year, two_years = (history.as_of - pd.Timedelta(days=round(years * DAYS_PER_YEAR)) for years in (1, 2))
-    first = history.table[columns.FIRST_PURCHASE]
-    log_start = first.min() - pd.Timedelta(days=1)
-    after = year if log_start <= year else None
-    notes = []
-    if after is None:
-        notes.append(
-            f"Product density is of the whole log, which begins on {first.min().date()}: it is shorter than 12 months, "
-            "and with time every account buys more of what is on offer."
+    sums = trailing_sums(history) if sums is None else sums
+    if not sums.has_category:
+        raise InputError(
+            "The log has no category column.",
+            remedy="Name it with purchase_history(..., category='...'): a product group, or a product code.",
         )
-    recent = category_revenue(lines, after=after)
-    stretch = rows if after is None else rows[rows[columns.DATE] > after]
-    notes += _unknown_share(recent, stretch)
-    if recent.empty:
+    start = EPOCH + datetime.timedelta(days=sums.log_start)
+    notes = []
+    if not sums.has_year:
+        notes.append(
+            f"Product density is of the whole log, which begins on {start}: it is shorter than 12 months, and with "
+            "time every account buys more of what is on offer."
+        )
+    notes += _unknown_share(sums)
+    bought, offer = _counts(sums, LATEST)
+    if not offer:
         notes.append("Nobody bought anything with a category lately: there is no offer to have a share of.")
-    bought = _counts(history, recent, stretch)
-    offer = recent[columns.CATEGORY].nunique()
     table = pd.DataFrame({columns.CUSTOMER_ID: history.table[columns.CUSTOMER_ID].to_numpy(copy=True)})
     table["categories_bought"] = pd.Series(bought).astype("Int64")
     table["categories_on_offer"] = offer
     table["product_density"] = bought / offer if offer else np.nan
-    if log_start > two_years:
-        notes.append(
-            f"The trend of product density and upselling need a log of 24 months; this one begins on "
-            f"{first.min().date()}."
-        )
+    if not sums.has_two_years:
+        notes.append(f"The trend of product density and upselling need a log of 24 months; this one begins on {start}.")
         return table, tuple(notes)
-    earlier = category_revenue(lines, after=two_years, upto=year)
-    stretch = rows[(rows[columns.DATE] > two_years) & (rows[columns.DATE] <= year)]
-    offer_before = earlier[columns.CATEGORY].nunique()
-    before = np.where(first <= year, _counts(history, earlier, stretch), np.nan)
+    before, offer_before = _counts(sums, BEFORE)
+    before[sums.first > sums.year] = np.nan
     table["product_density_before"] = before / offer_before if offer_before else np.nan
-    whole = (first <= two_years + pd.Timedelta(days=1)).to_numpy()
     change = table["product_density"] - table["product_density_before"]
-    table["product_density_change"] = np.where(whole, change, np.nan)
-    table["new_categories"], table["upsell_revenue"] = _upselling(history, lines, year, bought)
+    table["product_density_change"] = np.where(sums.first <= sums.two_years + 1, change, np.nan)
+    number, revenue = _upselling(sums, bought)
+    table["new_categories"] = pd.Series(number).astype("Int64")
+    table["upsell_revenue"] = revenue
     return table, tuple(notes)
 
 
-def _counts(history: PurchaseHistory, by_category: pd.DataFrame, purchases: pd.DataFrame) -> Floats:
-    """Categories of each account; NaN where it bought, but nothing with a category."""
-    counted = _place(history, by_category)
-    found = np.bincount(counted, minlength=len(history.table)).astype(np.float64)
-    active = np.zeros(len(found), dtype=np.bool_)
-    active[_place(history, purchases)] = True
+def _counts(sums: TrailingSums, stretch: str) -> tuple[Floats, int]:
+    """Categories of each account, NaN where it bought but nothing with a category; and how many were on offer."""
+    bought = (sums.table[f"{stretch}_revenue"] > 0.0).to_numpy()
+    named = bought & sums.table[columns.CATEGORY].notna().to_numpy()
+    size = len(sums.first)
+    found = np.bincount(sums.place[named], minlength=size).astype(np.float64)
+    active = np.bincount(sums.place[bought], minlength=size) > 0
     found[active & (found == 0)] = np.nan
-    return found
+    return found, int(sums.table.loc[named, columns.CATEGORY].nunique())
 
 
-def _upselling(
-    history: PurchaseHistory, lines: NetLines, year: pd.Timestamp, bought: Floats
-) -> tuple[pd.Series[Any], Floats]:
-    """Number and revenue of new categories; missing where the past, or the present, is without categories."""
-    ever = category_revenue(lines)
-    place = _place(history, ever)
-    first = history.table[columns.FIRST_PURCHASE].to_numpy()
-    of_category = ever[columns.FIRST_PURCHASE].to_numpy()
-    new = (of_category > year.to_datetime64()) & (of_category > first[place])
-    number = np.bincount(place[new], minlength=len(first)).astype(np.float64)
-    money = np.bincount(place[new], weights=ever[REVENUE].to_numpy()[new], minlength=len(first)).astype(np.float64)
-    known_before = np.zeros(len(first), dtype=np.bool_)
-    known_before[place[of_category <= year.to_datetime64()]] = True
-    unknown = np.isnan(bought) | ((first <= year.to_datetime64()) & ~known_before)
-    number[unknown], money[unknown] = np.nan, np.nan
-    return pd.Series(number).astype("Int64"), money
+def _upselling(sums: TrailingSums, bought: Floats) -> tuple[Floats, Floats]:
+    """Number and revenue of new categories; NaN where the past, or the present, is without categories."""
+    size = len(sums.first)
+    named = sums.table[columns.CATEGORY].notna().to_numpy() & (sums.table[f"{EVER}_revenue"] > 0.0).to_numpy()
+    place = sums.place[named]
+    day = sums.table.loc[named, "first_day"].to_numpy(dtype=np.int64)
+    money = sums.table.loc[named, f"{LATEST}_revenue"].to_numpy(dtype=np.float64)
+    new = (day > sums.year) & (day > sums.first[place])
+    number = np.bincount(place[new], minlength=size).astype(np.float64)
+    revenue = np.bincount(place[new], weights=money[new], minlength=size).astype(np.float64)
+    known_before = np.bincount(place[day <= sums.year], minlength=size) > 0
+    unknown = np.isnan(bought) | ((sums.first <= sums.year) & ~known_before)
+    number[unknown], revenue[unknown] = np.nan, np.nan
+    return number, revenue
 
 
-def _unknown_share(by_category: pd.DataFrame, purchases: pd.DataFrame) -> list[str]:
-    total = float(purchases[columns.AMOUNT].sum())
-    missing = 1.0 - float(by_category[REVENUE].sum()) / total if total > 0.0 else 0.0
+def _unknown_share(sums: TrailingSums) -> list[str]:
+    money = sums.table[f"{LATEST}_revenue"]
+    total = float(money.sum())
+    missing = float(money[sums.table[columns.CATEGORY].isna()].sum()) / total if total > 0.0 else 0.0
     if missing < _MUCH_UNKNOWN:
         return []
     return [f"{missing:.0%} of the revenue has no category: product density counts only what has one."]
-
-
-def _place(history: PurchaseHistory, table: pd.DataFrame) -> NDArray[np.intp]:
-    ids = pd.Index(history.table[columns.CUSTOMER_ID])
-    found: NDArray[np.intp] = ids.get_indexer(pd.Index(table[columns.CUSTOMER_ID]))
-    return found

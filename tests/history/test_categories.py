@@ -13,7 +13,7 @@ import pytest
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import history_from_summary, purchase_history
 from clv_forecast.history.categories import categories_on_offer, category_revenue
-from clv_forecast.history.net_lines import MARGIN_UNKNOWN, net_lines
+from clv_forecast.history.net_lines import MARGIN_UNKNOWN, net_lines, stretch_sums
 
 AS_OF = "2024-12-31"
 
@@ -123,6 +123,27 @@ def test_net_lines_spare_a_reading_and_give_the_same() -> None:
     pd.testing.assert_frame_equal(
         category_revenue(net_lines(history), after="2024-01-01"), category_revenue(history, after="2024-01-01")
     )
+
+
+def test_several_stretches_in_one_reading_agree_with_each_alone() -> None:
+    lines = net_lines(history_of(messy_log(5)))
+    cut = pd.Timestamp("2024-01-01")
+    day = (cut - pd.Timestamp("1970-01-01")).days
+    sums = stretch_sums(lines, {"all": (None, None), "later": (day, None), "earlier": (None, day)})
+    known = sums[sums["category"].notna()].set_index(["customer_id", "category"])
+    for name, alone in [
+        ("all", category_revenue(lines)),
+        ("later", category_revenue(lines, after=cut)),
+        ("earlier", category_revenue(lines, upto=cut)),
+    ]:
+        together = known[f"{name}_revenue"][known[f"{name}_revenue"] > 0]
+        pd.testing.assert_series_equal(
+            together, alone.set_index(["customer_id", "category"])["revenue"], check_names=False
+        )
+    table = lines.history.table.set_index("customer_id")
+    by_customer = sums.groupby("customer_id")[["all_revenue", "all_margin"]].sum().loc[table.index]
+    np.testing.assert_allclose(by_customer["all_revenue"], table["total_revenue"], rtol=1e-12)
+    np.testing.assert_allclose(by_customer["all_margin"], table["total_margin"], rtol=0, atol=1e-4)
 
 
 def test_margin_of_a_refunded_line() -> None:
