@@ -131,7 +131,8 @@ def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], quantile: f
         effects, last = effects + step, step
         used = min(float((covariance * full).sum() * scaled), 0.8 * float(weight.sum()))
         updated = _variances(blocks, spans, variances, effects, covariance, (_PRIOR * scale) ** 2)
-        moved = np.abs(np.log(updated / variances, where=np.isfinite(updated), out=np.zeros(len(blocks)))).max()
+        some = np.isfinite(variances)
+        moved = float(np.abs(np.log(updated[some] / variances[some])).max(initial=0.0))
         variances = updated
         if turn < _ROUNDS // 2:
             spread = _level_and_scale(y - _told(places, values, effects), weight, quantile)[1]

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
@@ -263,11 +264,10 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
             inside, others = fold == part, np.flatnonzero((fold != part) & (weight > 0.0))[:MOST_TO_LEARN]
             peers[inside] = others.size
             if revenue[others].any():
-                floor = _FLOOR * _median(revenue[others], weight[others])
-                y = np.log(np.maximum(revenue[others], floor))
+                y, least = _logs(revenue[others], weight[others])
                 fitted, blocks = _fit(y, weight[others], kinds, others, quantile)
                 told, error = predict(fitted, [rows(block, inside) for block in blocks])
-                wallet[inside] = np.where(told > np.log(2.0 * floor), np.exp(told), 0.0)
+                wallet[inside] = np.where(told > least, np.exp(told), 0.0)
                 log_sd[inside] = error
                 added = blocks[len(kinds.mains) :]
                 chosen[part] = {" with ".join(block.parts) for block in added if len(block.parts) > 1}
@@ -315,7 +315,17 @@ def _fit(
     return fitted, blocks
 
 
-def _median(revenue: Floats, weight: Floats) -> float:
-    """Median of the revenues above 0."""
+def _logs(revenue: Floats, weight: Floats) -> tuple[Floats, float]:
+    """Logarithms of revenue, and the level below which there is none.
+
+    Accounts without revenue stand far below the others and as far apart as these, not all on one point: a quantile of
+    accounts half of which agree to the last digit would have no error to speak of.
+    """
     some = revenue > 0.0
-    return float(weighted_quantile(revenue[some], weight[some], np.array([0.5]))[0])
+    y = np.log(np.where(some, revenue, 1.0))
+    low, middle, high = weighted_quantile(y[some], weight[some], np.array([0.25, 0.5, 0.75]))
+    spread = min((high - low) / 1.349, 1.0)
+    place = np.arange(int((~some).sum()))
+    even = (place * 0.6180339887498949 + 0.5) % 1.0  # the golden ratio fills the unit interval evenly, however many
+    y[~some] = middle + np.log(_FLOOR) + spread * ndtri(np.clip(even, 0.005, 0.995))
+    return np.maximum(y, middle + np.log(_FLOOR) - 3.0), float(middle + np.log(_FLOOR) + 2.6)
