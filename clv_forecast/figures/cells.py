@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _OF_MATRIX: Final = "the table made by matrix_table"
 _LIGHT: Final = ("#F6F9FC", "#8DBFE3")
 _CELL: Final = (1.75, 1.15)
+_ROOMY: Final = 75.0  # points
+_SMALL: Final = 7.5
 _MONEY: Final = {"value": "value", "potential_value": "potential", "headroom": "headroom", "current_revenue": "now"}
 
 
@@ -82,10 +84,13 @@ def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | N
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
+    style.settle(ax)
     wide, tall = style.size_in_points(ax)
+    room = (0.94 * wide / len(by_potential), 0.94 * tall / len(by_value))
+    size = style.TICK_SIZE if room[0] > _ROOMY else _SMALL
     for x, y, row in texts:
-        text = _cell_text(row, wide / len(by_potential) - 8.0, tall / len(by_value) - 6.0)
-        ax.text(x, y, text, ha="center", va="center", fontsize=style.TICK_SIZE, color=style.TEXT, linespacing=1.3)
+        text = _cell_text(row, quantity, *room, size)
+        ax.text(x, y, text, ha="center", va="center", fontsize=size, color=style.TEXT, linespacing=1.2)
     return ax
 
 
@@ -108,13 +113,19 @@ def _left_out(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     return f" ({number:,} account{'' if number == 1 else 's'} without a class left out)" if number else ""
 
 
-def _cell_text(row: Any, wide: float, tall: float) -> str:
-    """Name, count and money of a cell, as much of it as there is room for."""
+def _cell_text(row: Any, quantity: str, wide: float, tall: float, size: float) -> str:
+    """Name, count and money of a cell, as much of it as there is room for; what shades the cells comes first."""
+    letters = max(int(wide / (0.55 * size)), 6)
+    room = max(1, int(tall / (1.35 * size)))
     count = int(row["accounts"])
-    name = style.wrapped(style.short(row["cell"], 40), wide, style.TICK_SIZE)
-    lines = [*name.split("\n"), f"{count:,} account{'' if count == 1 else 's'}"]
-    for column, word in _MONEY.items():
+    name = style.wrapped(" ".join(str(row["cell"]).split()), wide, size).split("\n")
+    lines = [style.short(line, letters) for line in name[: min(2, max(room - 1, 0))]]
+    if wide <= _ROOMY:
+        shown = [f"{count:,}", *([] if quantity == "accounts" else [style.amount_text(float(row[quantity]))])]
+        return "\n".join([*lines, *shown][:room])
+    lines.append(f"{count:,} account{'' if count == 1 else 's'}")
+    others = {quantity: quantity.replace("_", " ")} if quantity not in ("accounts", *_MONEY) else {}
+    for column, word in sorted((others | _MONEY).items(), key=lambda pair: pair[0] != quantity):
         if count and column in row.index and pd.notna(row[column]):
             lines.append(f"{style.amount_text(float(row[column]))} {word}")
-    room = max(2, int(tall / (1.3 * style.TICK_SIZE)))
     return "\n".join(lines[:room])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _MADE_BY: Final = "the table made by lorenz or lorenz_curves"
 _SIZE: Final = (5.6, 4.6)
 _TOP: Final = 0.2
+_LONGEST: Final = 32
+_ROOMY: Final = 300.0  # points
 _LOOKS: Final = (
     (style.EXPECTED, "-"),
     (style.ACTUAL, "-"),
@@ -74,7 +76,9 @@ def draw_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ax.fill_between(x, lower, upper, color=colour, alpha=style.BAND_ALPHA, linewidth=0)
             banded = True
         y = rows["share_of_value"].to_numpy(dtype=float)
-        ax.plot(x, y, color=colour, linestyle=line, linewidth=1.8, label=_label(name, x, y))
+        ax.plot(
+            x, y, color=colour, linestyle=line, linewidth=1.8, label=_label(name, x, y, style.size_in_points(ax)[0])
+        )
     ax.set_xlim(0.0, 1.0)
     low, high = ax.get_ylim()
     ax.set_ylim(min(0.0, low) if low < -0.1 else 0.0, max(1.0, high) if high > 1.1 else 1.02)
@@ -99,11 +103,16 @@ def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(name, table[(texts == name).to_numpy(dtype=bool)]) for name in dict.fromkeys(texts)]
 
 
-def _label(name: str, x: Any, y: Any) -> str:
-    """Name of a curve, with what the top 20 % bring where it is known."""
+def _label(name: str, x: Any, y: Any, wide: float) -> str:
+    """Name of a curve, with what the top 20 % bring where it is known; on two lines where there is little room."""
     there = [float(b) for a, b in zip(x, y, strict=True) if math.isclose(a, _TOP, abs_tol=1e-9)]
-    short = style.short(name.replace("_", " "))
-    if not there or not math.isfinite(there[0]):
-        return short if math.isfinite(float(y[-1])) else f"{short or 'value'}: no shares of a total that is not above 0"
-    told = f"the top {_TOP:.0%} bring {there[0]:.0%}".replace("%", " %")
-    return f"{short}: {told}" if short else told
+    longest = int(min(_LONGEST, max(8.0, 0.12 * wide)))
+    short = style.short(name.replace("_", " "), longest)
+    if not math.isfinite(float(y[-1])):
+        told = "no shares, the total is not above 0"
+    elif there:
+        told = f"the top {_TOP:.0%} bring {there[0]:.0%}".replace("%", " %")
+    else:
+        return short
+    gap = ":\n" if wide < _ROOMY else ": "
+    return f"{short}{gap}{told}" if short else told

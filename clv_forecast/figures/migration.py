@@ -21,6 +21,11 @@ _ROW: Final = 0.42
 _REST: Final = 1.5
 _GAP: Final = 0.02  # of all accounts, between two cells
 _NODE: Final = 0.025
+_WIDE_KEY: Final = 320.0  # points: the key fits on one line
+_LONGEST: Final = 26
+_PAD: Final = 26.0  # of the title, above the key
+_LETTER: Final = 0.56  # of its height
+_MOST_ROOM: Final = 0.38  # of the width, for the names of one side
 _LOOKS: Final = {
     "stayed": (style.BAR, 0.55),
     "moved up": (style.EXPECTED, 0.5),
@@ -84,16 +89,18 @@ def draw_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 _LOOKS["new" if name == _NEW else "gone"][0] if name in (_NEW, _GONE) else style.POOLED,
             )
     ax.set_ylim(height + 0.5 * gap, -0.5 * gap)
-    _names(ax, left, right)
     ax.set_xticks([0.0, 1.0], ["before", "after"])
     title = "Accounts by cell, before and after"
-    style.dress(ax, title=title, x="cell, with its number of accounts", rules="none", pad=26.0)
+    pad = _PAD if style.size_in_points(ax)[0] >= _WIDE_KEY else _PAD + 12.0
+    style.dress(ax, title=title, x="cell, with its number of accounts", rules="none", pad=pad)
     ax.set_yticks([])
     ax.set_ylabel("accounts", fontsize=style.LABEL_SIZE, color=style.TEXT)
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.tick_params(axis="x", length=0)
     _key(ax, {_kind(source, target, order) for source, target, _ in flows})
+    style.settle(ax)
+    _names(ax, left, right)
     return ax
 
 
@@ -179,11 +186,14 @@ def _node(ax: Axes, x: float, low: float, high: float, colour: str) -> None:
 def _names(ax: Axes, left: Stack, right: Stack) -> None:
     """Names beside the bars, pushed apart where bars are thin; the limits move to make room for them."""
     wide, high = style.size_in_points(ax)
+    longest = int(min(_LONGEST, max(_MOST_ROOM * wide / (_LETTER * style.TICK_SIZE) - 8.0, 6.0)))
     texts = [
-        [f"{style.short(name, 26)} {style.amount_text(b - a)}" for name, (a, b) in side.items()]
+        [f"{style.short(name, longest)} {style.amount_text(end - start)}" for name, (start, end) in side.items()]
         for side in (left, right)
     ]
-    needs = [min(0.36, (max(map(len, names)) * style.TICK_SIZE * 0.56 + 10.0) / max(wide, 1.0)) for names in texts]
+    needs = [
+        min(_MOST_ROOM, (max(map(len, names)) * style.TICK_SIZE * _LETTER + 8.0) / max(wide, 1.0)) for names in texts
+    ]
     inner = 1.0 - needs[0] - needs[1]
     ax.set_xlim(-needs[0] / inner, 1.0 + needs[1] / inner)
     low, top = sorted(ax.get_ylim())
@@ -201,7 +211,8 @@ def _key(ax: Axes, kinds: set[str]) -> None:
     from matplotlib.patches import Patch
 
     shown = [Patch(facecolor=look[0], alpha=look[1], label=kind) for kind, look in _LOOKS.items() if kind in kinds]
+    columns = len(shown) if style.size_in_points(ax)[0] >= _WIDE_KEY else 3
     ax.legend(
-        handles=shown, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(shown), frameon=False, borderaxespad=0.0,
+        handles=shown, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, borderaxespad=0.0,
         fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.0, columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip

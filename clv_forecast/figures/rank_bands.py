@@ -18,9 +18,12 @@ _MADE_BY: Final = "the table of a ranking"
 _WIDTH: Final = 7.4
 _ROW: Final = 0.24
 _REST: Final = 1.5
+_MOST: Final = 200
+_LONGEST: Final = 32
+_ROOM_OF_TICK: Final = 55.0  # points
 
 
-def draw_rank_bands(table: pd.DataFrame, *, top: int | None = 30, ax: Axes | None = None) -> Axes:
+def draw_rank_bands(table: pd.DataFrame, *, top: int = 30, ax: Axes | None = None) -> Axes:
     """Adjusted value of the first accounts with its band, and the ranks each may hold.
 
     Parameters
@@ -28,8 +31,8 @@ def draw_rank_bands(table: pd.DataFrame, *, top: int | None = 30, ax: Axes | Non
     table : DataFrame
         A ranking: rank, rank_lower, rank_upper, customer_id, adjusted_value, adjusted_lower, adjusted_upper; optional
         name, prob, currency.
-    top : int, optional
-        How many accounts; None for all.
+    top : int
+        How many accounts, 200 at most.
     ax : Axes, optional
 
     Returns
@@ -39,7 +42,7 @@ def draw_rank_bands(table: pd.DataFrame, *, top: int | None = 30, ax: Axes | Non
     Raises
     ------
     DomainError
-        If a column is missing, or ``top`` is no count.
+        If a column is missing, or ``top`` is no count from 1 to 200.
 
     Examples
     --------
@@ -52,8 +55,8 @@ def draw_rank_bands(table: pd.DataFrame, *, top: int | None = 30, ax: Axes | Non
     """
     needed = ["rank", "rank_lower", "rank_upper", "customer_id", "adjusted_value", "adjusted_lower", "adjusted_upper"]
     checked(table, needed, _MADE_BY)
-    if top is not None and (isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1):
-        raise DomainError("top must be a whole number of at least 1, or None.", value=repr(top))
+    if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or not 1 <= top <= _MOST:
+        raise DomainError(f"top must be a whole number from 1 to {_MOST}.", value=repr(top))
     rows = table.sort_values("rank", kind="stable").iloc[:top]
     value, lower, upper = (rows[f"adjusted_{end}"].to_numpy(dtype=float) for end in ("value", "lower", "upper"))
     ax = style.axes(ax, (_WIDTH, _REST + _ROW * max(len(rows), 4)))
@@ -61,7 +64,10 @@ def draw_rank_bands(table: pd.DataFrame, *, top: int | None = 30, ax: Axes | Non
     thick = 6.0 if len(rows) <= 60 else 2.0
     ax.hlines(at, lower, upper, color=style.EXPECTED, alpha=style.INTERVAL_ALPHA, linewidth=thick)
     ax.plot(value, at, "o", color=style.EXPECTED, markersize=0.85 * thick, markeredgecolor="white", markeredgewidth=0.7)
-    ax.set_yticks(at, [f"{_whole(rank)}  {name}" for rank, name in zip(rows["rank"], _names(rows), strict=True)])
+    longest = int(min(_LONGEST, max(8.0, 0.09 * style.size_in_points(ax)[0])))
+    ax.set_yticks(
+        at, [f"{_whole(rank)}  {name}" for rank, name in zip(rows["rank"], _names(rows, longest), strict=True)]
+    )
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ranks = [_ranks(a, b) for a, b in zip(rows["rank_lower"], rows["rank_upper"], strict=True)]
     _limits(ax, ranks)
@@ -86,14 +92,13 @@ def _beside(ax: Axes, text: str, at: tuple[float, float], vertical: Any, colour:
     )  # fmt: skip
 
 
-def _names(rows: pd.DataFrame) -> list[str]:
+def _names(rows: pd.DataFrame, longest: int) -> list[str]:
     """Names where they are known, ids where not."""
     ids = rows["customer_id"]
     if "name" not in rows.columns:
-        return [style.short(each) for each in ids]
-    pairs = zip(rows["name"], ids, strict=True)
-    return [style.short(each if pd.isna(name) or not str(name).strip() else name) for name, each in
-            ((name, each) for name, each in pairs)]  # fmt: skip
+        return [style.short(each, longest) for each in ids]
+    named = rows["name"].notna() & (rows["name"].astype("string").str.strip() != "").fillna(False)
+    return [style.short(each, longest) for each in rows["name"].where(named, ids)]
 
 
 def _whole(rank: Any) -> str:
@@ -108,8 +113,11 @@ def _ranks(lower: Any, upper: Any) -> str:
 
 def _limits(ax: Axes, ranks: list[str]) -> None:
     """Zero is seen, and the ranks have room at the right."""
+    from matplotlib.ticker import MaxNLocator
+
     low, high = ax.get_xlim()
     low, high = min(0.0, low), max(0.0, high)
     wide, _ = style.size_in_points(ax)
     room = min(0.4, (max(max(map(len, ranks)), len("may rank")) * style.TICK_SIZE * 0.56 + 6.0) / max(wide, 1.0))
     ax.set_xlim(low, low + (high - low) / (1.0 - room))
+    ax.xaxis.set_major_locator(MaxNLocator(max(2, int(wide / _ROOM_OF_TICK))))

@@ -92,6 +92,13 @@ def dress(
     ax.set_axisbelow(True)
 
 
+def settle(ax: Axes) -> None:
+    """Let the figure's layout place the axes, so that they have the size in which they will be seen."""
+    figure = ax.get_figure(root=True)
+    if figure is not None and figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
 def size_in_points(ax: Axes) -> tuple[float, float]:
     """Width and height of the axes, in points."""
     box = ax.get_window_extent()
@@ -167,16 +174,18 @@ def amount_text(value: float) -> str:
 def short(name: Any, longest: int = _LONGEST_NAME) -> str:
     """A name that leaves room for the figure: cut in the middle, so that its beginning and its end are seen.
 
+    Dollars are escaped: between two of them matplotlib would read a formula.
+
     Examples
     --------
     >>> short("a name of a group that goes on and on, 1997Q1", 20)
     'a name of a g…1997Q1'
     """
     text = " ".join(str(name).split())
-    if len(text) <= longest:
-        return text
-    tail = (longest - 1) // 3
-    return f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
+    if len(text) > longest:
+        tail = (longest - 1) // 3
+        text = f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
+    return text.replace("$", r"\$")
 
 
 def key(ax: Axes, *, place: Place = "upper right", columns: int = 1) -> None:
