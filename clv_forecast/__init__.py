@@ -32,8 +32,18 @@ from clv_forecast.interchange import (
     to_lifetimes,
 )
 from clv_forecast.progress import progress_bars
+from clv_forecast.ranking.concentration import concentration, lorenz_curves
+from clv_forecast.ranking.grading import Grading, grade
+from clv_forecast.ranking.loss_drivers import loss_drivers
+from clv_forecast.ranking.matrix_rule import MatrixRule
+from clv_forecast.ranking.metrics import account_metrics
+from clv_forecast.ranking.migration import migration, migration_summary
+from clv_forecast.ranking.potential import Potential, potential
+from clv_forecast.ranking.ranking import Ranking, rank
+from clv_forecast.ranking.ranking_check import RankingCheck
+from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Audit",
@@ -46,40 +56,56 @@ __all__ = [
     "Finding",
     "FitError",
     "Forecast",
+    "Grading",
     "InputError",
     "LooResult",
+    "MatrixRule",
     "Model",
     "ModelComparison",
+    "Potential",
     "PredictiveCheck",
     "Prior",
     "PurchaseHistory",
+    "Ranking",
+    "RankingCheck",
     "Recipe",
     "Sampler",
+    "SimulatedAccounts",
     "Split",
     "Stack",
     "StoreError",
     "ValueDraws",
+    "account_metrics",
     "backtest",
     "compare_models",
+    "concentration",
     "customer_path",
     "figures",
     "fit",
     "forecast",
     "from_lifetimes",
     "from_pymc_marketing",
+    "grade",
     "heterogeneity",
     "history_from_summary",
     "load_cdnow",
     "load_model",
     "loo",
+    "lorenz_curves",
+    "loss_drivers",
+    "migration",
+    "migration_summary",
     "new_customer_value",
     "posterior_predictive_check",
+    "potential",
     "prior_predictive_check",
     "progress_bars",
     "purchase_frequencies",
     "purchase_history",
+    "rank",
     "recency_frequency_matrix",
     "shrinkage_table",
+    "simulate_accounts",
     "stack",
     "summary_from_lifetimes",
     "summary_to_lifetimes",

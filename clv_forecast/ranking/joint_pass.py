@@ -82,7 +82,7 @@ def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
             if task.potential is None:
                 return added
             rows = np.arange(block.start, block.stop)
-            revenue = task.potential.revenue_draws(rows, plan.draws)
+            revenue = _realised(task.potential, matrix, rows)
             owners.add(block, revenue)
             p_cell[block] = cell_probabilities(
                 _value_axis(task, matrix, block),
@@ -108,6 +108,19 @@ def _measures(task: JointTask, matrix: Singles) -> dict[str, Floats]:
         measures["revenue of the last 12 months"] = task.current
     measures["value forecast"] = np.asarray(matrix[:CONCENTRATION_DRAWS], dtype=np.float64)
     return measures
+
+
+def _realised(potential: Potential, matrix: Singles, rows: NDArray[np.intp]) -> Floats:
+    """Revenue above the forecast, shape (account, draw): realised only in worlds in which the account is active.
+
+    An account whose value is 0 in a draw orders nothing in it, so its headroom stays unused there; in the others its
+    share is larger by as much, and the mean is the same. Where a purchase is worth 0, activity shows in no value.
+    """
+    active = (matrix[:, rows[0] : rows[-1] + 1] != 0.0).T
+    shown = potential.outlook.contribution[rows] != 0.0
+    chance = np.where(shown, active.mean(axis=1), 1.0)
+    drawn = potential.revenue_draws(rows, active.shape[1], given=np.maximum(chance, 1.0 / active.shape[1]))
+    return np.asarray(drawn * (active | ~shown[:, None]))
 
 
 def _credited(task: JointTask, matrix: Singles) -> tuple[NDArray[np.intp], Singles] | None:

@@ -88,15 +88,17 @@ class Potential:
     outlook: Outlook
     keys: NDArray[np.uint64]
 
-    def revenue_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
+    def revenue_draws(self, rows: NDArray[np.intp], draws: int, *, given: Floats | None = None) -> Floats:
         """Draws of the revenue above the forecast within the horizon, shape (row, draw); 0 without a wallet.
 
         A draw multiplies the headroom, uncertain as it is, with a realised share: Gamma distributed around the expected
-        share of that draw. Its mean is headroom x readiness. A draw depends on the seed, the account's id and the
-        number of the draw alone.
+        share of that draw. Its mean is headroom x readiness; given an event of probability ``given`` (shape (row,))
+        without which nothing is realised, it is larger by that much. A draw depends on the seed, the account's id and
+        the number of the draw alone.
         """
         spread = 0.0 if self.readiness is None else self.readiness.spread
-        return self._draws(rows, self.shares[rows], spread, draws)
+        shares = self.shares[rows] if given is None else self.shares[rows] / given[:, None]
+        return self._draws(rows, shares, spread, draws)
 
     def expected_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
         """Draws of the *expected* revenue above the forecast: wallets and shares uncertain, luck left out."""

@@ -28,7 +28,6 @@ MEDIAN_WALLET: Final = 60_000.0
 MEDIAN_EMPLOYEES: Final = 40.0
 EMPLOYEES_LOG_SD: Final = 1.2
 EMPLOYEES_EFFECT: Final = 0.45
-OWN_LOG_SD: Final = 0.4
 """Standard deviation of the part of the log wallet that no attribute tells."""
 INNOVATION_SHARE: Final = 0.3
 INNOVATION_GROWTH: Final = 2.0
@@ -103,7 +102,7 @@ class TrueParameters:
 
 
 def draw_parameters(
-    count: int, *, rng: np.random.Generator, growing: float, years: float, end: float
+    count: int, *, rng: np.random.Generator, growing: float, own_wallet_sd: float, years: float, end: float
 ) -> TrueParameters:
     """Draw accounts.
 
@@ -113,6 +112,8 @@ def draw_parameters(
     rng : Generator
     growing : float
         Share of accounts on the way to their wallet, in [0, 1].
+    own_wallet_sd : float
+        Standard deviation of log wallet that attributes do not tell.
     years, end : float
         End of the log and of the future, in years from the start of the log.
 
@@ -129,7 +130,7 @@ def draw_parameters(
         np.take(REGION_EFFECTS, region)
         + np.take(SEGMENT_EFFECTS, segment)
         + EMPLOYEES_EFFECT * np.log(employees / MEDIAN_EMPLOYEES)
-        + rng.normal(0.0, OWN_LOG_SD, count)
+        + rng.normal(0.0, own_wallet_sd, count)
     )
     grows = rng.random(count) < chance_of_growing(segment, innovation, share=growing)
     arrival = np.where(rng.random(count) < THERE_BEFORE, 0.0, rng.random(count) * years)

@@ -70,6 +70,7 @@ def simulate_accounts(
     years: float = 3.0,
     future_years: float = 1.0,
     growing: float = 0.35,
+    own_wallet_sd: float = 0.8,
     categories: int = 7,
     messy: bool = True,
 ) -> SimulatedAccounts:
@@ -86,6 +87,8 @@ def simulate_accounts(
         Length of the log (at least 0.25) and of the future behind it (> 0).
     growing : float
         Share of accounts on the way to their wallet, in [0, 1]; 0 makes a base in which nobody grows.
+    own_wallet_sd : float
+        Standard deviation of log wallet that no attribute tells, >= 0: the smaller, the more peers say.
     categories : int
     messy : bool
         Whether 3 % of the lines come back some days later (negative lines of the same order and category).
@@ -103,7 +106,9 @@ def simulate_accounts(
     -----
     **Wallet** (annual revenue that the account could bring):
 
-    .. math:: \ln w = \ln 60000 + a_{region} + b_{segment} + 0.45 \ln(employees / 40) + N(0, 0.4^2)
+    .. math:: \ln w = \ln 60000 + a_{region} + b_{segment} + 0.45 \ln(employees / 40) + N(0, \sigma^2)
+
+    with :math:`\sigma` the ``own_wallet_sd``.
 
     **Share of the wallet**: constant for most accounts, :math:`u_0 \sim Beta(2.2, 2.2)`. The growing ones begin with
     :math:`u_0 \sim Beta(1.5, 6)` and from a day that is uniform over log and future (or from their arrival) follow
@@ -147,11 +152,14 @@ def simulate_accounts(
     share = finite_number(growing, "growing")
     if not 0.0 <= share <= 1.0:
         raise DomainError("growing must lie in [0, 1].", value=growing)
+    own_sd = finite_number(own_wallet_sd, "own_wallet_sd")
+    if own_sd < 0.0:
+        raise DomainError("own_wallet_sd must not be negative.", value=own_wallet_sd)
     kinds = count_of(categories, "categories")
     if kinds is None or kinds > MOST_CATEGORIES:
         raise DomainError(f"categories must be a whole number from 1 to {MOST_CATEGORIES}.", value=categories)
     base, commercial, happened = (np.random.default_rng(s) for s in np.random.SeedSequence(as_seed(rng)).spawn(3))
-    parameters, happenings, orders = _with_an_order(count, rng=base, growing=share, clock=clock)
+    parameters, happenings, orders = _with_an_order(count, rng=base, growing=share, own_sd=own_sd, clock=clock)
     ids = np.array([f"A{number + 1:06d}" for number in range(count)], dtype=object)
     accounts = account_table(parameters, ids, happenings.left, rng=commercial, clock=clock)
     amounts = draw_amounts(parameters, orders, rng=happened)
@@ -188,12 +196,14 @@ def _clock(as_of: Any, years: float, future_years: float) -> Clock:
 
 
 def _with_an_order(
-    count: int, *, rng: np.random.Generator, growing: float, clock: Clock
+    count: int, *, rng: np.random.Generator, growing: float, own_sd: float, clock: Clock
 ) -> tuple[TrueParameters, Happenings, Orders]:
     """Draw accounts until enough of them have ordered by the end of the log."""
     drawn = count + count // 5 + 20
     while True:
-        parameters = draw_parameters(drawn, rng=rng, growing=growing, years=clock.years, end=clock.end)
+        parameters = draw_parameters(
+            drawn, rng=rng, growing=growing, own_wallet_sd=own_sd, years=clock.years, end=clock.end
+        )
         happenings = draw_happenings(parameters, rng=rng, end=clock.end)
         orders = draw_orders(parameters, happenings.left, rng=rng, end=clock.end)
         ordered = np.unique(orders.account[orders.time < clock.years])

@@ -114,7 +114,8 @@ def test_the_share_that_grows_is_the_one_asked_for(sim: SimulatedAccounts) -> No
     assert simulate_accounts(300, rng=1, growing=1.0).truth["growing"].all()
 
 
-def test_attributes_tell_most_of_the_wallet_and_own_revenue_tells_more(sim: SimulatedAccounts) -> None:
+def test_attributes_tell_most_of_the_wallet_and_own_revenue_tells_more() -> None:
+    sim = simulate_accounts(20_000, rng=5, own_wallet_sd=0.4)
     wallet = np.log(sim.truth["wallet"])
     assert 0.6 < 1.0 - residual(wallet, sim).var() / wallet.var() < 0.9
     revenue = trailing(sim, 365, 0).reset_index(drop=True)
