@@ -11,6 +11,9 @@ from scipy import optimize, special
 
 _LEAST_YEARS: Final = 1.0 / 365.2425
 _LOG_SHAPES: Final = (-7.0, 7.0)
+_STEP: Final = 0.01
+_LONGEST_YEARS: Final = 1000.0
+_STEPS: Final = 200_000
 
 
 def expected_counts(
@@ -65,7 +68,8 @@ def gamma_of_rates(counts: NDArray[np.int64], years: NDArray[np.float64]) -> tup
     Notes
     -----
     For a given shape the likelihood has one maximum in ``b``; the shape is found by a bounded search of its
-    logarithm from -7 to 7. Accounts of the same count and time enter once, with their number.
+    logarithm from -7 to 7. Accounts of the same count and time, to a hundredth of a year, enter once, with their
+    number.
 
     Examples
     --------
@@ -74,8 +78,9 @@ def gamma_of_rates(counts: NDArray[np.int64], years: NDArray[np.float64]) -> tup
     """
     if not len(counts) or counts.sum() == 0:
         return math.inf, 0.0
-    rows, weight = np.unique(np.column_stack([counts, years]), axis=0, return_counts=True)
-    y, t = rows[:, 0], rows[:, 1]
+    steps = np.maximum(np.rint(np.minimum(years, _LONGEST_YEARS) / _STEP), 1.0).astype(np.int64)
+    pairs, weight = np.unique(counts * _STEPS + steps, return_counts=True)
+    y, t = (pairs // _STEPS).astype(np.float64), _STEP * (pairs % _STEPS)
     pooled = float(weight @ y / (weight @ t))
     excess = weight @ (np.square(y - pooled * t) - y)
     if excess <= 0.0:  # the slope of the likelihood toward unequal rates

@@ -152,6 +152,19 @@ def test_membership_is_a_share_of_draws() -> None:
     np.testing.assert_array_equal(np.vstack(again), p)
 
 
+def test_membership_counts_the_classes_of_each_draw() -> None:
+    rng = np.random.default_rng(4)
+    rule = MatrixRule(value=(0.2, 0.5, 0.7), potential=(0.5,))
+    value, potential = rng.integers(0, 5, (60, 30)).astype(float), rng.normal(size=(60, 30))
+    value[rng.random((60, 30)) < 0.1] = np.nan
+    cuts = (1.0, 1.0, 3.0), (0.0,)
+    p = cell_probabilities(value, potential, rule, value_cuts=cuts[0], potential_cuts=cuts[1])
+    codes = cell_codes(classes(value, cuts[0]), classes(potential, cuts[1]), rule)
+    for cell in range(8):
+        np.testing.assert_allclose(p[:, cell], (codes == cell).mean(axis=0))
+    np.testing.assert_allclose(1.0 - p.sum(axis=1), np.isnan(value).mean(axis=0), atol=1e-12)
+
+
 def test_expected_accounts_are_right_where_draws_are() -> None:
     """Draws of what accounts are worth, given noisy estimates: the sum of memberships is the true count."""
     rng = np.random.default_rng(3)
