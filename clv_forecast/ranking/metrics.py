@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,11 +12,11 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
 from clv_forecast.history.audit import counted
-from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
-from clv_forecast.history.sources import open_path
+from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import trailing_revenue
 from clv_forecast.ranking.growth import growth_of_business
+from clv_forecast.ranking.log_as_history import log_as_history
 from clv_forecast.ranking.past_margin import past_margin
 from clv_forecast.ranking.product_density import product_density
 from clv_forecast.ranking.referral import referral_table, referrals_of
@@ -123,7 +121,7 @@ def account_metrics(
     """
     if margin not in _MARGINS:
         raise DomainError("margin must be 'auto', 'log', 'accounts' or None.", value=repr(margin))
-    history = _history(transactions, as_of=as_of, category=category, margin=margin)
+    history = log_as_history(transactions, as_of=as_of, category=category, margin=margin)
     known = accounts_of(history, accounts)
     table = pd.DataFrame({columns.CUSTOMER_ID: history.table[columns.CUSTOMER_ID].to_numpy(copy=True)})
     table["as_of"], table[columns.CURRENCY] = history.as_of, history.currency
@@ -135,41 +133,6 @@ def account_metrics(
     _standing(table, known, notes)
     table.attrs["notes"] = notes
     return table
-
-
-def _history(transactions: Any, *, as_of: Any, category: str | None, margin: str | None) -> PurchaseHistory:
-    if isinstance(transactions, PurchaseHistory):
-        if as_of is not None:
-            raise DomainError(
-                "as_of belongs to a log; a history has its own.",
-                value=f"{as_of} beside a history as of {transactions.as_of.date()}",
-                remedy="Leave it out, or pass history.split(as_of).calibration.",
-            )
-        return transactions
-    if as_of is None:
-        raise DomainError("as_of is needed: the last day that counts.", remedy="Pass for example as_of='2024-12-31'.")
-    named = _columns(transactions)
-    optional: dict[str, Any] = {
-        name: name for name in (columns.ORDER_ID, columns.CURRENCY, columns.RECORDED_AT) if name in named
-    }
-    if columns.MARGIN in named and margin in ("auto", "log"):
-        optional[columns.MARGIN] = columns.MARGIN
-    if category is not None and (category != columns.CATEGORY or category in named):
-        optional[columns.CATEGORY] = category
-    return purchase_history(transactions, as_of=as_of, **optional)
-
-
-def _columns(transactions: Any) -> set[str]:
-    """Names of the columns of a log; none where it is no table, which ``purchase_history`` then refuses."""
-    if isinstance(transactions, (str, Path)):
-        transactions = open_path(transactions)[0]
-    if isinstance(transactions, ibis.Table):
-        return set(transactions.columns)
-    if hasattr(transactions, "column_names"):
-        return set(transactions.column_names)
-    if hasattr(transactions, "collect_schema"):
-        return set(transactions.collect_schema().names())
-    return {str(name) for name in getattr(transactions, "columns", ())}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
