@@ -15,6 +15,7 @@ from clv_forecast.errors import DomainError
 MEASURE: Final = "measure"
 _MOST_POINTS: Final = 1000
 _POINTS_WITH_BAND: Final = 100
+_ALWAYS: Final = 0.2
 
 
 def lorenz(values: ArrayLike, *, prob: float = 0.9) -> pd.DataFrame:
@@ -34,7 +35,7 @@ def lorenz(values: ArrayLike, *, prob: float = 0.9) -> pd.DataFrame:
     -------
     DataFrame
         ``share_of_accounts`` from 0 to 1 and ``share_of_value``; of draws the mean, with ``lower``, ``upper`` and
-        ``prob``. Above 1,000 accounts (100 points with draws) the curve is read at evenly spaced shares.
+        ``prob``. A row for each account, evenly spaced ones above 1,000 (100 with draws), and one at 20 % always.
 
     Raises
     ------
@@ -55,15 +56,18 @@ def lorenz(values: ArrayLike, *, prob: float = 0.9) -> pd.DataFrame:
     >>> lorenz([50.0, 10.0, 40.0])
        share_of_accounts  share_of_value
     0           0.000000             0.0
-    1           0.333333             0.5
-    2           0.666667             0.9
-    3           1.000000             1.0
+    1           0.200000             0.3
+    2           0.333333             0.5
+    3           0.666667             0.9
+    4           1.000000             1.0
     """
     rows, single = _rows(values)
     chance = _probability(prob, "prob")
     accounts = rows.shape[1]
     points = min(accounts, _MOST_POINTS if single else _POINTS_WITH_BAND)
     grid = np.linspace(0.0, 1.0, points + 1)
+    if not np.isclose(grid, _ALWAYS, rtol=0.0, atol=1e-9).any():
+        grid = np.sort(np.append(grid, _ALWAYS))
     curves = np.stack([_curve_at(_climb(row), grid) for row in rows])
     table = pd.DataFrame({"share_of_accounts": grid})
     middle, lower, upper = _mean_and_band(curves, chance)
@@ -230,8 +234,8 @@ def lorenz_curves(measures: Mapping[str, ArrayLike], *, prob: float = 0.9) -> pd
     --------
     >>> lorenz_curves({"now": [3.0, 1.0], "forecast": [1.0, 1.0]}).groupby("measure", sort=False).size()
     measure
-    now         3
-    forecast    3
+    now         4
+    forecast    4
     dtype: int64
     """
     if not measures:

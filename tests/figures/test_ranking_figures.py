@@ -61,7 +61,7 @@ def test_lorenz_of_the_verb() -> None:
     losing = figures.draw_lorenz(lorenz_curves({"value": [5.0, 1.0, -3.0]}))
     assert losing.get_ylim()[1] >= 2.0
     alone = figures.draw_lorenz(lorenz_curves({"value": [5.0]}))
-    assert key(alone) == ["value"]
+    assert key(alone) == ["value: the top 20 % bring 20 %"]
     nothing = figures.draw_lorenz(lorenz_curves({"value": [0.0, 0.0]}))
     assert key(nothing) == ["value: no shares, the total is not above 0"]
 
