@@ -28,7 +28,6 @@ MEDIAN_WALLET: Final = 60_000.0
 MEDIAN_EMPLOYEES: Final = 40.0
 EMPLOYEES_LOG_SD: Final = 1.2
 EMPLOYEES_EFFECT: Final = 0.45
-"""Standard deviation of the part of the log wallet that no attribute tells."""
 INNOVATION_SHARE: Final = 0.3
 INNOVATION_GROWTH: Final = 2.0
 GROWTH_MEDIAN: Final = 0.5

@@ -174,6 +174,8 @@ def test_few_accounts(n: int, options: dict[str, Any]) -> None:
         ({"future_years": 0.0}, "future_years must be above 0"),
         ({"growing": 1.1}, "growing must lie"),
         ({"growing": -0.1}, "growing must lie"),
+        ({"own_wallet_sd": -0.1}, "own_wallet_sd must not be negative"),
+        ({"own_wallet_sd": float("inf")}, "own_wallet_sd must be finite"),
         ({"categories": 0}, "categories must be"),
         ({"categories": 1001}, "categories must be"),
     ],

@@ -124,6 +124,13 @@ def test_attributes_tell_most_of_the_wallet_and_own_revenue_tells_more() -> None
     assert np.corrcoef(own, residual(wallet[active.index], sim))[0, 1] > 0.3
 
 
+@pytest.mark.parametrize("own", [0.0, 0.4, 0.8])
+def test_what_attributes_leave_of_the_wallet_is_what_was_asked_for(own: float) -> None:
+    sim = simulate_accounts(4_000, rng=7, own_wallet_sd=own)
+    left = residual(np.log(sim.truth["wallet"]), sim)
+    assert left.std() == pytest.approx(own, abs=0.03)
+
+
 def test_growth_shows_in_attributes(sim: SimulatedAccounts) -> None:
     alive = sim.truth["alive"]
     sums = sim.truth[alive].groupby(sim.accounts["segment"])[["expected_growth", "stationary_next_revenue"]].sum()
