@@ -108,22 +108,7 @@ def read_kinds(table: pd.DataFrame, *, as_labels: tuple[str, ...] = ()) -> Accou
     >>> read.names, read.labels["region"]
     (('region', 'size'), array([1, 2, 0, 2, 1, 1]))
     """
-    numbers: dict[str, Floats] = {}
-    texts: dict[str, pd.Series[Any]] = {}
-    notes = []
-    for name, values in sorted(((str(name), table[name]) for name in table.columns), key=lambda pair: pair[0]):
-        if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            notes.append(f"{name} is a day, which does not tell peers apart.")
-            continue
-        number = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
-        if number and name not in as_labels and values.nunique() > FEW_NUMBERS:
-            found = values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-            found[~np.isfinite(found)] = np.nan
-            numbers[name] = found
-        elif values.nunique() > max(2, len(values) // 3):
-            notes.append(f"{name} has {values.nunique()} labels for {len(values)} accounts: too many to tell peers.")
-        elif values.nunique(dropna=False) > 1:
-            texts[name] = values.astype("object").map(lambda value: _MISSING if pd.isna(value) else str(value))
+    numbers, texts, notes = _sorted_out(table, as_labels)
     most = _levels_each([text.nunique() for text in texts.values()])
     labels = {name: _codes(text, most) for name, text in texts.items()}
     mains = [b for n in sorted({*labels, *numbers}) for b in (_level(n, labels) if n in labels else _bent(n, numbers))]
@@ -175,6 +160,29 @@ def rows(block: Block, chosen: NDArray[Any]) -> Block:
         penalty=block.penalty,
         rank=block.rank,
     )
+
+
+def _sorted_out(
+    table: pd.DataFrame, as_labels: tuple[str, ...]
+) -> tuple[dict[str, Floats], dict[str, pd.Series[Any]], list[str]]:
+    """Numbers and texts by name, in alphabetical order, and a note of each column that is neither."""
+    numbers: dict[str, Floats] = {}
+    texts: dict[str, pd.Series[Any]] = {}
+    notes: list[str] = []
+    for name, values in sorted(((str(name), table[name]) for name in table.columns), key=lambda pair: pair[0]):
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            notes.append(f"{name} is a day, which does not tell peers apart.")
+            continue
+        number = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+        if number and name not in as_labels and values.nunique() > FEW_NUMBERS:
+            found = values.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+            found[~np.isfinite(found)] = np.nan
+            numbers[name] = found
+        elif values.nunique() > max(2, len(values) // 3):
+            notes.append(f"{name} has {values.nunique()} labels for {len(values)} accounts: too many to tell peers.")
+        elif values.nunique(dropna=False) > 1:
+            texts[name] = values.astype("object").map(lambda value: _MISSING if pd.isna(value) else str(value))
+    return numbers, texts, notes
 
 
 def _levels_each(counts: list[int]) -> int:

@@ -71,7 +71,7 @@ def lay_out(blocks: Sequence[Block]) -> tuple[Places, Floats, list[slice]]:
     return np.hstack(places), np.hstack(values), spans
 
 
-def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], quantile: float) -> PeerQuantile:
+def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], *, quantile: float) -> PeerQuantile:
     r"""Fit the conditional quantile of ``y`` given the blocks.
 
     Effects maximise :math:`c \sum_i w_i [-\rho_h(y_i - x_i'\beta)] - \beta' P \beta / 2` with
@@ -82,7 +82,7 @@ def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], quantile: f
     ----------
     y : ndarray, shape (account,)
     weight : ndarray, shape (account,)
-        >= 0, not all zero.
+        Above 0.
     blocks : sequence of Block
         With one row per account.
     quantile : float
@@ -105,7 +105,7 @@ def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], quantile: f
     >>> kind = np.repeat(["a", "b"], 200)
     >>> blocks = read_kinds(pd.DataFrame({"kind": kind})).mains
     >>> y = np.tile(np.linspace(0.0, 1.0, 200), 2) + 5.0 * (kind == "b")
-    >>> told, error = predict(fit_quantile(y, np.ones(400), blocks, 0.8), blocks)
+    >>> told, error = predict(fit_quantile(y, np.ones(400), blocks, quantile=0.8), blocks)
     >>> told[[0, -1]].round(1), bool((error < 0.1).all())
     (array([0.8, 5.8]), True)
     """
@@ -152,29 +152,35 @@ def predict(fitted: PeerQuantile, blocks: Sequence[Block]) -> tuple[Floats, Floa
     return _told(places, values, fitted.effects) + fitted.shift, error
 
 
-def unexplained(
-    fitted: PeerQuantile, y: Floats, weight: Floats, blocks: Sequence[Block], quantile: float, more: Iterable[Block]
-) -> list[float]:
+def unexplained(residual: Floats, weight: Floats, more: Iterable[Block], *, quantile: float) -> list[float]:
     """How many standard errors the scores summed over the columns of further blocks vary more than by chance.
 
     Parameters
     ----------
-    fitted : PeerQuantile
-    y, weight : ndarray, shape (account,)
-    blocks : sequence of Block
-        Those fitted.
-    quantile : float
+    residual : ndarray, shape (account,)
+        Outcome less its fitted quantile.
+    weight : ndarray, shape (account,)
     more : iterable of Block
         Candidates.
+    quantile : float
+        In (0, 1).
 
     Returns
     -------
     list of float
         One per candidate: about standard normal or below where it tells nothing new.
+
+    Examples
+    --------
+    >>> from clv_forecast.ranking.peer_design import read_kinds
+    >>> import pandas as pd
+    >>> kinds = read_kinds(pd.DataFrame({"chance": ["a", "b"] * 100, "high": ["n"] * 100 + ["y"] * 100}))
+    >>> found = unexplained(np.linspace(-0.8, 0.2, 200), np.ones(200), kinds.mains, quantile=0.8)
+    >>> [score > 3.0 for score in found]
+    [False, True]
     """
     weight = weight * (weight.sum() / (weight**2).sum())
-    places, values, _ = lay_out(blocks)
-    score = weight * (quantile - (y < _told(places, values, fitted.effects)))
+    score = weight * (quantile - (residual < 0.0))
     found = []
     for block in more:
         flat = block.places.ravel()

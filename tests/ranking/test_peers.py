@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking.peers import FROM_BASE, FROM_PEERS, FROM_SEGMENT, left_out_quantile, reachable_revenue
+from clv_forecast.simulation import simulate_accounts
 
 QUANTILE = 0.8
 NAMES = np.array(["bank", "school", "shop", "farm", "port"])
@@ -390,3 +393,33 @@ def test_the_segments_band_covers_its_quantile() -> None:
     print(np.mean(covered), np.mean(below))
     assert 0.72 < np.mean(covered) < 0.88
     assert np.mean(below) == pytest.approx(QUANTILE, abs=0.01)
+
+
+@pytest.mark.slow
+def test_simulated_accounts_below_their_wallet_by_every_attribute() -> None:
+    simulated = simulate_accounts(4000, rng=3)
+    accounts, truth = simulated.accounts, simulated.truth
+    revenue = truth["annual_revenue_now"].to_numpy()
+    attributes = accounts[["region", "segment", "channel", "employees"]]
+    found = reachable_revenue(revenue, np.ones(4000), attributes, accounts["customer_id"])
+    sizes = pd.qcut(accounts["employees"], 5, labels=False)
+    for by in (accounts["region"], accounts["segment"], accounts["channel"], sizes):
+        for rows in by.groupby(by).indices.values():
+            assert (revenue[rows] <= found.wallet[rows]).mean() == pytest.approx(QUANTILE, abs=0.04)
+    told = np.corrcoef(np.log(found.wallet), np.log(truth["wallet"]))[0, 1]
+    shuffled = attributes.sample(frac=1.0, random_state=1).reset_index(drop=True)
+    control = reachable_revenue(revenue, np.ones(4000), shuffled, accounts["customer_id"])
+    print(told, np.std(np.log(found.wallet)), np.std(np.log(control.wallet)))
+    assert told > 0.6
+    assert np.std(np.log(control.wallet)) < 0.15 * np.std(np.log(found.wallet))
+    assert abs(np.corrcoef(np.log(control.wallet), np.log(truth["wallet"]))[0, 1]) < 0.1
+
+
+@pytest.mark.slow
+def test_a_large_base() -> None:
+    revenue, weight, table, truth = made_up(100_000)
+    start = time.perf_counter()
+    found = reachable_revenue(revenue, weight, table, range(100_000))
+    print(f"{time.perf_counter() - start:.1f} s")
+    assert time.perf_counter() - start < 15.0
+    assert np.sqrt(np.mean((np.log(found.wallet) - truth) ** 2)) < 0.05
