@@ -16,7 +16,7 @@ from clv_forecast.figures.rows import checked, in_currency
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_OF_RANKING: Final = "the table of a ranking"
+_OF_RANKING: Final = "the table of a ranking with potential"
 _COLOURS: Final = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1A1A1A", "#B8A000", "#8C564B",
 )  # fmt: skip

@@ -332,7 +332,9 @@ def referral_table(
     ``expected_future_referral_value`` can be caused by what is done next, and only as far as what is done causes it.
 
     Future referrals: an account refers at rate :math:`\lambda_i` a year, :math:`\lambda_i \sim` Gamma(a, b) over the
-    base, both fitted to the counts of direct referrals; expected are :math:`(a + y_i) / (b + t_i)` a year.
+    base, both fitted to the counts of direct referrals; expected are :math:`(a + y_i) / (b + t_i)` a year. The years
+    observed count whether or not the account was still a customer through them, so with a time ahead cut down to the
+    years it stays one the number leans low rather than high.
 
     Examples
     --------

@@ -81,3 +81,26 @@ def test_holdout_by_frequency_of_a_certificate(certificate: Any) -> None:
     table: pd.DataFrame = certificate.by_frequency
     bars = [bar.get_height() for bar in figures.draw_holdout_by_frequency(table).patches]
     assert bars == table.loc[table["origin"] == "1997-12-30", "actual"].tolist()
+
+
+@pytest.mark.slow
+def test_tables_of_a_ranking() -> None:
+    """Of two days, with potential: every figure takes what the verbs make."""
+    made = clv.simulate_accounts(250, rng=2)
+    rankings = []
+    for day in (made.as_of - pd.Timedelta(days=180), made.as_of):
+        history = clv.purchase_history(made.transactions, as_of=day, customers=made.accounts, order_id="order_id")
+        fc = clv.forecast(clv.fit(history, draws=100, compare=False), history, horizons=["12 months"], draws=100)
+        potential = clv.potential(history, fc, accounts=made.accounts, horizon="12 months")
+        rankings.append(clv.rank(fc, accounts=made.accounts, potential=potential, horizon="12 months", draws=100))
+    before, ranking = rankings
+    bands = figures.draw_rank_bands(ranking.table, top=10)
+    np.testing.assert_array_equal(bands.lines[0].get_xdata(), ranking.table["adjusted_value"].iloc[:10])
+    assert figures.draw_value_potential(ranking.table).collections[0].get_offsets().shape == (len(ranking.table), 2)
+    cells = figures.draw_matrix(ranking.matrix, quantity="headroom")
+    assert np.asarray(cells.collections[0].get_array()).sum() == pytest.approx(ranking.matrix["headroom"].sum())
+    curves = figures.draw_lorenz(ranking.lorenz)
+    assert len(curves.get_legend().get_texts()) == ranking.lorenz["measure"].nunique()
+    moved = clv.migration(before.table, ranking.table)
+    figures.draw_migration(moved).figure.canvas.draw()
+    assert moved["change"].sum() == pytest.approx(ranking.table["value"].sum() - before.table["value"].sum())
