@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import count_of
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.streams import customer_keys
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -129,24 +130,31 @@ def whitespace(
     revenue = _amounts(revenue, index, "Expected revenue must be finite and at least 0.", np.inf)
     ones = np.ones(index.size)
     weight = ones if weight is None else _amounts(weight, index, "weight must be a probability.", 1.0)
-    lines, notes = _lines(bought, index)
-    size = index.size
-    on_offer = int(lines[columns.CATEGORY].nunique())
-    count = np.bincount(lines["account"], minlength=size).astype(np.intp)
+    labels = np.zeros(index.size, dtype=np.intp) if groups is None else _group_codes(groups, index.size)
+    order = np.argsort(customer_keys(0, index), kind="stable")  # sums come in one order, whatever that of the rows
+    lines, notes = _lines(bought, index[order])
+    count = np.bincount(lines["account"], minlength=index.size).astype(np.intp)
     known = count > 0
-    wallet = np.full(size, np.nan)
-    if (known & (weight > 0.0)).sum() < FEWEST:
+    wallet = np.full(index.size, np.nan)
+    found: list[pd.DataFrame] = []
+    if (known & (weight[order] > 0.0)).sum() < FEWEST:
         notes.append(f"{FEWEST} accounts with known categories are needed to find whitespace.")
-        return Whitespace(table=_table([], index), wallet=wallet, bought=count, on_offer=on_offer, notes=tuple(notes))
-    if not known.all():
-        notes.append(f"No category is known of {int((~known).sum()):,} accounts: they have no whitespace.")
-    told = _told_apart(lines, most, notes)
-    found = []
-    for members, peers in _parts(groups, known, weight, notes):
-        total, table = _gaps_of_group(told, members, peers, revenue, weight, kept)
-        wallet[members] = revenue[members] + total
-        found.append(table)
-    return Whitespace(table=_table(found, index), wallet=wallet, bought=count, on_offer=on_offer, notes=tuple(notes))
+    else:
+        if not known.all():
+            notes.append(f"No category is known of {int((~known).sum()):,} accounts: they have no whitespace.")
+        told = _told_apart(lines, most, notes)
+        for members, peers in _parts(labels[order], known, weight[order], notes):
+            total, table = _gaps_of_group(told, members, peers, revenue[order], weight[order], kept)
+            wallet[members] = revenue[order][members] + total
+            found.append(table)
+    back = np.argsort(order)
+    return Whitespace(
+        table=_table(found, index, order),
+        wallet=wallet[back],
+        bought=count[back],
+        on_offer=int(lines[columns.CATEGORY].nunique()),
+        notes=tuple(notes),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -202,16 +210,17 @@ def _told_apart(lines: pd.DataFrame, most: int, notes: list[str]) -> _ToldApart:
     return _ToldApart(account=account[some], category=category[some], share=share[some], names=names)
 
 
+def _group_codes(groups: Any, size: int) -> Codes:
+    labels = pd.Series(groups, dtype="object").reset_index(drop=True)
+    if len(labels) != size:
+        raise DomainError("groups needs one label per id.", value=f"{len(labels)} for {size} ids")
+    return pd.factorize(labels.map(str).where(labels.notna(), "(missing)"), sort=True)[0]
+
+
 def _parts(
-    groups: Any, known: NDArray[np.bool_], weight: Floats, notes: list[str]
+    codes: Codes, known: NDArray[np.bool_], weight: Floats, notes: list[str]
 ) -> Iterator[tuple[Codes, NDArray[np.bool_]]]:
     """Accounts with known categories by group, and who their peers are: the group, or all where it is small."""
-    codes = np.zeros(known.size, dtype=np.intp)
-    if groups is not None:
-        labels = pd.Series(groups, dtype="object").reset_index(drop=True)
-        if len(labels) != known.size:
-            raise DomainError("groups needs one label per id.", value=f"{len(labels)} for {known.size} ids")
-        codes = pd.factorize(labels.map(str).where(labels.notna(), "(missing)"), sort=True)[0]
     counted = known & (weight > 0.0)
     sizes = np.bincount(codes[counted], minlength=int(codes.max()) + 1)
     small = sizes < FEWEST_IN_GROUP
@@ -219,7 +228,7 @@ def _parts(
         yield np.flatnonzero(known & (codes == code)), counted & (codes == code)
     rest = np.flatnonzero(known & small[codes])
     if rest.size:
-        if groups is not None:
+        if codes.any():
             notes.append(
                 f"{rest.size:,} accounts in groups of fewer than {FEWEST_IN_GROUP} have the whole base as peers."
             )
@@ -282,13 +291,12 @@ def _medians(category: Codes, share: Floats, weight: Floats, size: int) -> Float
     return found
 
 
-def _table(parts: list[pd.DataFrame], ids: pd.Index) -> pd.DataFrame:
+def _table(parts: list[pd.DataFrame], ids: pd.Index, order: Codes) -> pd.DataFrame:
     names = [columns.CATEGORY, PEERS_SHARE, TYPICAL_REVENUE, WHITESPACE, RANK]
-    rows = (
-        pd.concat(parts)
-        if parts
-        else pd.DataFrame({"account": np.zeros(0, dtype=np.intp)}).reindex(columns=["account", *names])
-    )
-    rows = rows[rows["account"].notna()].sort_values(["account", RANK], kind="stable")
-    rows.insert(0, columns.CUSTOMER_ID, np.asarray(ids)[rows["account"].to_numpy(dtype=np.intp)])
-    return rows[[columns.CUSTOMER_ID, *names]].reset_index(drop=True)
+    if not parts:
+        return pd.DataFrame({name: [] for name in (columns.CUSTOMER_ID, *names)})
+    rows = pd.concat(parts)
+    rows["account"] = order[rows["account"].to_numpy()]
+    rows = rows.sort_values(["account", RANK], kind="stable", ignore_index=True)
+    rows.insert(0, columns.CUSTOMER_ID, ids.take(rows["account"].to_numpy()))
+    return rows[[columns.CUSTOMER_ID, *names]]
