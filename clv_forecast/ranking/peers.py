@@ -117,7 +117,8 @@ def reachable_revenue(
     InputError
         If a revenue is negative or not finite, a weight lies outside [0, 1], or an id is missing or occurs twice.
     DomainError
-        If shapes differ, ``quantile`` is outside (0, 1), or ``segment`` is no column of ``attributes``.
+        If shapes differ, two attributes share a name, ``quantile`` is outside (0, 1), ``segment`` is no column of
+        ``attributes``, or ``seed`` is no whole number in [0, 2**63).
 
     Notes
     -----
@@ -270,8 +271,9 @@ def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], quantil
         )
         wallet[members], source[members], peers[members] = middle, name, of_part.sum() - of_part
         # Woodruff's interval: the quantiles one standard error of their level away
-        least = np.maximum(middle * _FLOOR, np.finfo(np.float64).tiny)
-        log_sd[members] = 0.5 * np.log(np.maximum(high, least) / np.maximum(low, least))
+        some = np.where(middle > 0.0, middle, 1.0)
+        logs = np.log(np.maximum(high / some, _FLOOR)) - np.log(np.maximum(low / some, _FLOOR))
+        log_sd[members] = np.where(middle > 0.0, 0.5 * logs, 0.0)
     return Peers(wallet=wallet, log_sd=log_sd, source=source, peers=peers)
 
 

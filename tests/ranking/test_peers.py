@@ -95,6 +95,14 @@ def test_number_of_threads_does_not_matter() -> None:
     np.testing.assert_array_equal(found[0].log_sd, found[1].log_sd)
 
 
+def test_the_seed_parts_the_accounts_anew_and_moves_wallets_within_their_error() -> None:
+    revenue, weight, table, _ = made_up(1000)
+    one, same, other = (reachable_revenue(revenue, weight, table, range(1000), seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.wallet, same.wallet)
+    moved = np.log(other.wallet / one.wallet) / one.log_sd
+    assert 0.0 < np.sqrt(np.mean(moved**2)) < 0.6
+
+
 def test_arguments_stay_as_they_are_and_results_cannot_be_changed() -> None:
     revenue, weight, table, _ = made_up(120)
     copies = revenue.copy(), weight.copy(), table.copy()
@@ -221,6 +229,16 @@ def test_all_ties_and_no_spend(n: int) -> None:
     assert (none.log_sd == 0.0).all()
 
 
+@pytest.mark.parametrize("spending", [0, 8, 9, 30, 60])
+def test_a_small_base_that_hardly_spends_has_a_finite_band(spending: int) -> None:
+    revenue = np.where(np.arange(60) < spending, np.linspace(100.0, 200.0, 60), 0.0)
+    found = reachable_revenue(revenue, np.ones(60), pd.DataFrame(index=range(60)), range(60))
+    assert (found.log_sd >= 0.0).all()
+    assert (found.log_sd < 8.0).all()
+    assert (found.wallet > 0.0).all() == (spending > 12)
+    assert (found.log_sd[found.wallet == 0.0] == 0.0).all()
+
+
 def test_a_segment_that_never_spends_reaches_nothing() -> None:
     revenue, weight, table, _ = made_up(600)
     table = table.assign(kind=np.where(np.arange(600) % 2 == 0, "spends", "never"))
@@ -291,6 +309,7 @@ def test_progress_is_told() -> None:
         ({"revenue": [1.0]}, DomainError, "one entry per id"),
         ({"quantile": 1.0}, DomainError, "between 0 and 1"),
         ({"quantile": "high"}, DomainError, "quantile"),
+        ({"seed": -1}, DomainError, "seed"),
         ({"segment": "nowhere"}, DomainError, "column of the attributes"),
         ({"attributes": pd.DataFrame([[1, 2]] * 20, columns=["a", "a"])}, DomainError, "name of its own"),
     ],
@@ -298,7 +317,7 @@ def test_progress_is_told() -> None:
 def test_errors(change: dict[str, object], error: type[Exception], message: str) -> None:
     given_ = {"revenue": [1.0] * 20, "weight": [1.0] * 20, "attributes": pd.DataFrame({"kind": ["a"] * 20})}
     given_ |= {"ids": range(20)} | change
-    options = {name: given_.pop(name) for name in ("quantile", "segment") if name in given_}
+    options = {name: given_.pop(name) for name in ("quantile", "segment", "seed") if name in given_}
     with pytest.raises(error, match=message):
         reachable_revenue(*given_.values(), **options)
 
