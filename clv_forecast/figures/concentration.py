@@ -90,9 +90,10 @@ def draw_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         "all alike", (0.55, 0.55), xytext=(4, -5), textcoords="offset points", va="top", color=style.QUIET,
         fontsize=style.TICK_SIZE,
     )  # fmt: skip
-    ax.legend(
-        loc="lower right", frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.8,
-    )  # fmt: skip
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(
+            loc="lower right", frameon=False, fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.8,
+        )  # fmt: skip
     return ax
 
 

@@ -62,6 +62,8 @@ def test_lorenz_of_the_verb() -> None:
     assert losing.get_ylim()[1] >= 2.0
     alone = figures.draw_lorenz(lorenz_curves({"value": [5.0]}))
     assert key(alone) == ["value: the top 20 % bring 20 %"]
+    plain = pd.DataFrame({"share_of_accounts": [0.0, 0.5, 1.0], "share_of_value": [0.0, 0.9, 1.0]})
+    assert len(figures.draw_lorenz(plain).lines) == 3
     nothing = figures.draw_lorenz(lorenz_curves({"value": [0.0, 0.0]}))
     assert key(nothing) == ["value: no shares, the total is not above 0"]
 
@@ -74,6 +76,8 @@ def test_migration() -> None:
         *("key accounts 47", "core 157", "steady 360", "gone 9"),
     ]
     assert key(ax) == ["stayed", "moved up", "moved down", "new", "gone"]
+    unclassed = pd.DataFrame({"from_cell": ["core"], "to_cell": ["not classed"], "customers": [3]})
+    assert key(figures.draw_migration(unclassed)) == ["moved"]
     bands = [patch for patch in ax.patches if isinstance(patch, PathPatch)]
     widths = [float(band.get_path().vertices[-2, 1] - band.get_path().vertices[0, 1]) for band in bands]
     assert widths == pytest.approx(table["customers"].tolist())

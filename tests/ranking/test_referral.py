@@ -264,3 +264,22 @@ def test_no_referrals_and_no_time() -> None:
     assert np.isnan(found[0])
     assert np.isfinite(found[1:]).all()
     assert expected_counts(np.array([3, 0, 0]), np.ones(3), np.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_rates_that_hardly_differ_are_one_rate() -> None:
+    """A shape beyond a thousand is no difference between accounts that one could tell."""
+    counts = np.repeat(np.arange(6), [38_000, 36_000, 18_000, 6_000, 2_000, 5])
+    excess = (np.square(counts - counts.mean()) - counts).sum()
+    assert excess > 0.0
+    assert gamma_of_rates(counts, np.ones(len(counts))) == (np.inf, pytest.approx(counts.mean()))
+
+
+def test_years_are_given_by_account() -> None:
+    with pytest.raises(DomainError, match="years_observed must have one value per account"):
+        referral_table(CHAIN, years_observed=2.0, horizon_years=1.0)
+    found = referral_table(
+        CHAIN, years_observed=np.full(6, 2.0), horizon_years=[0.0, 1, 1, 1, 1, 2], newcomer_value=5.0
+    )
+    assert found["expected_future_referrals"][0] == 0.0
+    assert found["expected_future_referrals"][5] == 2 * found["expected_future_referrals"][4]
+    np.testing.assert_allclose(found["expected_future_referral_value"], 5.0 * found["expected_future_referrals"])
