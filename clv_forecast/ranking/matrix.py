@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -218,6 +219,51 @@ def matrix_table(
     _add_limits(table, rule, "potential", potential_cuts)
     order = [*range(len(cells) - 1, -1, -1), *([len(cells)] if counts[-1] else [])]
     return table.iloc[order].reset_index(drop=True)
+
+
+def matrix_summary(table: pd.DataFrame) -> str:
+    """Say in a sentence how many accounts are worth much, how many could be, and what lies in the latter.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``matrix_table``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> rule = MatrixRule(value=(1e6,), potential=(1e6,), by="money")
+    >>> money, potential = np.array([2e6, 3e5, 4e5]), np.array([0.0, 2e6, 3e6])
+    >>> codes = classes(money, (1e6,)), classes(potential, (1e6,))
+    >>> print(matrix_summary(matrix_table(*codes, rule, value=money, potential=potential)))
+    Of 3 accounts, 1 has a value above 1,000,000, 2 have a potential above 1,000,000 (5,000,000 together), 0 have both.
+    """
+    classed = table[table["value_class"].notna()]
+    best = classed.iloc[0]
+    valuable = classed["value_class"] == best["value_class"]
+    promising = classed["potential_class"] == best["potential_class"]
+    counts = [int(classed.loc[rows, "accounts"].sum()) for rows in (valuable, promising, valuable & promising)]
+    limits = [_limit(best, axis) for axis in ("value", "potential")]
+    lies = classed.loc[promising, "potential_value"].sum()
+    unknown = int(table["accounts"].sum()) - int(classed["accounts"].sum())
+    left = f" {unknown:,} could not be classed." if unknown else ""
+    return (
+        f"Of {int(table['accounts'].sum()):,} account{'' if table['accounts'].sum() == 1 else 's'}, "
+        f"{counts[0]:,} {_has(counts[0])} a value {limits[0]}, {counts[1]:,} {_has(counts[1])} a potential {limits[1]} "
+        f"({lies:,.0f} together), {counts[2]:,} {_has(counts[2])} both.{left}"
+    )
+
+
+def _has(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def _limit(best: pd.Series[Any], axis: str) -> str:
+    above = best.get(f"{axis}_above", np.nan)
+    return f"above {above:,.0f}" if np.isfinite(above) else "in the highest class"
 
 
 def _codes(codes: ArrayLike, rule: MatrixRule, axis: Axis) -> NDArray[np.intp]:

@@ -15,6 +15,7 @@ from clv_forecast.ranking.matrix import (
     cell_probabilities,
     classes,
     cuts_of,
+    matrix_summary,
     matrix_table,
 )
 
@@ -238,3 +239,18 @@ def test_bad_arrays(arguments: dict[str, object], message: str) -> None:
     given |= arguments
     with pytest.raises(DomainError, match=message):
         matrix_table(given.pop("value_codes"), given.pop("potential_codes"), MILLION, **given)
+
+
+def test_the_summary_counts_what_the_cells_do() -> None:
+    value, potential, by_value, by_potential = made_up()
+    value, by_value = np.append(value, 1.0), np.append(by_value, -1)
+    potential, by_potential = np.append(potential, 1.0), np.append(by_potential, 0)
+    table = matrix_table(by_value, by_potential, RULE, value=value, potential=potential)
+    both = ((by_value == 2) & (by_potential == 2)).sum()
+    lies = potential[(by_potential == 2)].sum()
+    assert matrix_summary(table) == (
+        f"Of 501 accounts, 100 have a value in the highest class, 100 have a potential in the highest class "
+        f"({lies:,.0f} together), {both} have both. 1 could not be classed."
+    )
+    one = matrix_table([1], [1], MILLION, value=[2e6], potential=[3e6])
+    assert matrix_summary(one).startswith("Of 1 account, 1 has a value above 1,000,000, 1 has a potential above 1,0")
