@@ -66,9 +66,18 @@ def expected_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.fl
     return Expectations(p_alive=p_alive, purchases=purchases, revenue=revenue, value=value)
 
 
-def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64]) -> Expectations:
+def p_alive_of(plan: Plan, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """P(alive) of some customers given each parameter draw, shape (customer, draw)."""
+    return np.concatenate([_part_p_alive(plan, part, rows) for part in plan.parts], axis=-1)
+
+
+def _part_p_alive(plan: Plan, part: Part, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     alive = part.module.p_alive(part.purchases(rows), plan.frequency[rows], plan.recency[rows], plan.T[rows])
-    p_alive = np.ascontiguousarray(np.broadcast_to(alive, (part.draws, len(rows))).T)
+    return np.ascontiguousarray(np.broadcast_to(alive, (part.draws, len(rows))).T)
+
+
+def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64]) -> Expectations:
+    p_alive = _part_p_alive(plan, part, rows)
     given_alive = _shared if part.parameters.is_shared else _each
     needs_served = bool((plan.cost_per_time[rows] > 0.0).any())
     undiscounted, discounted, served = given_alive(plan, part, rows, boundaries, needs_served)

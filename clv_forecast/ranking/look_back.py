@@ -10,7 +10,8 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, FitError, InputError
-from clv_forecast.forecasting.forecast import forecast
+from clv_forecast.forecasting.money import resolve_terms
+from clv_forecast.forecasting.plan import make_plan
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.cleaning import parse_day
 from clv_forecast.history.purchase_history import PurchaseHistory
@@ -20,8 +21,10 @@ from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import carried_forward, revenue_by_customer
 from clv_forecast.ranking.outlook import DRAWS_FOR_MEANS, Floats, Outlook, outlook_of
+from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, Horizon
 
+_NEARLY: Final = 0.95
 SHORTEST_WINDOW: Final = 60
 """Days: a shorter window shows noise and season, not what accounts could bring."""
 
@@ -40,8 +43,6 @@ class LookBack:
         As known at the origin.
     accounts : Accounts
         In its row order. Attributes carry no date: they are today's.
-    forecast : Forecast
-        From the origin, over the window.
     outlook : Outlook
     actual : ndarray
         Revenue in the window, as known today.
@@ -55,7 +56,6 @@ class LookBack:
     days: int
     calibration: PurchaseHistory
     accounts: Accounts
-    forecast: Forecast
     outlook: Outlook
     actual: Floats
     carried: Floats
@@ -116,16 +116,17 @@ def look_back(
     recipe = recipe or _recipe_of(now)
     try:
         model = fit_recipe(recipe, split.calibration, rng=rng)
-        terms = {name: now.assumptions[name] for name in ("margin", "cost_to_serve", "cost_per_order")}
         progress("look back", 1, 3)
-        then = forecast(
+        terms = {name: now.assumptions[name] for name in ("margin", "cost_to_serve", "cost_per_order")}
+        plan = make_plan(
             model,
             split.calibration,
-            horizons=[f"{days} days"],
-            discount_rate_annual=now.assumptions["discount_rate_annual"],
+            terms=resolve_terms(split.calibration, **terms),
+            discount=now.plan.discount,
             draws=DRAWS_FOR_MEANS,
-            rng=rng,
-            **terms,
+            seed=as_seed(rng),
+            shock=None,
+            correction=now.plan.correction,
         )
     except (FitError, InputError) as error:
         return f"Nothing could be forecast as of {day.date()}: {error}"
@@ -139,8 +140,7 @@ def look_back(
         days=days,
         calibration=split.calibration,
         accounts=aligned,
-        forecast=then,
-        outlook=outlook_of(then.plan, days / DAYS_PER_YEAR),
+        outlook=outlook_of(plan, days / DAYS_PER_YEAR),
         actual=revenue_by_customer(split.calibration, held[held[columns.DATE] <= end]),
         carried=carried,
         notes=(*notes, f"Looking back: {recipe.title}, fitted as of {day.date()}, against the {days} days after it."),
@@ -175,7 +175,7 @@ def _origin(
         day = history.as_of - pd.Timedelta(days=days)
     if days < SHORTEST_WINDOW:
         return f"The log is too short to look back: {days} days are left to judge by, {SHORTEST_WINDOW} are needed."
-    if days == length:
+    if days >= _NEARLY * length:
         return day, days, ()
     return (
         day,

@@ -57,7 +57,7 @@ def choose_order(order_by: str, check: RankingCheck | None) -> Order:
         return Order(by="mean", weight=check.weight, why=check.sentence)
     capture = check.table.set_index("order")["capture"]
     by: OrderBy = "stack" if capture[STACK] >= capture[CARRIED] else "carried"
-    words = "a stack of both" if by == "stack" else "the value carried forward"
+    words = "a stack of forecast and carried value, with potential" if by == "stack" else "the value carried forward"
     return Order(by=by, weight=check.weight, why=f"{check.sentence} Accounts are therefore ordered by {words}.")
 
 

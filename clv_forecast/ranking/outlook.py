@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.expectation import expected_money, p_alive_of
 from clv_forecast.forecasting.plan import Plan, chunks_of
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.progress import Progress, silent
@@ -79,13 +79,13 @@ def outlook_of(plan: Plan, years: float, *, progress: Progress = silent) -> Outl
     out = {name: np.empty(plan.customers) for name in names}
     done = 0
     for rows in chunks_of(plan, len(ends)):
-        stands, lives = expected_money(plan, rows, boundaries), expected_money(alive, rows, boundaries)
-        reach = lives.p_alive
-        out["p_alive"][rows] = stands.p_alive.mean(axis=-1)
-        out["annual_revenue"][rows] = (lives.revenue[:, year] / reach).mean(axis=-1)
-        out["revenue"][rows] = stands.revenue[:, horizon].mean(axis=-1)
-        out["value"][rows] = stands.value[:, horizon].mean(axis=-1)
-        out["value_if_alive"][rows] = (lives.value[:, horizon] / reach).mean(axis=-1)
+        lives, p_alive = expected_money(alive, rows, boundaries), p_alive_of(plan, rows)
+        out["p_alive"][rows] = p_alive.mean(axis=-1)
+        out["annual_revenue"][rows] = (lives.revenue[:, year] / lives.p_alive).mean(axis=-1)
+        for name in ("revenue", "value"):
+            given_alive = getattr(lives, name)[:, horizon] / lives.p_alive
+            out[name][rows] = (given_alive * p_alive).mean(axis=-1)
+        out["value_if_alive"][rows] = given_alive.mean(axis=-1)
         out["revenue_sd"][rows] = predictive_money(plan, rows, boundaries[horizon:][:1]).revenue[:, 0].std(axis=-1)
         out["spend"][rows] = plan.expected_spend(rows).mean(axis=0)
         done += len(rows)

@@ -247,7 +247,10 @@ def potential(
         table["readiness_lower"], table["readiness_upper"] = low, high
         table.loc[np.isnan(headroom), ["readiness_lower", "readiness_upper"]] = np.nan
     spread = np.divide(
-        wallets.log_sd * wallets.wallet, headroom, out=np.zeros(len(headroom)), where=np.nan_to_num(headroom) > 0.0
+        np.nan_to_num(wallets.log_sd) * wallets.wallet,
+        headroom,
+        out=np.zeros(len(headroom)),
+        where=np.nan_to_num(headroom) > 0.0,
     )
     found = Potential(
         table=table,

@@ -130,9 +130,9 @@ def rank(
     horizon : str
         One of the forecast's.
     order_by : {"auto", "mean", "lower", "p_top", "carried", "stack"}
-        Mean or lower end of the adjusted value, probability of being among the first ``top_k``, the last year's value
-        carried forward, or a stack of it and the mean. ``"auto"`` is the mean, unless carrying forward won the look
-        back.
+        Mean or lower end of the adjusted value; probability of being among the first ``top_k``; the last year's value
+        carried forward; or the adjusted value with a stack of forecast and carried value in place of the forecast's.
+        ``"auto"`` is the mean, unless carrying forward won the look back.
     top_k : int
         The first so many are the top.
     matrix : MatrixRule

@@ -18,7 +18,7 @@ CARRIED: Final = "value carried forward"
 FORECAST: Final = "forecast value"
 POTENTIAL: Final = "potential alone"
 ADJUSTED: Final = "forecast value + potential"
-STACK: Final = "stack of both"
+STACK: Final = "stack of forecast and carried value, + potential"
 TOP_SHARE: Final = 0.1
 _REPEATS: Final = 400
 _WEIGHTS: Final = np.linspace(0.0, 1.0, 21)
@@ -38,8 +38,8 @@ class RankingCheck:
     winner : str
         The order with the largest capture.
     weight : float
-        Of the forecast with potential in the stack; the rest is the value carried forward. It has the smallest sum of
-        absolute errors.
+        Of the forecast in the stack of forecast and value carried forward, to which potential is added. It has the
+        smallest sum of absolute errors.
     orders : mapping of str to ndarray, shape (account,)
         Predicted value under each order.
     actual : ndarray, shape (account,)
@@ -106,12 +106,12 @@ def check_orders(look: LookBack, potential_revenue: Floats | None, *, seed: int,
     rate = look.outlook.contribution
     carried, forecast = look.carried * rate, look.outlook.revenue * rate
     actual, orders = look.actual * rate, {CARRIED: carried, FORECAST: forecast}
-    best = forecast
+    above = np.zeros(len(actual))
     if potential_revenue is not None:
-        orders[POTENTIAL] = potential_revenue * rate
-        orders[ADJUSTED] = best = forecast + orders[POTENTIAL]
-    weight = stack_weight(best, carried, actual)
-    orders[STACK] = weight * best + (1.0 - weight) * carried
+        orders[POTENTIAL] = above = potential_revenue * rate
+        orders[ADJUSTED] = forecast + above
+    weight = stack_weight(forecast + above, carried + above, actual)
+    orders[STACK] = weight * forecast + (1.0 - weight) * carried + above
     rng = np.random.default_rng([seed, 0xCECC])
     size = len(actual)
     drawn = rng.integers(0, size, size=(_REPEATS, size)) if size <= 20_000 else None

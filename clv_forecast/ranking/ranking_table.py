@@ -148,7 +148,9 @@ def centre_of(order: Order, table: pd.DataFrame, forecast: Forecast, outlook: Ou
     if forecast.history.events is None:
         raise DomainError("A history made from a summary has no orders to carry forward.", value=order.by)
     carried = carried_forward(forecast.history, round(years * DAYS_PER_YEAR)) * outlook.contribution
-    return np.asarray(carried if order.by == "carried" else order.weight * adjusted + (1 - order.weight) * carried)
+    if order.by == "carried":
+        return np.asarray(carried)
+    return np.asarray(adjusted + (1.0 - order.weight) * (carried - table["value"].to_numpy()))
 
 
 def ranks_in(order: Order, table: pd.DataFrame) -> NDArray[np.int64]:

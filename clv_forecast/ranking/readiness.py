@@ -150,7 +150,7 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
         features=features,
         shares=solved[:, 1:],
         forecast_error=error,
-        spread=_spread(problem, lesson.sd[known], solved.mean(axis=0)),
+        spread=_spread(problem, lesson.headroom[known], lesson.sd[known], solved.mean(axis=0)),
         days=lesson.days,
         accounts=int(with_room.sum()),
     )
@@ -226,19 +226,13 @@ def _best_ridge(grams: list[Floats], whole: Floats) -> float:
     return min(_RIDGES, key=loss)
 
 
-def _spread(problem: _Problem, sd: Floats, solved: Floats) -> float:
+def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> float:
     """Variance of realised shares over their expectation, by moments of what the forecast's own spread leaves."""
-    share = problem.design[:, 1:] @ solved[1:]
-    left = problem.excess - solved[0] * problem.design[:, 0] - share
-    headroom_times_share = problem.weight**2 @ (share * _scale(problem))
-    if headroom_times_share <= 0.0:
-        return 0.0
-    return float(max(0.0, problem.weight**2 @ (left**2 - sd**2)) / headroom_times_share)
-
-
-def _scale(problem: _Problem) -> Floats:
-    """Reach times headroom: the column of the feature that every account has."""
-    return np.asarray(problem.design[:, 1])
+    expected = problem.design[:, 1:] @ solved[1:]
+    left = problem.excess - solved[0] * problem.design[:, 0] - expected
+    square = problem.weight**2
+    known = square @ (expected * headroom)
+    return 0.0 if known <= 0.0 else float(max(0.0, square @ (left**2 - sd**2)) / known)
 
 
 def reliability_table(

@@ -39,7 +39,8 @@ class Wallets:
     estimate : ndarray
         The same as it was given or estimated, where it may be.
     log_sd : ndarray
-        Uncertainty of the logarithm of the estimate: the band given, or the estimation error.
+        Uncertainty of the logarithm of the estimate: the band given, or the estimation error; NaN where it is not
+        known (a wallet given without low and high, whitespace).
     given : ndarray
         The wallet that the business gave, as it is; NaN elsewhere.
     source : ndarray of str
@@ -61,7 +62,7 @@ class Wallets:
     notes: tuple[str, ...]
 
     def band(self, annual_revenue: Floats, prob: float) -> tuple[Floats, Floats]:
-        """Band of the wallet, not below what the account is expected to bring."""
+        """Band of the wallet, not below what the account is expected to bring; missing where its error is not known."""
         z = float(ndtri((1.0 + prob) / 2.0))
         spread = np.exp(z * self.log_sd)
         return np.maximum(self.estimate / spread, annual_revenue), np.maximum(self.estimate * spread, annual_revenue)
@@ -118,7 +119,7 @@ def wallets_of(
     source = options.source
     gaps, gap_note = _whitespace(history, accounts, outlook, options.segment)
     size = len(accounts.table)
-    wallet, log_sd = np.full(size, np.nan), np.zeros(size)
+    wallet, log_sd = np.full(size, np.nan), np.full(size, np.nan)
     labels, peers = np.full(size, None, dtype=object), np.zeros(size, dtype=np.intp)
     given, given_sd = _given(accounts)
     notes = list(accounts.notes)
@@ -161,10 +162,10 @@ def _given(accounts: Accounts) -> tuple[Floats, Floats]:
     size = len(accounts.table)
     given = accounts.numbers(columns.WALLET, least=0.0)
     if given is None:
-        return np.full(size, np.nan), np.zeros(size)
+        return np.full(size, np.nan), np.full(size, np.nan)
     low, high = (accounts.numbers(name, least=0.0) for name in (columns.WALLET_LOWER, columns.WALLET_UPPER))
     if low is None or high is None:
-        return given, np.zeros(size)
+        return given, np.full(size, np.nan)
     bad = (low > given) | (high < given)
     if bad.any():
         raise InputError(
@@ -173,7 +174,7 @@ def _given(accounts: Accounts) -> tuple[Floats, Floats]:
             customer_ids=accounts.ids[bad],
         )
     both = np.isfinite(low) & np.isfinite(high) & (low > 0.0)
-    ratio = np.divide(high, low, out=np.ones(size), where=both)
+    ratio = np.divide(high, low, out=np.full(size, np.nan), where=both)
     return given, np.log(ratio) / (2.0 * float(ndtri((1.0 + GIVEN_PROB) / 2.0)))
 
 

@@ -1,0 +1,156 @@
+"""Potential: wallets from where they are known, headroom given alive, nothing out of nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clv_forecast as clv
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.ranking.outlook import outlook_of
+from clv_forecast.ranking.realised import draw_realised
+from tests.ranking.conftest import Base
+
+
+def only(base: Base, **columns) -> pd.DataFrame:
+    return pd.DataFrame({"customer_id": base.history.table["customer_id"], **columns})
+
+
+def test_the_table_adds_up(base: Base) -> None:
+    table = base.potential.table
+    known = table["headroom"].notna()
+    assert known.all() and (table["headroom"] >= 0.0).all()
+    money = {name: table[name].to_numpy() for name in table.columns if name not in ("customer_id", "wallet_source")}
+    assert money["wallet"] == pytest.approx(money["annual_revenue"] + money["headroom"])
+    assert (table["wallet"] >= table["annual_revenue"]).all()
+    assert ((table["wallet_lower"] <= table["wallet"]) & (table["wallet"] <= table["wallet_upper"] * (1 + 1e-12))).all()
+    revenue = money["headroom"] * money["readiness"]
+    assert money["potential_revenue"] == pytest.approx(revenue)
+    assert money["potential_value"] == pytest.approx(revenue * base.potential.outlook.contribution)
+    assert (table["readiness_lower"] <= table["readiness_upper"]).all()
+    assert set(table["wallet_source"]) <= {"given", "peers", "peers of the segment", "peers: the whole base"}
+    assert (table["share_of_wallet"].notna() == (table["wallet_source"] == "given")).all()
+
+
+def test_only_a_given_wallet_has_a_share(base: Base) -> None:
+    found = clv.potential(base.history, base.forecast, source="peers")
+    assert "given" not in set(found.table["wallet_source"])
+    given = base.sim.accounts.set_index("customer_id")["wallet"].reindex(found.table["customer_id"])
+    assert found.table["share_of_wallet"].notna().to_numpy().sum() == given.notna().sum()
+
+
+def test_given_wallets_with_their_bands(base: Base) -> None:
+    size = len(base.history.table)
+    wallets = only(base, wallet=np.full(size, 1e6), wallet_low=5e5, wallet_high=2e6)
+    table = clv.potential(base.history, base.forecast, accounts=wallets, source="given").table
+    assert (table["wallet"] == 1e6).all() and (table["wallet_source"] == "given").all()
+    free = table["annual_revenue"] < 5e5
+    assert table.loc[free, "wallet_lower"].to_numpy() == pytest.approx(5e5)
+    assert table.loc[free, "wallet_upper"].to_numpy() == pytest.approx(2e6)
+    assert table["share_of_wallet"].to_numpy() == pytest.approx(table["current_revenue"].to_numpy() / 1e6)
+
+
+def test_missing_wallets_are_missing_and_not_zero(base: Base) -> None:
+    size = len(base.history.table)
+    wallets = only(base, wallet=np.where(np.arange(size) < 100, 2e5, np.nan))
+    found = clv.potential(base.history, base.forecast, accounts=wallets, source="given")
+    assert found.table["headroom"].notna().sum() == 100
+    assert found.table.loc[100:, ["wallet", "headroom", "readiness", "potential_value"]].isna().all().all()
+    ranking = clv.rank(base.forecast, potential=found, draws=100)
+    table = ranking.table.set_index("customer_id")
+    unknown = found.table["customer_id"][100:]
+    assert table.loc[unknown, "adjusted_value"].to_numpy() == pytest.approx(table.loc[unknown, "value"].to_numpy())
+    assert any("no known potential" in note for note in ranking.notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"wallet": -1.0}, "wallet must be a number of at least 0"),
+        ({"wallet": "lots"}, "wallet must be a number"),
+        ({"wallet": 10.0, "wallet_low": 20.0, "wallet_high": 30.0}, "between its wallet_low and wallet_high"),
+    ],
+)
+def test_bad_wallets_are_refused(base: Base, columns: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        clv.potential(base.history, base.forecast, accounts=only(base, **columns))
+    assert "First customers" in str(error.value)
+
+
+def test_bad_arguments_are_refused(base: Base) -> None:
+    with pytest.raises(DomainError, match="source must be one of"):
+        clv.potential(base.history, base.forecast, source="guess")
+    with pytest.raises(DomainError, match="quantile"):
+        clv.potential(base.history, base.forecast, quantile=1.2)
+    with pytest.raises(DomainError, match="one of this history"):
+        clv.potential(dataclasses.replace(base.history), base.forecast)
+    with pytest.raises(InputError, match="source='given' needs a wallet"):
+        clv.potential(base.history, base.forecast, accounts=only(base, region="n"), source="given")
+    plain = clv.purchase_history(base.sim.transactions[["customer_id", "date", "amount"]], as_of=base.sim.as_of)
+    fc = clv.forecast(clv.fit(plain, compare=False), plain, horizons=["12 months"], draws=100)
+    with pytest.raises(InputError, match="source='whitespace' needs categories"):
+        clv.potential(plain, fc, source="whitespace")
+
+
+def test_no_attributes_falls_back_and_says_so(base: Base) -> None:
+    found = clv.potential(base.history, base.forecast, accounts=only(base), source="peers")
+    assert set(found.table["wallet_source"]) == {"peers: the whole base"}
+    gaps = clv.potential(base.history, base.forecast, accounts=only(base))
+    assert set(gaps.table["wallet_source"].dropna()) == {"whitespace"}
+
+
+def test_one_account() -> None:
+    days = pd.date_range("2022-01-15", "2024-12-15", freq="MS")
+    log = pd.DataFrame({"customer_id": "only", "date": days, "amount": np.linspace(80.0, 120.0, len(days))})
+    history = clv.purchase_history(log, as_of="2024-12-31")
+    model = clv.fit(
+        clv.purchase_history(clv.simulate_accounts(200, rng=1).transactions, as_of="2024-12-31"), compare=False
+    )
+    fc = clv.forecast(model, history, horizons=["12 months"], draws=100)
+    found = clv.potential(history, fc)
+    assert found.table["wallet"].isna().all() and found.reliability is None
+    ranking = clv.rank(fc, potential=found, draws=100)
+    assert ranking.table["rank"].tolist() == [1] and ranking.table["p_top"].tolist() == [1.0]
+
+
+def test_draws_have_the_mean_of_the_table(base: Base) -> None:
+    rows = np.argsort(-base.potential.table["potential_revenue"].to_numpy())[:40]
+    drawn = base.potential.revenue_draws(rows, 4000)
+    expected = base.potential.table["potential_revenue"].to_numpy()[rows]
+    z = (drawn.mean(axis=1) - expected) / (drawn.std(axis=1) / np.sqrt(4000))
+    assert abs(z.mean()) < 0.6 and (np.abs(z) < 4.5).all()
+    assert base.potential.revenue_draws(rows[:3], 50) == pytest.approx(drawn[:3, :50])
+    half = base.potential.revenue_draws(rows, 4000, given=np.full(40, 0.5))
+    assert half.mean() == pytest.approx(2.0 * drawn.mean(), rel=0.1)
+
+
+def test_a_lower_p_alive_alone_never_raises_potential(base: Base) -> None:
+    plan = base.forecast.plan
+    less = dataclasses.replace(plan, recency=np.where(plan.frequency > 0, plan.recency * 0.7, plan.recency))
+    before, after = outlook_of(plan, 1.0), outlook_of(less, 1.0)
+    falls = plan.frequency > 0
+    assert (after.p_alive[falls] <= before.p_alive[falls] + 1e-12).all() and after.p_alive.sum() < before.p_alive.sum()
+    assert after.annual_revenue == pytest.approx(before.annual_revenue, rel=1e-12)  # so headroom stays
+    shares = base.potential.shares / np.maximum(base.potential.outlook.p_alive, 1e-300)[:, None]
+    assert (shares >= 0.0).all()  # potential is P(alive) times what is not negative
+
+
+def test_rows_may_come_in_any_order_and_seeds_repeat(base: Base) -> None:
+    shuffled = base.sim.accounts.sample(frac=1.0, random_state=3)
+    again = clv.potential(base.history, base.forecast, accounts=shuffled)
+    pd.testing.assert_frame_equal(again.table, base.potential.table)
+
+
+def test_realised_draws_of_nothing_are_nothing() -> None:
+    key, one = np.array([7], dtype=np.uint64), np.ones(1)
+    assert (draw_realised(0 * one, one, one[:, None], 0.5, key, 100) == 0.0).all()
+    assert (draw_realised(one, 0 * one, 0.2 * one[:, None], 0.0, key, 100) == 0.2).all()
+
+
+def test_it_says_what_it_is(base: Base) -> None:
+    text = f"{base.potential!r} {base.potential} {base.potential.readiness!r} {base.potential.check!r}"
+    assert "reachable" not in text or "share of wallet" not in text
+    assert ("headroom" in text and "12 months" in text and "2023-12" in text) or "2024-01" in text
