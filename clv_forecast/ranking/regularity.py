@@ -49,7 +49,8 @@ def regularity_p_value(
     -----
     By simulation of geometric gaps, the share of random buyers below 0.01 is 0.010 where gaps are long, and falls to
     0.002 for many gaps of a few days: it is an upper bound. Without the scaling it would be 0.08 for 30 gaps of
-    a week, and 0.3 for 30 gaps of four days.
+    a week, and 0.3 for 30 gaps of four days. Buyers with Erlang-4 gaps of a month are found in 8 % of cases with
+    4 gaps, 20 % with 6, 69 % with 12 and 99 % with 24: what is not found regular may still be.
 
     References
     ----------
