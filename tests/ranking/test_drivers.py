@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.ranking.drivers import LESS, MORE, NO_CLEAR, TOO_FEW, VERDICTS, driver_table, levels_of
+from clv_forecast.ranking.drivers import AT_LEAST_ONE, LESS, MORE, NO_CLEAR, TOO_FEW, VERDICTS, driver_table, levels_of
 from clv_forecast.ranking.loss_difference import adjusted_difference, controls, working_model
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
@@ -232,6 +232,24 @@ def test_only_events_of_the_year_before_count(day: str, counted: bool) -> None:
     assert found["driver"].tolist() == ["complaint"]
     assert found["accounts"].tolist() == [40 if counted else 0]
     assert (found["verdict"] != TOO_FEW).tolist() == [counted]
+
+
+def test_less_loss_after_an_event_only_proves_that_the_account_was_there() -> None:
+    rng = np.random.default_rng(17)
+    there = rng.random(1_000) < 0.5
+    given = base(1_000, 17, extra=0.4 * ~there)
+    events = events_of([(i, "2024-06-01", "survey") for i, known in zip(given["ids"], there, strict=True) if known])
+    attributes = pd.DataFrame({"seen": there})
+    found = driver_table(**given | {"events": events, "attributes": attributes}).set_index(["driver", "level"])
+    survey, seen = found.loc[("survey", AT_LEAST_ONE)], found.loc[("seen", "yes")]
+    assert survey["difference"] == pytest.approx(seen["difference"])
+    assert survey["upper"] < 0.0
+    assert seen["verdict"] == LESS
+    assert survey["verdict"] == NO_CLEAR
+    assert survey["p_value"] == pytest.approx(1.0 - seen["p_value"] / 2.0)
+    missed = events_of([(i, "2024-06-01", "survey") for i, known in zip(given["ids"], there, strict=True) if not known])
+    more = driver_table(**given | {"events": missed})
+    assert more["verdict"].tolist() == [MORE]
 
 
 def test_an_event_recorded_later_was_not_known() -> None:
