@@ -105,7 +105,8 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
 
     Minimises :math:`\sum_i w_i (a_i - f_i - \gamma f_i - P_i h_i x_i'\beta)^2 + \lambda |\beta|^2` over free
     :math:`\gamma` and :math:`\beta \ge 0` (the share of every account is not penalised), with the penalty that
-    predicts best in five parts. Draws of :math:`\beta` are Bayesian bootstrap replications over accounts.
+    predicts best in five parts, and keeps of :math:`\beta` what the parts left out bear out. Draws of :math:`\beta` are
+    Bayesian bootstrap replications over accounts.
 
     Parameters
     ----------
@@ -137,14 +138,17 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     grams = [_gram(problem, np.where(fold == part, 1.0, 0.0)[None, :])[0] for part in range(FOLDS)]
     whole = np.sum(grams, axis=0)
     ridge = _best_ridge(grams, whole)
+    others = [_solve(whole - gram, ridge) for gram in grams]
+    kept = _kept(grams, others)
     predicted = np.full(len(known), np.nan)
     reach = problem.design[:, 1:]
     inside = np.empty(int(known.sum()))
-    for part, gram in enumerate(grams):
-        inside[fold == part] = reach[fold == part] @ _solve(whole - gram, ridge)[1:]
+    for part, solution in enumerate(others):
+        inside[fold == part] = kept * (reach[fold == part] @ solution[1:])
     predicted[known] = inside
     rng = np.random.default_rng([seed, 0x5EAD])
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
+    solved[:, 1:] *= kept
     error = float(_solve(whole, ridge)[0])
     readiness = Readiness(
         features=features,
@@ -224,6 +228,22 @@ def _best_ridge(grams: list[Floats], whole: Floats) -> float:
         return total
 
     return min(_RIDGES, key=loss)
+
+
+def _kept(grams: list[Floats], others: list[Floats]) -> float:
+    """Share of the shares that accounts left out bear out, from 0 to 1: what was learnt from noise is not kept.
+
+    The slope of what came above the forecast on what the other accounts' shares predict, the forecast's own error
+    taken out in each part.
+    """
+    agreed = squared = 0.0
+    for gram, solved in zip(grams, others, strict=True):
+        shares = solved[1:]
+        with_forecast, forecast = shares @ gram[2:, 1], gram[1, 1]
+        off = with_forecast / forecast if forecast > 0.0 else 0.0
+        agreed += shares @ gram[2:, 0] - off * gram[0, 1]
+        squared += shares @ gram[2:, 2:] @ shares - off * with_forecast
+    return float(np.clip(agreed / squared, 0.0, 1.0)) if squared > 0.0 else 0.0
 
 
 def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> float:
