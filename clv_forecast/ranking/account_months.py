@@ -1,0 +1,92 @@
+"""One account's revenue month by month: as it was, and as it is forecast."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast import columns
+from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.units import DAYS_PER_YEAR
+
+PAST: Final = "past"
+FUTURE: Final = "future"
+MOST_MONTHS: Final = 36
+_DAY: Final = pd.Timedelta(days=1)
+
+
+def account_months(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
+    """Revenue of one account by month, from its first purchase to the end of the horizon.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        With a spend part.
+    row : int
+        Place of the account in the history.
+    horizon : str
+        One of the forecast's; of a longer one the first 36 months.
+
+    Returns
+    -------
+    DataFrame
+        start and end (the first and the last day that count), when ("past" or "future"), revenue, revenue_lower,
+        revenue_upper (predictive band of that month; missing in the past), prob, as_of, currency. The past is in
+        calendar months, the last one up to ``as_of``, and has no rows where the history was made from a summary. The
+        future is in twelfths of a year from ``as_of``; its revenue adds up to the forecast's.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
+    >>> months = account_months(fc, 0, "12 months")
+    >>> months["when"].value_counts().to_dict()
+    {'past': 18, 'future': 12}
+    """
+    found = pd.concat([_past(forecast.history, row), _future(forecast, row, horizon)], ignore_index=True)
+    return found.assign(prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
+
+
+def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
+    """The day after which the last 12 months begin; None where the log is shorter."""
+    after = history.as_of - pd.Timedelta(days=round(DAYS_PER_YEAR))
+    return after if history.table[columns.FIRST_PURCHASE].min() <= after + _DAY else None
+
+
+def _past(history: PurchaseHistory, row: int) -> pd.DataFrame:
+    if history.events is None:
+        return _rows(pd.DatetimeIndex([]), pd.DatetimeIndex([]), PAST, np.empty(0))
+    customer = history.table[columns.CUSTOMER_ID].iloc[row]
+    purchases = history.purchases()
+    own = purchases[(purchases[columns.CUSTOMER_ID] == customer).to_numpy(dtype=bool)]
+    months = own[columns.DATE].dt.to_period("M")
+    every = pd.period_range(months.min(), history.as_of.to_period("M"), freq="M")
+    money = own.groupby(months)[columns.AMOUNT].sum().reindex(every, fill_value=0.0)
+    ends = pd.DatetimeIndex([min(end.normalize(), history.as_of) for end in every.end_time])
+    return _rows(every.start_time, ends, PAST, money.to_numpy(dtype=np.float64))
+
+
+def _future(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
+    years = min(forecast.horizons.only([horizon]).years[0], MOST_MONTHS / 12.0)
+    ends = Horizons.grid("month", years=years)
+    boundaries, rows = ends.boundaries(forecast.plan.unit), np.array([row], dtype=np.intp)
+    expected = expected_money(forecast.plan, rows, boundaries).revenue[0].mean(axis=-1)
+    drawn = np.diff(predictive_money(forecast.plan, rows, boundaries).revenue[0], axis=0, prepend=0.0)
+    last = pd.DatetimeIndex(ends.ends(forecast.as_of))
+    first = pd.DatetimeIndex([forecast.as_of, *last[:-1]]) + _DAY
+    table = _rows(first, last, FUTURE, np.diff(expected, prepend=0.0))
+    table["revenue_lower"], table["revenue_upper"] = band(drawn, forecast.prob)
+    return table
+
+
+def _rows(start: pd.DatetimeIndex, end: pd.DatetimeIndex, when: str, revenue: np.ndarray) -> pd.DataFrame:
+    days = {"start": start.astype("datetime64[ns]"), "end": end.astype("datetime64[ns]")}
+    return pd.DataFrame({**days, "when": when, "revenue": revenue, "revenue_lower": np.nan, "revenue_upper": np.nan})
