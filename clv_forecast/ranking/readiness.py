@@ -124,7 +124,8 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
 
     References
     ----------
-    Rubin (1981), "The Bayesian bootstrap", Annals of Statistics 9(1), doi:10.1214/aos/1176345338.
+    Rubin (1981), "The Bayesian bootstrap", Annals of Statistics 9(1), doi:10.1214/aos/1176345338. James & Stein
+    (1961), "Estimation with quadratic loss", Proc. 4th Berkeley Symposium 1.
     """
     known = np.isfinite(lesson.headroom)
     with_room = known & (lesson.headroom > 0.0)
@@ -139,13 +140,13 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     whole = np.sum(grams, axis=0)
     ridge = _best_ridge(grams, whole)
     others = [_solve(whole - gram, ridge) for gram in grams]
-    kept = _kept(grams, others)
-    predicted = np.full(len(known), np.nan)
     reach = problem.design[:, 1:]
     inside = np.empty(int(known.sum()))
     for part, solution in enumerate(others):
-        inside[fold == part] = kept * (reach[fold == part] @ solution[1:])
-    predicted[known] = inside
+        inside[fold == part] = reach[fold == part] @ solution[1:]
+    kept = _kept(problem, inside)
+    predicted = np.full(len(known), np.nan)
+    predicted[known] = kept * inside
     rng = np.random.default_rng([seed, 0x5EAD])
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
     solved[:, 1:] *= kept
@@ -230,20 +231,26 @@ def _best_ridge(grams: list[Floats], whole: Floats) -> float:
     return min(_RIDGES, key=loss)
 
 
-def _kept(grams: list[Floats], others: list[Floats]) -> float:
-    """Share of the shares that accounts left out bear out, from 0 to 1: what was learnt from noise is not kept.
+def _kept(problem: _Problem, predicted: Floats) -> float:
+    r"""Share of what was learnt that accounts left out bear out, from 0 to 1: what was learnt from noise is not kept.
 
-    The slope of what came above the forecast on what the other accounts' shares predict, the forecast's own error
-    taken out in each part.
+    The slope of what came above the forecast on what the *other* accounts' shares predict, beside the forecast's own
+    error; times :math:`(1 - 1/z^2)_+` with :math:`z` the slope over its robust standard error, the factor of James and
+    Stein: nothing is kept of a slope within its error, nearly all of one that is clear.
     """
-    agreed = squared = 0.0
-    for gram, solved in zip(grams, others, strict=True):
-        shares = solved[1:]
-        with_forecast, forecast = shares @ gram[2:, 1], gram[1, 1]
-        off = with_forecast / forecast if forecast > 0.0 else 0.0
-        agreed += shares @ gram[2:, 0] - off * gram[0, 1]
-        squared += shares @ gram[2:, 2:] @ shares - off * with_forecast
-    return float(np.clip(agreed / squared, 0.0, 1.0)) if squared > 0.0 else 0.0
+    weight, forecast = problem.weight, problem.design[:, 0]
+    size = weight @ forecast**2
+
+    def beside(values: Floats) -> Floats:
+        return values - forecast * ((weight * forecast) @ values / size) if size > 0.0 else values
+
+    told, came = beside(predicted), beside(problem.excess)
+    squared = float(weight @ told**2)
+    if squared <= 0.0:
+        return 0.0
+    slope = float(weight @ (told * came)) / squared
+    variance = float(np.sum((weight * told * (came - slope * told)) ** 2)) / squared**2
+    return float(np.clip(slope, 0.0, 1.0)) * max(0.0, 1.0 - variance / slope**2) if slope > 0.0 else 0.0
 
 
 def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> float:
