@@ -1,5 +1,6 @@
 """Figures: each is drawn from a finished table onto the caller's axes. matplotlib is loaded on the first drawing."""
 
+from clv_forecast.figures.account_card import draw_account_card
 from clv_forecast.figures.calibration import draw_calibration, draw_deciles, draw_pit
 from clv_forecast.figures.cells import draw_matrix
 from clv_forecast.figures.concentration import draw_lorenz
@@ -15,6 +16,7 @@ from clv_forecast.figures.tracking import draw_tracking
 from clv_forecast.figures.value_potential import draw_value_potential
 
 __all__ = [
+    "draw_account_card",
     "draw_calibration",
     "draw_customer_alive",
     "draw_customer_purchases",

@@ -29,6 +29,7 @@ _NOTE: Final = 0.86  # of the letters of a fact
 _NARROWEST: Final = 5.0  # points, of letters
 _BAR: Final = 0.6
 _REASON_LINES: Final = 3
+_LETTERS: Final = (0.55, 0.48)  # widths for their height: what surely fits, what may
 
 
 def draw_account_card(card: Any, *, figure: Figure | None = None) -> Figure:
@@ -272,7 +273,7 @@ def _lines(table: pd.DataFrame, wide: float, size: float) -> list[Line]:
             if found:
                 found.append(("", 0.0, "left", size, style.TEXT, 0.5 * size))
             found.append((str(topic).upper(), 0.0, "left", small, style.EXPECTED, step))
-        room = max(12, int(wide / (0.55 * size)))
+        room, longest = (max(12, int(wide / (width * size))) for width in _LETTERS)
         fact, value = style.short(row.fact, room), " ".join(str(row.value).split())
         together = len(fact) + len(value) + 3 <= room
         found.append((fact, 0.0, "left", size, style.TEXT, 0.0 if together else step))
@@ -280,8 +281,9 @@ def _lines(table: pd.DataFrame, wide: float, size: float) -> list[Line]:
             found.append((style.short(value), 1.0, "right", size, style.TEXT, step))
         else:
             parts = style.wrapped(value, wide, size).split("\n")
-            found += [(style.short(part, room), 0.0, "left", size, style.TEXT, step) for part in parts]
+            found += [(style.short(part, longest), 0.0, "left", size, style.TEXT, step) for part in parts]
         notes = style.wrapped(str(row.note), wide, small).split("\n") if row.note else []
-        smaller = int(room / _NOTE)
-        found += [(style.short(part, smaller), 0.0, "left", small, style.QUIET, 1.3 * small) for part in notes]
+        found += [
+            (style.short(part, int(longest / _NOTE)), 0.0, "left", small, style.QUIET, 1.3 * small) for part in notes
+        ]
     return found

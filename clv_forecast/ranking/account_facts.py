@@ -172,7 +172,7 @@ def _risk(data: AccountData) -> Iterator[Fact]:
     ranked = data.ranked
     alive, at_risk = float(ranked["p_alive"]), float(ranked["value_at_risk"])
     yield Fact(RISK, "probability of being alive", _share(alive), alive)
-    note = "what its value would be if it is surely there, less its value as things stand"
+    note = "its value if it is surely there, less its value as things stand"
     yield Fact(RISK, "value at risk", data.money(at_risk), at_risk, note)
     yield Fact(RISK, "fit of the models", str(ranked["model_fit"]))
 
