@@ -73,10 +73,12 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
     readiness, predicted = found
     reliability = reliability_table(lesson, predicted, readiness.forecast_error, prob=prob, seed=seed)
     share = float(np.nansum(predicted)) / float(np.nansum(lesson.headroom))
+    off = readiness.forecast_error
+    common = "too low" if off >= 0.005 else "too high" if off <= -0.005 else ""
+    besides = f"besides, all forecasts were {abs(off):.0%} {common}" if common else "forecasts were right on the whole"
     sentence = (
         f"Since {look.origin.date()} accounts were to realise {share:.1%} of their headroom above the forecast; "
-        f"besides, all forecasts were {abs(readiness.forecast_error):.0%} too "
-        f"{'low' if readiness.forecast_error > 0 else 'high'}, which is not taken for potential."
+        f"{besides}{', which is not taken for potential' if common else ''}."
     )
     names = list(look.accounts.attributes())
     undated = f"Attributes carry no date, and were taken to be known then: {', '.join(names)}." if names else ""
