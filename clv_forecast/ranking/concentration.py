@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import check_prob
 
 MEASURE: Final = "measure"
 _MOST_POINTS: Final = 1000
@@ -62,7 +63,7 @@ def lorenz(values: ArrayLike, *, prob: float = 0.9) -> pd.DataFrame:
     4           1.000000             1.0
     """
     rows, single = _rows(values)
-    chance = _probability(prob, "prob")
+    chance = check_prob(prob)
     accounts = rows.shape[1]
     points = min(accounts, _MOST_POINTS if single else _POINTS_WITH_BAND)
     grid = np.linspace(0.0, 1.0, points + 1)
@@ -106,9 +107,7 @@ def top_share(values: ArrayLike, share: float = 0.2, *, by: ArrayLike | None = N
     array([0.7, 0.4])
     """
     rows, single = _rows(values)
-    wanted = finite_number(share, "share")
-    if not 0.0 < wanted <= 1.0:
-        raise DomainError("share must be above 0 and at most 1 (0.2 is the top 20 %).", value=share)
+    wanted = _top(share)
     order = None
     if by is not None:
         known = np.asarray(by, dtype=np.float64)
@@ -169,7 +168,7 @@ def concentration(measures: Mapping[str, ArrayLike], *, share: float = 0.2, prob
     Raises
     ------
     DomainError
-        As ``lorenz`` and ``top_share``, or if there is no measure.
+        As ``lorenz`` and ``top_share``, or if ``measures`` is no mapping or empty.
 
     Examples
     --------
@@ -178,15 +177,10 @@ def concentration(measures: Mapping[str, ArrayLike], *, share: float = 0.2, prob
        measure  top_accounts  top_share  gini
     0  revenue             1        0.7  0.54
     """
-    if not measures:
-        raise DomainError("measures must hold one measure at least.")
-    chance = _probability(prob, "prob")
+    named, wanted, chance = _measures(measures), _top(share), check_prob(prob)
     rows = []
-    for name, values in measures.items():
+    for name, values in named.items():
         draws, single = _rows(values)
-        wanted = finite_number(share, "share")
-        if not 0.0 < wanted <= 1.0:
-            raise DomainError("share must be above 0 and at most 1 (0.2 is the top 20 %).", value=share)
         climbs = (_climb(row) for row in draws)  # sorted once, for all that follows
         each = np.array([(_curve_at(climb, np.array([wanted]))[0], _gini(climb), _half(climb)) for climb in climbs])
         middle, lower, upper = _mean_and_band(each, chance)
@@ -228,7 +222,7 @@ def lorenz_curves(measures: Mapping[str, ArrayLike], *, prob: float = 0.9) -> pd
     Raises
     ------
     DomainError
-        As ``lorenz``, or if there is no measure.
+        As ``lorenz``, or if ``measures`` is no mapping or empty.
 
     Examples
     --------
@@ -238,10 +232,9 @@ def lorenz_curves(measures: Mapping[str, ArrayLike], *, prob: float = 0.9) -> pd
     forecast    4
     dtype: int64
     """
-    if not measures:
-        raise DomainError("measures must hold one measure at least.")
-    curves = [lorenz(values, prob=prob) for values in measures.values()]
-    for name, curve in zip(measures, curves, strict=True):
+    named = _measures(measures)
+    curves = [lorenz(values, prob=prob) for values in named.values()]
+    for name, curve in zip(named, curves, strict=True):
         curve.insert(0, MEASURE, name)
     return pd.concat(curves, ignore_index=True)
 
@@ -260,10 +253,22 @@ def _rows(values: ArrayLike) -> tuple[NDArray[np.float64], bool]:
     return np.atleast_2d(found), found.ndim == 1
 
 
-def _probability(value: float, name: str) -> float:
-    found = finite_number(value, name)
-    if not 0.0 < found < 1.0:
-        raise DomainError(f"{name} must lie between 0 and 1.", value=value)
+def _measures(given: Any) -> dict[str, ArrayLike]:
+    if not isinstance(given, Mapping):
+        raise DomainError(
+            "measures must be a mapping of names to values.",
+            value=type(given).__name__,
+            remedy="Pass for example {'value': table['value']}.",
+        )
+    if not given:
+        raise DomainError("measures must hold one measure at least.")
+    return dict(given)
+
+
+def _top(share: float) -> float:
+    found = finite_number(share, "share")
+    if not 0.0 < found <= 1.0:
+        raise DomainError("share must be above 0 and at most 1 (0.2 is the top 20 %).", value=share)
     return found
 
 

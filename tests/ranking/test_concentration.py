@@ -176,6 +176,9 @@ def test_bad_options() -> None:
     for verb in (concentration, lorenz_curves):
         with pytest.raises(DomainError, match="one measure at least"):
             verb({})
+        for values in ([3.0, 1.0], pd.Series([3.0, 1.0]), pd.DataFrame({"value": [3.0, 1.0]}), "value"):
+            with pytest.raises(DomainError, match="measures must be a mapping"):
+                verb(values)
 
 
 def test_inputs_are_left_alone() -> None:
