@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clv_forecast import columns
-from clv_forecast.arguments import finite_number
-from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.purchase_log import day_number
 from clv_forecast.units import DAYS_PER_YEAR
@@ -83,13 +82,12 @@ def growth_of_business(
       customer_id  cagr  cagr_lower  cagr_upper  cagr_years
     0           a   0.2       -0.04         0.5           4
     """
-    if not 0.0 < finite_number(prob, "prob") < 1.0:
-        raise DomainError("prob must lie between 0 and 1.", value=prob)
+    check_prob(prob)
     rows = history.purchases() if purchases is None else purchases
     ids = history.table[columns.CUSTOMER_ID]
     customer = pd.Index(ids).get_indexer(pd.Index(rows[columns.CUSTOMER_ID]))
     years = full_years(_days_observed(history, acquired))
-    year = years_back(_days_back(history, rows[columns.DATE]))
+    year = full_years(_days_back(history, rows[columns.DATE]))
     used = (customer >= 0) & (year < years[customer])
     amount = rows[columns.AMOUNT].to_numpy(dtype=np.float64)[used]
     customer, year = customer[used], year[used]
@@ -106,28 +104,13 @@ def growth_of_business(
 
 
 def full_years(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many whole years fit into so many days.
+    """How many whole years fit into so many days; so also in which year before ``as_of`` a day lies, 0 the latest.
 
     Examples
     --------
-    >>> full_years(np.array([364, 365, 730, 1096]))
-    array([0, 1, 2, 3])
+    >>> full_years(np.array([0, 364, 365, 729, 730, 1096]))
+    array([0, 0, 1, 1, 2, 3])
     """
-    return _count_years(days)
-
-
-def years_back(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """In which year before ``as_of`` a day lies, so many days back: 0 is the latest, which begins 364 days back.
-
-    Examples
-    --------
-    >>> years_back(np.array([0, 364, 365, 729, 730]))
-    array([0, 0, 1, 1, 2])
-    """
-    return _count_years(days)
-
-
-def _count_years(days: NDArray[np.int64]) -> NDArray[np.int64]:
     longest = int(days.max(initial=0) / DAYS_PER_YEAR) + 2
     ends = np.rint(np.arange(1, longest + 1) * DAYS_PER_YEAR).astype(np.int64)
     return np.searchsorted(ends, days, side="right").astype(np.int64)
