@@ -137,7 +137,9 @@ def _checked(table: Any, name: str) -> pd.DataFrame:
     missing = [column for column in needed if column not in getattr(table, "columns", ())]
     if missing:
         raise InputError(
-            f"The ranking {name} lacks columns.", value=", ".join(missing), remedy="Pass the table of a ranking."
+            f"The ranking {name} lacks columns.",
+            value=f"{type(table).__name__} without {', '.join(missing)}",
+            remedy="Pass ranking.table, or another table with these columns.",
         )
     if table.empty:
         raise InputError(f"The ranking {name} has no rows.")

@@ -113,8 +113,8 @@ def test_the_summary_names_the_largest_moves_by_money() -> None:
 @pytest.mark.parametrize(
     ("before", "message"),
     [
-        (BEFORE.drop(columns="cell"), "The ranking before lacks columns. Got: cell"),
-        ("a path", "lacks columns"),
+        (BEFORE.drop(columns="cell"), "The ranking before lacks columns. Got: DataFrame without cell"),
+        ("a path", "Got: str without customer_id, cell, value"),
         (BEFORE.iloc[:0], "has no rows"),
         (pd.concat([BEFORE, BEFORE]), "one row per customer. First customers: a, b, c, d"),
         (BEFORE.assign(cell=NEW), "cannot be called new or gone"),
