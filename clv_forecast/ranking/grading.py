@@ -185,8 +185,9 @@ def _numbers(table: pd.DataFrame, names: list[str]) -> tuple[Floats, list[str]]:
         if name not in table.columns:
             if name not in IN_WORDS:
                 near = get_close_matches(name, [*map(str, table.columns), *IN_WORDS], n=1)
+                there = f"Its columns: {', '.join(map(str, table.columns))}."
                 raise DomainError(
-                    f"The table has no column {name!r} to grade by.", remedy=f"Nearest: {near[0]!r}." if near else ""
+                    f"The table has no column {name!r} to grade by.", remedy=f"Nearest: {near[0]!r}." if near else there
                 )
             continue
         column = table[name]

@@ -124,7 +124,7 @@ def grading_from(given: Mapping[str, Any]) -> Grading:
     Raises
     ------
     DomainError
-        If a field is unknown or outside its domain.
+        If it is no mapping, or a field is unknown or outside its domain.
 
     Examples
     --------
@@ -133,6 +133,12 @@ def grading_from(given: Mapping[str, Any]) -> Grading:
     >>> grading_from({"weights": {"value": 1, "complaints": 1}, "lower_is_better": ["complaints"]}).lower_is_better
     ('complaints',)
     """
+    if not isinstance(given, Mapping):
+        raise DomainError(
+            "A grading is a Grading, or a mapping of columns to weights.",
+            value=repr(given),
+            remedy="Pass for example {'value': 3, 'cagr': 1}, or Grading.from_toml(path).",
+        )
     if "weights" not in given:
         return Grading(weights=dict(given))
     known = {part.name for part in fields(Grading)}

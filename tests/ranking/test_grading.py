@@ -107,7 +107,7 @@ def test_a_measure_that_the_base_does_not_have_is_missing_a_slip_of_the_pen_is_n
     assert found.attrs["notes"] == ["Nobody has advocacy (advocacy): the other weights count for more."]
     with pytest.raises(DomainError, match="Nearest: 'advocacy'"):
         grade(TABLE, {"value": 1, "advocasy": 1})
-    with pytest.raises(DomainError, match="no column 'zzzz'"):
+    with pytest.raises(DomainError, match="no column 'zzzz' to grade by. Its columns: customer_id, "):
         grade(TABLE, {"value": 1, "zzzz": 1})
 
 
@@ -214,6 +214,12 @@ def test_bad_gradings(options: dict[str, Any], match: str) -> None:
 def test_unknown_fields() -> None:
     with pytest.raises(DomainError, match="cutoffs"):
         grade(TABLE, {"weights": {"value": 1}, "cutoffs": {"A": 0}})
+
+
+@pytest.mark.parametrize("given", ["value", ["value"], None, 3])
+def test_a_grading_is_no_list_of_names(given: Any) -> None:
+    with pytest.raises(DomainError, match=r"mapping of columns to weights. Got: .* Grading.from_toml"):
+        grade(TABLE, given)
 
 
 def test_from_toml(tmp_path: Path) -> None:
