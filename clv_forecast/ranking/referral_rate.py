@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-_LEAST_YEARS: Final = 1.0 / 365.2425
+from clv_forecast.units import DAYS_PER_YEAR
+
+_LEAST_YEARS: Final = 1.0 / DAYS_PER_YEAR
 _LOG_SHAPES: Final = (-7.0, 7.0)
 _STEP: Final = 0.01
 _LONGEST_YEARS: Final = 1000.0
