@@ -141,7 +141,9 @@ def whitespace(
         notes.append(f"{FEWEST} accounts with known categories are needed to find whitespace.")
     else:
         if not known.all():
-            notes.append(f"No category is known of {int((~known).sum()):,} accounts: they have no whitespace.")
+            notes.append(
+                f"No purchase in a known category of {int((~known).sum()):,} accounts: they have no whitespace."
+            )
         told = _told_apart(lines, most, notes)
         for members, peers in _parts(labels[order], known, weight[order], notes):
             total, table = _gaps_of_group(told, members, peers, revenue[order], weight[order], kept)

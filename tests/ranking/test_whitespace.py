@@ -134,7 +134,7 @@ def test_accounts_with_no_known_category_are_absent_not_zero() -> None:
     assert np.isfinite(found.wallet[2:]).all()
     assert found.bought[:2].tolist() == [0, 0]
     assert not set(found.table["customer_id"]) & {0, 1}
-    assert any("No category is known of 2 accounts" in note for note in found.notes)
+    assert any("No purchase in a known category of 2 accounts" in note for note in found.notes)
     alone = whitespace(rest, range(2, 60), revenue[2:], group[2:])
     np.testing.assert_allclose(found.wallet[2:], alone.wallet, rtol=1e-12)
     assert alone.notes == ()
