@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import DomainError
 from clv_forecast.history.cleaning import DAY, EPOCH, MONEY, parse_day
-from clv_forecast.history.net_lines import NetLines, net_lines
+from clv_forecast.history.net_lines import NetLines, net_lines, no_category
 from clv_forecast.history.purchase_history import PurchaseHistory
 
 REVENUE = "revenue"
@@ -112,10 +112,7 @@ def categories_on_offer(history: PurchaseHistory | NetLines, *, after: Any = Non
 def _by_category(lines: NetLines, *, after: Any, upto: Any) -> Any:
     """Lazy: customer_id, category, revenue, first_day, last_day."""
     if not lines.has(c.CATEGORY):
-        raise InputError(
-            "The log has no category column.",
-            remedy="Name it with purchase_history(..., category='...'): a product group, or a product code.",
-        )
+        raise no_category()
     table = lines.table.filter(lines.table[c.CATEGORY].notnull() & (lines.table[c.AMOUNT] > 0))
     last = lines.history.as_of.date()
     first = None if after is None else parse_day(after, "after")

@@ -51,6 +51,14 @@ class NetLines:
         return column in self.source.table.columns
 
 
+def no_category() -> InputError:
+    """The error of what needs categories, on a log without."""
+    return InputError(
+        "The log has no category column.",
+        remedy="Name it with purchase_history(..., category='...'): a product group, or a product code.",
+    )
+
+
 def net_lines(history: PurchaseHistory) -> NetLines:
     """Read the rows of a history again and take every refund from its purchase.
 

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.errors import InputError
 from clv_forecast.history.cleaning import EPOCH
+from clv_forecast.history.net_lines import no_category
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.trailing_sums import BEFORE, EVER, LATEST, TrailingSums, trailing_sums
 
@@ -76,10 +76,7 @@ def product_density(
     """
     sums = trailing_sums(history) if sums is None else sums
     if not sums.has_category:
-        raise InputError(
-            "The log has no category column.",
-            remedy="Name it with purchase_history(..., category='...'): a product group, or a product code.",
-        )
+        raise no_category()
     start = EPOCH + datetime.timedelta(days=sums.log_start)
     notes = []
     if not sums.has_year:

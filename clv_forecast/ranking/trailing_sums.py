@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.history.net_lines import NetLines, net_lines, stretch_sums
+from clv_forecast.history.net_lines import net_lines, stretch_sums
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.purchase_log import day_number
 from clv_forecast.units import DAYS_PER_YEAR
@@ -59,14 +59,12 @@ class TrailingSums:
         return self.log_start <= self.two_years + 1
 
 
-def trailing_sums(history: PurchaseHistory, *, lines: NetLines | None = None) -> TrailingSums:
+def trailing_sums(history: PurchaseHistory) -> TrailingSums:
     """Sum what customers bought by category, in the trailing 12 months, in those before, and ever.
 
     Parameters
     ----------
     history : PurchaseHistory
-    lines : NetLines, optional
-        ``net_lines(history)``, when it was made already.
 
     Returns
     -------
@@ -86,7 +84,7 @@ def trailing_sums(history: PurchaseHistory, *, lines: NetLines | None = None) ->
     (   before_revenue  latest_revenue
     0             4.0             6.0, False)
     """
-    lines = net_lines(history) if lines is None else lines
+    lines = net_lines(history)
     today = day_number(history.as_of)
     year, two_years = (today - round(years * DAYS_PER_YEAR) for years in (1, 2))
     first = history.table[columns.FIRST_PURCHASE].to_numpy(dtype="datetime64[D]").astype(np.int64)
