@@ -43,8 +43,6 @@ class SimulatedAccounts:
     truth : DataFrame
         One row per account, in the order of ``accounts``; see `simulate_accounts`.
     as_of : Timestamp
-    currency : None
-        Amounts are plain numbers.
     """
 
     transactions: pd.DataFrame
@@ -53,7 +51,6 @@ class SimulatedAccounts:
     future: pd.DataFrame
     truth: pd.DataFrame
     as_of: pd.Timestamp
-    currency: None = None
 
     def __repr__(self) -> str:
         return (
@@ -131,6 +128,9 @@ def simulate_accounts(
     future events, leaving and orders, given its own parameters and past events; ``stationary_next_revenue``, the same
     with u as it is now; their difference ``expected_growth``; ``next_revenue``, realised in ``future`` net of what
     comes back; ``margin`` (rate). Order amounts are scaled so that revenue net of returns is w u on average.
+
+    Whose orders all came back by ``as_of`` stands in ``accounts`` and ``truth`` and has no row in a purchase history:
+    join on ``customer_id``.
 
     The same seed gives the same tables with the same versions of NumPy. ``messy`` changes amounts and adds lines,
     but neither who orders nor when.

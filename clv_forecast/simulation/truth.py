@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from clv_forecast.simulation.leaving import Happenings, survival
 from clv_forecast.simulation.parameters import Floats, TrueParameters
 from clv_forecast.simulation.penetration import penetration
 
-_NODES = 24
+_NODES: Final = 24
 
 
 def truth_table(

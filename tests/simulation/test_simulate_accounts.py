@@ -36,7 +36,6 @@ def test_the_log_ends_with_as_of_and_the_future_follows(sim: SimulatedAccounts) 
     assert sim.transactions["date"].min() == pd.Timestamp("2022-01-01")
     assert sim.future["date"].min() == pd.Timestamp("2025-01-01")
     assert sim.future["date"].max() == pd.Timestamp("2025-12-31")
-    assert sim.currency is None
 
 
 def test_a_purchase_history_keeps_customers_and_money(sim: SimulatedAccounts) -> None:
