@@ -73,10 +73,6 @@ class Referrals:
         places = (np.concatenate([empty, *rows]), np.concatenate([empty, *below]))
         return sparse.csr_array((np.concatenate([np.zeros(0), *shares]), places), shape=(size, size))
 
-    def descendants(self, depth: int) -> sparse.csr_array:
-        """Who is at most ``depth`` steps below whom: ``credited`` with a share of 1 at each step."""
-        return self.credited((1.0,) * depth)
-
     def sums(self, values: ArrayLike, credit: Sequence[float]) -> NDArray[np.float64]:
         """Credited values of the accounts below each account.
 
@@ -103,18 +99,13 @@ class Referrals:
         -------
         ndarray, shape of ``values``
         """
-        own = np.asarray(values, dtype=np.float64)
-        total = own.copy()
+        total = np.array(values, dtype=np.float64)
         order = np.argsort(-self.depth, kind="stable")
         deepest_first = order[: np.count_nonzero(self.depth > 0)]
         levels = np.flatnonzero(np.diff(self.depth[deepest_first])) + 1
         for level in np.split(deepest_first, levels):
             np.add.at(total, self.parent[level], total[level])
-        return self._less_own(total, own)
-
-    def _less_own(self, total: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take the account itself out, without subtracting: what is exactly 0 stays so."""
-        below = np.zeros_like(total)
+        below = np.zeros_like(total)  # the account itself is taken out without subtracting: what is exactly 0 stays so
         referred = np.flatnonzero(self.parent >= 0)
         np.add.at(below, self.parent[referred], total[referred])
         return below

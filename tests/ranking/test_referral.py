@@ -41,7 +41,7 @@ def test_credit_by_depth() -> None:
     np.testing.assert_allclose(chain.sums(value, (0.0, 0.1)), [10, 100, 0, 0, 0, 0])
     np.testing.assert_allclose(chain.sums_below(value), [1115, 1100, 1000, 0, 0, 0])
     np.testing.assert_allclose(chain.sums(value, (1.0,) * 9), chain.sums_below(value))
-    assert chain.descendants(2).toarray().tolist()[0] == [0, 1, 1, 0, 1, 0]
+    assert chain.credited((1.0, 1.0)).toarray().tolist()[0] == [0, 1, 1, 0, 1, 0]
     assert chain.credited(()).nnz == 0
 
 
