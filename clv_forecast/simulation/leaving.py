@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.simulation.parameters import Floats, TrueParameters
+from clv_forecast.simulation.parameters import Floats, TrueParameters, renumbered
 
 KINDS: Final = ("complaint", "late delivery", "survey")
 RATES: Final = (0.30, 0.40, 0.50)
@@ -51,15 +51,8 @@ class Happenings:
 
     def take(self, places: NDArray[np.intp], count: int) -> Happenings:
         """The accounts at some places out of ``count``, renumbered."""
-        number = np.full(count, -1, dtype=np.intp)
-        number[places] = np.arange(len(places))
-        kept = number[self.account] >= 0
-        return Happenings(
-            account=number[self.account[kept]],
-            kind=self.kind[kept],
-            time=self.time[kept],
-            left=self.left[places],
-        )
+        kept, account = renumbered(self.account, places, count)
+        return Happenings(account=account, kind=self.kind[kept], time=self.time[kept], left=self.left[places])
 
 
 def draw_happenings(parameters: TrueParameters, *, rng: np.random.Generator, end: float) -> Happenings:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.simulation.parameters import Floats, TrueParameters
+from clv_forecast.simulation.parameters import Floats, TrueParameters, renumbered
 from clv_forecast.simulation.penetration import cumulative_penetration, time_of
 
 ERLANG_SHAPE: Final = 5
@@ -34,10 +34,8 @@ class Orders:
 
     def take(self, places: NDArray[np.intp], count: int) -> Orders:
         """The accounts at some places out of ``count``, renumbered."""
-        number = np.full(count, -1, dtype=np.intp)
-        number[places] = np.arange(len(places))
-        kept = number[self.account] >= 0
-        return Orders(account=number[self.account[kept]], time=self.time[kept])
+        kept, account = renumbered(self.account, places, count)
+        return Orders(account=account, time=self.time[kept])
 
 
 def draw_orders(parameters: TrueParameters, left: Floats, *, rng: np.random.Generator, end: float) -> Orders:

@@ -100,6 +100,22 @@ class TrueParameters:
         return TrueParameters(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
 
 
+def renumbered(
+    account: NDArray[np.intp], places: NDArray[np.intp], count: int
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which rows belong to the accounts at some places out of ``count``, and their accounts counted anew.
+
+    Examples
+    --------
+    >>> renumbered(np.array([0, 0, 1, 2]), np.array([2, 0]), 3)
+    (array([ True,  True, False,  True]), array([1, 1, 0]))
+    """
+    number = np.full(count, -1, dtype=np.intp)
+    number[places] = np.arange(len(places))
+    kept = number[account] >= 0
+    return kept, number[account[kept]]
+
+
 def draw_parameters(
     count: int, *, rng: np.random.Generator, growing: float, own_wallet_sd: float, years: float, end: float
 ) -> TrueParameters:
