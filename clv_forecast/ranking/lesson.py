@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from clv_forecast import columns
 from clv_forecast.ranking.look_back import LookBack
 from clv_forecast.ranking.outlook import Floats
 from clv_forecast.ranking.readiness import FOLDS, Lesson, Readiness, learn_readiness, reliability_table
@@ -81,7 +82,9 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
         f"{besides}{', which is not taken for potential' if common else ''}."
     )
     names = list(look.accounts.attributes())
-    undated = f"Attributes carry no date, and were taken to be known then: {', '.join(names)}." if names else ""
+    if np.isfinite(wallets.given).any():
+        names.append(columns.WALLET)
+    undated = f"The accounts' table carries no date: taken to be known then were {', '.join(names)}." if names else ""
     return Learnt(
         readiness=readiness,
         spec=spec,
