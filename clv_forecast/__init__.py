@@ -32,6 +32,7 @@ from clv_forecast.interchange import (
     to_lifetimes,
 )
 from clv_forecast.progress import progress_bars
+from clv_forecast.ranking.account_card import AccountCard, card
 from clv_forecast.ranking.concentration import concentration, lorenz_curves
 from clv_forecast.ranking.grading import Grading, grade
 from clv_forecast.ranking.loss_drivers import loss_drivers
@@ -46,6 +47,7 @@ from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 __version__ = "0.3.0"
 
 __all__ = [
+    "AccountCard",
     "Audit",
     "Certificate",
     "ClvForecastError",
@@ -77,6 +79,7 @@ __all__ = [
     "ValueDraws",
     "account_metrics",
     "backtest",
+    "card",
     "compare_models",
     "concentration",
     "customer_path",

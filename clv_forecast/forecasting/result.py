@@ -316,6 +316,8 @@ def _terms_sentence(assumptions: dict[str, Any]) -> str:
     margin = assumptions["margin"]
     if isinstance(margin, float | int):
         margin = f"{margin:.0%}"
+    elif isinstance(margin, str):
+        margin = f"from {margin!r}"
     parts = [f"margin {margin}", f"discount {assumptions['discount_rate_annual']:.1%} a year"]
     for name, words in (("cost_to_serve", "a year"), ("cost_per_order", "an order")):
         if assumptions[name] != 0.0:

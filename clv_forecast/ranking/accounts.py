@@ -64,7 +64,7 @@ class Accounts:
             wanted = "a finite number" if least == -np.inf else f"a number of at least {least:g}"
             raise InputError(
                 f"{column} must be {wanted}, or missing.",
-                value=repr(given[bad].iloc[0]),
+                value=str(given[bad].iloc[0]),
                 customer_ids=self.ids[bad],
                 remedy="Mend the accounts' table; leave unknown values empty.",
             )

@@ -52,7 +52,7 @@ class OwnerSums:
         -------
         DataFrame
             owner, accounts, with_goal, current_revenue (where known), forecast_revenue, goal, goal_lower, goal_upper
-            (band of the sum, from joint draws), growth (goal over forecast), prob. The goals of owners add up to
+            (band of the sum, from joint draws), goal_share (goal over forecast), prob. The goals of owners add up to
             that of all.
         """
         lower, upper = band(self.sums, prob)
@@ -69,9 +69,9 @@ class OwnerSums:
         frame["forecast_revenue"] = self._sum(expected)
         frame["goal"] = self._sum(np.nan_to_num(goal))
         frame["goal_lower"], frame["goal_upper"] = np.r_[low_all, lower], np.r_[high_all, upper]
-        frame["growth"] = frame["goal"] / frame["forecast_revenue"].where(frame["forecast_revenue"] > 0.0)
+        frame["goal_share"] = frame["goal"] / frame["forecast_revenue"].where(frame["forecast_revenue"] > 0.0)
         nothing = frame["with_goal"] == 0
-        frame.loc[nothing, ["goal", "goal_lower", "goal_upper", "growth"]] = np.nan
+        frame.loc[nothing, ["goal", "goal_lower", "goal_upper", "goal_share"]] = np.nan
         frame["prob"] = prob
         return frame if self.by_owner else frame.iloc[:1]
 

@@ -132,7 +132,8 @@ def growth_ratio(
     Returns
     -------
     ratio, lower, upper : ndarray, shape (account,)
-        NaN where the earlier year has no orders.
+        NaN where the earlier year has no orders. The interval holds the ratio seen: an account that stopped is seen at
+        0, which no ratio of expectations is.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def growth_ratio(
     tails = (stats.f.ppf(tail, 2.0 * told_n, 2.0 * told_1) for tail in ((1.0 - prob) / 2.0, (1.0 + prob) / 2.0))
     lower, upper = (np.where(base, scale * tail, np.nan) for tail in tails)
     ratio = np.divide(sum_n, sum_1, out=np.full_like(sum_1, np.nan), where=base)
-    return ratio, lower, upper
+    return ratio, np.minimum(lower, ratio), np.maximum(upper, ratio)
 
 
 def spread_of_amounts(customer: NDArray[np.intp], year: NDArray[np.int64], amount: Floats, customers: int) -> Floats:

@@ -83,7 +83,7 @@ def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
                 return added
             rows = np.arange(block.start, block.stop)
             revenue = _realised(task.potential, matrix, rows)
-            owners.add(block, revenue)
+            owners.add(block, np.where(task.potential.outlook.contribution[rows, None] > 0.0, revenue, 0.0))
             p_cell[block] = cell_probabilities(
                 _value_axis(task, matrix, block),
                 _potential_axis(task, task.potential, rows, plan.draws),
@@ -106,7 +106,8 @@ def _measures(task: JointTask, matrix: Singles) -> dict[str, Floats]:
     measures: dict[str, Floats] = {}
     if task.current is not None:
         measures["revenue of the last 12 months"] = task.current
-    measures["value forecast"] = np.asarray(matrix[:CONCENTRATION_DRAWS], dtype=np.float64)
+    rows = np.unique(np.linspace(0, len(matrix) - 1, CONCENTRATION_DRAWS).astype(np.intp))  # of all models of a stack
+    measures["value forecast"] = np.asarray(matrix[rows], dtype=np.float64)
     return measures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from clv_forecast.ranking.look_back import LookBack
 from clv_forecast.ranking.outlook import Floats
 from clv_forecast.ranking.readiness import FOLDS, Lesson, Readiness, learn_readiness, reliability_table
 from clv_forecast.ranking.readiness_features import FeatureSpec, feature_spec, features, penetration_room
-from clv_forecast.ranking.wallets import WalletOptions, wallets_of
+from clv_forecast.ranking.wallets import GIVEN, WalletOptions, wallets_of
 from clv_forecast.streams import customer_keys
+
+_DOUBTFUL: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,18 +74,23 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
     found = learn_readiness(lesson, spec.names, seed=seed)
     if isinstance(found, str):
         return found
-    readiness, predicted = found
-    reliability = reliability_table(lesson, predicted, readiness.forecast_error, prob=prob, seed=seed)
+    readiness, predicted, above = found
+    reliability = reliability_table(lesson, predicted, above, prob=prob, seed=seed)
     share = float(np.nansum(predicted)) / float(np.nansum(lesson.headroom))
     off = readiness.forecast_error
     common = "too low" if off >= 0.005 else "too high" if off <= -0.005 else ""
     besides = f"besides, all forecasts were {abs(off):.0%} {common}" if common else "forecasts were right on the whole"
     sentence = (
-        f"Since {look.origin.date()} accounts were to realise {share:.1%} of their headroom above the forecast; "
+        f"Looking back to {look.origin.date()}, {share:.1%} of the headroom then would have been expected above the "
+        f"forecast, each account judged by the others; "
         f"{besides}{', which is not taken for potential' if common else ''}."
     )
+    if readiness.chance_of_nothing >= _DOUBTFUL:
+        sentence += (
+            f" Whether headroom tells anything here is in doubt: with {readiness.chance_of_nothing:.0%} it does not."
+        )
     names = list(look.accounts.attributes())
-    if np.isfinite(wallets.given).any():
+    if (wallets.source == GIVEN).any():
         names.append(columns.WALLET)
     undated = f"The accounts' table carries no date: taken to be known then were {', '.join(names)}." if names else ""
     return Learnt(

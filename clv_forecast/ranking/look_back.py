@@ -76,7 +76,7 @@ def look_back(
     rng: int | np.random.Generator = 1,
     progress: Progress = silent,
 ) -> LookBack | str:
-    """Fit and forecast as of an earlier day, under today's terms, and add what came after.
+    """Fit and forecast as of an earlier day, under today's margins, costs and discount rate, and add what came after.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def look_back(
     DomainError
         If the horizon or the origin is outside its domain.
     """
-    length = round(Horizon.parse(horizon).years * DAYS_PER_YEAR)
+    length = round(years_of(now, horizon) * DAYS_PER_YEAR)
     if history.events is None:
         return "The history was made from a summary, which cannot be cut at an earlier day."
     first = history.table[columns.FIRST_PURCHASE].min()
@@ -126,7 +126,7 @@ def look_back(
             draws=DRAWS_FOR_MEANS,
             seed=as_seed(rng),
             shock=None,
-            correction=now.plan.correction,
+            correction=None,
         )
     except (FitError, InputError) as error:
         return f"Nothing could be forecast as of {day.date()}: {error}"
@@ -147,6 +147,19 @@ def look_back(
     )
     progress("look back", 3, 3)
     return seen
+
+
+def years_of(forecast: Forecast, horizon: str) -> float:
+    """Length of a horizon: the forecast's own where it has one of that name ("lifetime" is cut off as it was there).
+
+    Raises
+    ------
+    DomainError
+        If the text is no length of time.
+    """
+    if horizon in forecast.horizons.labels:
+        return forecast.horizons.only([horizon]).years[0]
+    return Horizon.parse(horizon).years
 
 
 def _accounts_then(calibration: PurchaseHistory, accounts: Any) -> Accounts:
@@ -173,6 +186,8 @@ def _origin(
         log = (history.as_of - first).days
         days = min(length, log // 2)
         day = history.as_of - pd.Timedelta(days=days)
+    if length < SHORTEST_WINDOW:
+        return f"The horizon is too short to look back over: {length} days, {SHORTEST_WINDOW} are needed."
     if days < SHORTEST_WINDOW:
         return f"The log is too short to look back: {days} days are left to judge by, {SHORTEST_WINDOW} are needed."
     if days >= _NEARLY * length:

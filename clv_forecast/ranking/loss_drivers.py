@@ -18,10 +18,9 @@ from clv_forecast.inference.recipe import Recipe
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.ranking.drivers import driver_table
-from clv_forecast.ranking.look_back import LookBack, look_back
+from clv_forecast.ranking.look_back import LookBack, look_back, years_of
 from clv_forecast.ranking.outlook import outlook_of
 from clv_forecast.streams import as_seed
-from clv_forecast.units import Horizon
 
 
 def loss_drivers(
@@ -101,7 +100,7 @@ def loss_drivers(
     )
     if isinstance(seen, str):
         raise InputError(seen, remedy="Choose a shorter horizon, or an origin.")
-    today = outlook_of(forecast.plan, Horizon.parse(horizon).years, progress=progress)
+    today = outlook_of(forecast.plan, years_of(forecast, horizon), progress=progress)
     place = pd.Index(seen.calibration.table[columns.CUSTOMER_ID]).get_indexer(
         pd.Index(history.table[columns.CUSTOMER_ID])
     )

@@ -11,10 +11,12 @@ import pandas as pd
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking.matrix import NOT_CLASSED
+from clv_forecast.ranking.matrix_rule import MatrixRule
 
 NEW: Final = "new"
 GONE: Final = "gone"
 _CELL: Final = "cell"
+_USUAL: Final = [MatrixRule().name_of(*cell) for cell in reversed(MatrixRule().cells())]
 _MOVES_TOLD: Final = 2
 _THOUSAND: Final = 1000.0
 
@@ -167,6 +169,8 @@ def _ordered_cells(old: pd.DataFrame, now: pd.DataFrame, order: Sequence[str] | 
     both = pd.concat([old, now], ignore_index=True)
     means = both[both[_CELL] != NOT_CLASSED].groupby(_CELL)[c.VALUE].mean().sort_index()
     by_value = [str(name) for name in means.sort_values(ascending=False, kind="stable").index]
+    if set(by_value) <= set(_USUAL):
+        by_value = [name for name in _USUAL if name in by_value]
     if order is not None:
         left_out = [name for name in by_value if name not in order]
         if left_out:

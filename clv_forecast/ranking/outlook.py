@@ -37,6 +37,8 @@ class Outlook:
     contribution : ndarray
         What one unit of further revenue within the horizon is worth: margin less the cost of its orders, discounted as
         if spread evenly over the horizon. Negative where the account loses money on each order.
+    cost : ndarray
+        Expected cost of serving over the horizon, discounted; 0 where none was given.
     """
 
     years: float
@@ -47,6 +49,7 @@ class Outlook:
     value: Floats
     value_if_alive: Floats
     contribution: Floats
+    cost: Floats
 
     @property
     def value_at_risk(self) -> Floats:
@@ -92,7 +95,9 @@ def outlook_of(plan: Plan, years: float, *, progress: Progress = silent) -> Outl
         progress("outlook", done, plan.customers)
     spend = out.pop("spend")
     rate = plan.margin - np.divide(plan.cost_per_order, spend, out=np.zeros_like(spend), where=spend > 0.0)
-    return Outlook(years=years, contribution=rate * _even_discount(plan, years), **out)
+    contribution = rate * _even_discount(plan, years)
+    cost = np.where(plan.cost_per_time > 0.0, out["revenue"] * contribution - out["value"], 0.0)
+    return Outlook(years=years, contribution=contribution, cost=cost, **out)
 
 
 def _even_discount(plan: Plan, years: float) -> float:

@@ -13,6 +13,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
@@ -20,7 +21,7 @@ from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import trailing_revenue
 from clv_forecast.ranking.lesson import Learnt, learn_from
-from clv_forecast.ranking.look_back import look_back
+from clv_forecast.ranking.look_back import look_back, years_of
 from clv_forecast.ranking.outlook import Outlook, outlook_of
 from clv_forecast.ranking.ranking_check import RankingCheck, check_orders
 from clv_forecast.ranking.readiness import Readiness
@@ -29,7 +30,6 @@ from clv_forecast.ranking.realised import draw_realised
 from clv_forecast.ranking.wallets import WalletOptions, Wallets, check_source, wallets_of
 from clv_forecast.ranking.whitespace import Whitespace
 from clv_forecast.streams import as_seed, customer_keys
-from clv_forecast.units import Horizon
 
 Floats = NDArray[np.float64]
 _MOST_LOG_SD: Final = 1.0
@@ -67,6 +67,8 @@ class Potential:
         Expected share of headroom realised, survival included.
     outlook : Outlook
         What the forecast expects over the horizon.
+    plan : Plan
+        The forecast's: potential is priced under its margins and costs.
     keys : ndarray of uint64, shape (account,)
     """
 
@@ -86,6 +88,7 @@ class Potential:
     log_sd: Floats
     shares: Floats
     outlook: Outlook
+    plan: Plan
     keys: NDArray[np.uint64]
 
     def revenue_draws(self, rows: NDArray[np.intp], draws: int, *, given: Floats | None = None) -> Floats:
@@ -217,7 +220,7 @@ def potential(
         )
     if not 0.0 < finite_number(quantile, "quantile") < 1.0:
         raise DomainError("quantile must lie between 0 and 1.", value=quantile)
-    chosen, seed, years = check_source(source), as_seed(rng), Horizon.parse(horizon).years
+    chosen, seed, years = check_source(source), as_seed(rng), years_of(forecast, horizon)
     known = accounts_of(history, accounts)
     today = outlook_of(forecast.plan, years, progress=progress)
     options = WalletOptions(source=chosen, quantile=quantile, segment=segment, seed=seed)
@@ -269,6 +272,7 @@ def potential(
         log_sd=np.minimum(spread, _MOST_LOG_SD),
         shares=shares,
         outlook=today,
+        plan=forecast.plan,
         keys=customer_keys(seed, known.ids.tolist()),
     )
     _add_money(table, found, today)
@@ -284,7 +288,8 @@ def _table(
     headroom: Floats,
     forecast: Forecast,
 ) -> pd.DataFrame:
-    table = pd.DataFrame({columns.CUSTOMER_ID: history.table[columns.CUSTOMER_ID].array, "p_alive": today.p_alive})
+    table = forecast.customers[forecast.customers["horizon"] == forecast.horizons.labels[0]]
+    table = table[[columns.CUSTOMER_ID, "p_alive"]].reset_index(drop=True)
     current = trailing_revenue(history)
     if current is not None:
         table["current_revenue"] = current

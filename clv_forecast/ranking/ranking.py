@@ -34,11 +34,13 @@ from clv_forecast.ranking.ranking_table import (
     in_order,
     opening_table,
     ranks_in,
+    revenue_of,
 )
 from clv_forecast.ranking.referral import check_credit, referrals_of
 from clv_forecast.units import units_per_year
 
 Floats = NDArray[np.float64]
+_NOTES_FIRST: Final = 2
 DEFAULT_MATRIX: Final = MatrixRule()
 VALUE_AXES: Final = ("value", "current_revenue")
 POTENTIAL_AXES: Final = ("potential_value", "headroom")
@@ -90,8 +92,9 @@ class Ranking:
         first = self.table.head(5)
         lines = [
             f"Ranking of {len(self.table):,} accounts over {self.horizon}, by {self.order.by}",
-            *(f"  {note}" for note in self.notes),
+            *(f"  {note}" for note in self.notes[:_NOTES_FIRST]),
             *(f"  {row.rank}. {row.customer_id}: {row.reason}" for row in first.itertuples()),
+            *(f"  Note: {note}" for note in self.notes[_NOTES_FIRST:]),
         ]
         return "\n".join(lines)
 
@@ -170,9 +173,11 @@ def rank(
     Notes
     -----
     Needs 4 bytes per account and draw, in memory up to a gibibyte and beyond in a temporary file. Accounts of equal
-    score share a rank. Portfolio totals are sums of ``value`` and ``potential_value``: referral value is attribution,
-    and stands in the rows of the accounts referred already. ``p_cell`` is the probability, over what the account will
-    bring and what its potential may be, of the cell it stands in.
+    score share a rank. The mean of an account that brings much in few worlds stands above most of its draws, and in a
+    draw accounts that bring nothing share the middle of their places: a rank by mean may lie outside its band of ranks.
+    Portfolio totals are sums of ``value`` and ``potential_value``: referral value is attribution, and stands in the
+    rows of the accounts referred already. ``p_cell`` is the probability of the cell an account stands in, over the
+    value that it will bring (luck included) and what its potential may be: far below 1 where orders are few.
 
     Examples
     --------
@@ -184,7 +189,9 @@ def rank(
     (1, 'mean')
     """
     _check(forecast, potential, horizon, matrix, draws)
-    k = count_of(top_k, "top_k") or 1
+    k = count_of(top_k, "top_k")
+    if k is None:
+        raise DomainError("top_k must be a whole number of at least 1.", value=None)
     known = _accounts(forecast, accounts, potential)
     order = choose_order(order_by, None if potential is None else potential.check)
     years = forecast.horizons.only([horizon]).years[0]
@@ -221,7 +228,7 @@ def rank(
     table["rank"] = ranks_in(order, table)
     table["top_k"] = k
     codes = add_cells(table, task, joint.p_cell)
-    add_reasons(table, forecast, known, potential)
+    add_reasons(table, forecast, known, potential, order)
     add_grade(table, grading, metrics)
     table["horizon"], table["prob"] = horizon, forecast.prob
     table["as_of"], table["currency"] = forecast.as_of, forecast.currency
@@ -241,14 +248,30 @@ def rank(
         concentration=joint.concentration,
         lorenz=joint.lorenz,
         goals=joint.owners.table(
-            goal=column_of(table, "potential_revenue"), current=current, expected=outlook.revenue, prob=forecast.prob
+            goal=np.where(outlook.contribution > 0.0, column_of(table, "potential_revenue"), np.nan),
+            current=current,
+            expected=revenue_of(forecast, horizon),
+            prob=forecast.prob,
         ),
-        sensitivity=sensitivity_table(table[columns.CUSTOMER_ID], centre, column_of(table, "potential_value"), top_k=k),
+        sensitivity=sensitivity_table(
+            table[columns.CUSTOMER_ID],
+            centre,
+            column_of(table, "potential_value") * (order.by != "carried"),
+            top_k=k,
+        ),
         order=order,
         rule=matrix,
         horizon=horizon,
         prob=forecast.prob,
-        notes=_notes(order, potential, credit, referrals.notes, k, len(table)),
+        notes=_notes(
+            order,
+            potential,
+            credit,
+            referrals.notes,
+            k,
+            len(table),
+            margin_unused=known.has(columns.MARGIN) and not isinstance(forecast.assumptions["margin"], str | Mapping),
+        ),
     )
 
 
@@ -268,8 +291,17 @@ def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix
     instance_of(potential, Potential, "potential", "potential")
     if potential.history is not forecast.history:
         raise DomainError("Potential and forecast must be of the same history.")
-    if potential.horizon != horizon:
+    if abs(potential.years - forecast.horizons.only([horizon]).years[0]) > 1e-9:
         raise DomainError("Potential and ranking must look equally far.", value=f"{potential.horizon} and {horizon}")
+    same = all(
+        np.array_equal(getattr(potential.plan, name), getattr(forecast.plan, name))
+        for name in ("margin", "cost_per_order", "cost_per_time", "discount")
+    )
+    if not same:
+        raise DomainError(
+            "Potential and forecast must be under the same margins, costs and discount rate.",
+            remedy="Make the potential from this forecast.",
+        )
 
 
 def _accounts(forecast: Forecast, accounts: Any, potential: Potential | None) -> Accounts:
@@ -285,15 +317,22 @@ def _notes(
     referral_notes: tuple[str, ...],
     top_k: int,
     accounts: int,
+    *,
+    margin_unused: bool,
 ) -> tuple[str, ...]:
     notes = [order.why]
     if potential is not None and potential.check is not None:
         count = min(top_k, len(potential.check.actual))
         expected, actual = potential.check.top_total(checked_order(order, potential.check), count)
+        which = "the order by mean" if order.by in ("lower", "p_top") else "this order"
         notes.append(
-            f"The first {count:,} of this order as of {potential.check.origin.date()} were to bring {expected:,.0f} of "
+            f"The first {count:,} of {which} as of {potential.check.origin.date()} were to bring {expected:,.0f} of "
             f"contribution in {potential.check.days} days, and brought {actual:,.0f}."
         )
+    if order.by in ("lower", "p_top"):
+        notes.append("Sensitivity is that of the order by mean.")
+    if margin_unused:
+        notes.append("The accounts have a column 'margin', and the forecast was made at one rate: margin='margin'?")
     if potential is None:
         notes.append("Without potential: adjusted value is the forecast's value.")
     elif potential.table["potential_value"].isna().any():

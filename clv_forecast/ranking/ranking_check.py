@@ -21,6 +21,8 @@ ADJUSTED: Final = "forecast value + potential"
 STACK: Final = "stack of forecast and carried value, + potential"
 TOP_SHARE: Final = 0.1
 _REPEATS: Final = 400
+_SURE: Final = 0.9
+_UNKNOWN: Final = (float("nan"), float("nan"))
 _WEIGHTS: Final = np.linspace(0.0, 1.0, 21)
 
 
@@ -44,6 +46,9 @@ class RankingCheck:
         Predicted value under each order.
     actual : ndarray, shape (account,)
         Value that came.
+    carried_leads : float
+        In how many bootstrap samples of the accounts carrying forward captured more than the forecast with potential;
+        NaN above 20,000 accounts.
     origin : Timestamp
     days : int
     """
@@ -53,30 +58,31 @@ class RankingCheck:
     weight: float
     orders: Mapping[str, Floats]
     actual: Floats
+    carried_leads: float
     origin: pd.Timestamp
     days: int
 
     @property
     def carrying_wins(self) -> bool:
-        """Whether carrying the last value forward did better than forecast and potential."""
+        """Whether carrying the last value forward did better than forecast and potential, by more than chance."""
         capture = self.table.set_index("order")["capture"]
         best = capture[ADJUSTED] if ADJUSTED in capture else capture[FORECAST]
-        return bool(capture[CARRIED] > best)
+        return bool(capture[CARRIED] > best) and not self.carried_leads < _SURE
 
     @property
     def sentence(self) -> str:
         """The result in words."""
         capture = self.table.set_index("order")["capture"]
         ours = ADJUSTED if ADJUSTED in capture else FORECAST
-        what = "wins" if self.carrying_wins else "does not win"
-        rest = (
-            f"; the best order is that of the {self.winner} ({capture[self.winner]:.1%})"
-            if self.winner not in (ours, CARRIED)
-            else ""
-        )
+        if capture.isna().any():
+            return f"Nothing of value came in the {self.days} days after {self.origin.date()}: no order can be judged."
+        ahead = capture[CARRIED] > capture[ours]
+        leads = self.carried_leads if ahead else 1.0 - self.carried_leads
+        chance = "" if np.isnan(leads) else f" (ahead in {100.0 * leads:.0f} % of samples of these accounts)"
+        what = "wins" if self.carrying_wins else "is ahead, but not by more than chance," if ahead else "does not win"
         return (
             f"Carrying the last value forward {what} on this base: since {self.origin.date()} its top tenth brought "
-            f"{capture[CARRIED]:.1%} of the value that came, the top tenth by {ours} {capture[ours]:.1%}{rest}."
+            f"{capture[CARRIED]:.1%} of the value that came, the top tenth by {ours} {capture[ours]:.1%}{chance}."
         )
 
     def top_total(self, order: str, count: int) -> tuple[float, float]:
@@ -103,9 +109,9 @@ def check_orders(look: LookBack, potential_revenue: Floats | None, *, seed: int,
     -------
     RankingCheck
     """
-    rate = look.outlook.contribution
-    carried, forecast = look.carried * rate, look.outlook.revenue * rate
-    actual, orders = look.actual * rate, {CARRIED: carried, FORECAST: forecast}
+    rate, cost = look.outlook.contribution, look.outlook.cost
+    carried, forecast = look.carried * rate - cost, look.outlook.value
+    actual, orders = look.actual * rate - cost, {CARRIED: carried, FORECAST: forecast}
     above = np.zeros(len(actual))
     if potential_revenue is not None:
         orders[POTENTIAL] = above = potential_revenue * rate
@@ -116,10 +122,12 @@ def check_orders(look: LookBack, potential_revenue: Floats | None, *, seed: int,
     size = len(actual)
     drawn = rng.integers(0, size, size=(_REPEATS, size)) if size <= 20_000 else None
     top = max(1, round(TOP_SHARE * size))
-    rows = []
+    rows, again = [], {}
     for name, values in orders.items():
         first = top_of(values, top)
-        low, high = _capture_band(values, actual, drawn, top, prob)
+        again[name] = _captures(values, actual, drawn, top)
+        known = again[name][np.isfinite(again[name])]
+        low, high = np.quantile(known, [(1 - prob) / 2, (1 + prob) / 2]) if len(known) else _UNKNOWN
         rows.append(
             {
                 "order": name,
@@ -143,6 +151,9 @@ def check_orders(look: LookBack, potential_revenue: Floats | None, *, seed: int,
         weight=weight,
         orders=orders,
         actual=actual,
+        carried_leads=float(np.mean(again[CARRIED] > again[ADJUSTED if ADJUSTED in again else FORECAST]))
+        if drawn is not None
+        else float("nan"),
         origin=look.origin,
         days=look.days,
     )
@@ -183,12 +194,6 @@ def stack_weight(forecast: Floats, carried: Floats, actual: Floats) -> float:
     return float(round(_WEIGHTS[int(np.argmin(errors))], 2))
 
 
-def _capture_band(
-    values: Floats, actual: Floats, drawn: NDArray[np.int64] | None, top: int, prob: float
-) -> tuple[float, float]:
-    """Bootstrap band of the capture; missing for bases so large that sampling is no longer what matters."""
-    if drawn is None:
-        return float("nan"), float("nan")
-    again = [capture_of(values[rows], actual[rows], top) for rows in drawn]
-    low, high = np.nanquantile(again, [(1 - prob) / 2, (1 + prob) / 2])
-    return float(low), float(high)
+def _captures(values: Floats, actual: Floats, drawn: NDArray[np.int64] | None, top: int) -> Floats:
+    """Captures in bootstrap samples of the accounts; none for bases so large that samples hardly differ."""
+    return np.array([capture_of(values[rows], actual[rows], top) for rows in (() if drawn is None else drawn)])

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.accounts import Accounts
 from clv_forecast.ranking.current import carried_forward, trailing_revenue
 from clv_forecast.ranking.grading import Grading, grade
+from clv_forecast.ranking.growth import growth_of_business
 from clv_forecast.ranking.joint_pass import JointTask
 from clv_forecast.ranking.matrix import cell_codes, cell_names, classes
 from clv_forecast.ranking.model_fit import model_fit
@@ -105,6 +107,12 @@ def opening_table(
     return table
 
 
+def revenue_of(forecast: Forecast, horizon: str) -> Floats:
+    """Revenue that the forecast expects over the horizon, shape (account,)."""
+    table = forecast.customers
+    return table.loc[table["horizon"] == horizon, "revenue"].to_numpy(dtype=np.float64)
+
+
 def add_referrals(
     table: pd.DataFrame,
     forecast: Forecast,
@@ -147,7 +155,7 @@ def centre_of(order: Order, table: pd.DataFrame, forecast: Forecast, outlook: Ou
         return np.asarray(adjusted)
     if forecast.history.events is None:
         raise DomainError("A history made from a summary has no orders to carry forward.", value=order.by)
-    carried = carried_forward(forecast.history, round(years * DAYS_PER_YEAR)) * outlook.contribution
+    carried = carried_forward(forecast.history, round(years * DAYS_PER_YEAR)) * outlook.contribution - outlook.cost
     if order.by == "carried":
         return np.asarray(carried)
     return np.asarray(adjusted + (1.0 - order.weight) * (carried - table["value"].to_numpy()))
@@ -176,7 +184,9 @@ def add_cells(table: pd.DataFrame, task: JointTask, p_cell: Floats) -> tuple[NDA
     return by_value, by_potential
 
 
-def add_reasons(table: pd.DataFrame, forecast: Forecast, accounts: Accounts, potential: Potential | None) -> None:
+def add_reasons(
+    table: pd.DataFrame, forecast: Forecast, accounts: Accounts, potential: Potential | None, order: Order
+) -> None:
     """Add how well accounts fit the models, and the sentence."""
     history = forecast.history
     purchases = None if history.events is None else history.purchases()
@@ -186,23 +196,18 @@ def add_reasons(table: pd.DataFrame, forecast: Forecast, accounts: Accounts, pot
     table["reason"] = reasons(
         table.assign(caution=fit["caution"].to_numpy()),
         rank_by_value=ranks_of(table["value"].to_numpy()),
-        growth=None if purchases is None else _growth(forecast, purchases),
+        by_mean=order.by == "mean",
+        growth=None if purchases is None else _growth(history, purchases),
         bought=None if gaps is None else np.where(np.isnan(gaps.wallet), np.nan, gaps.bought),
         on_offer=0 if gaps is None else gaps.on_offer,
     )
 
 
-def _growth(forecast: Forecast, purchases: pd.DataFrame) -> Floats | None:
-    """Revenue of the last 12 months over that of the 12 before, less 1; NaN where the account is younger."""
-    both = trailing_revenue(forecast.history, 2.0, purchases=purchases)
-    last = trailing_revenue(forecast.history, 1.0, purchases=purchases)
-    if both is None or last is None:
-        return None
-    before = both - last
-    first = forecast.history.table[columns.FIRST_PURCHASE]
-    old = (first <= forecast.as_of - pd.Timedelta(days=round(2 * DAYS_PER_YEAR) - 31)).to_numpy()
-    known = old & (before > 0.0) & (last > 0.0)
-    return np.where(known, np.divide(last, before, out=np.ones_like(last), where=known) - 1.0, np.nan)
+def _growth(history: PurchaseHistory, purchases: pd.DataFrame) -> Floats:
+    """Growth a year of each account's business; NaN where it is not known or its interval holds 0."""
+    found = growth_of_business(history, purchases=purchases)
+    clear = (found["cagr_lower"] > 0.0) | (found["cagr_upper"] < 0.0)
+    return found["cagr"].where(clear).to_numpy(dtype=np.float64)
 
 
 def add_grade(table: pd.DataFrame, grading: Grading | Mapping[str, Any] | None, metrics: pd.DataFrame | None) -> None:
@@ -214,6 +219,12 @@ def add_grade(table: pd.DataFrame, grading: Grading | Mapping[str, Any] | None, 
         extra = [name for name in metrics.columns if name not in table.columns]
         source = table.merge(metrics[[columns.CUSTOMER_ID, *extra]], on=columns.CUSTOMER_ID, how="left")
     graded = grade(source, grading).set_index(columns.CUSTOMER_ID).loc[table[columns.CUSTOMER_ID]]
+    if graded["grade"].isna().all():
+        raise DomainError(
+            "No account could be graded: too few of the grading's measures are known.",
+            value=str(graded["reason"].iloc[0]),
+            remedy="Pass metrics=account_metrics(...), or grade by columns of the ranking.",
+        )
     table["grade"], table["grade_score"] = graded["grade"].to_numpy(), graded["score"].to_numpy()
 
 

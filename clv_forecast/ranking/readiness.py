@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
+from scipy.special import ndtr, ndtri
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +41,8 @@ class Readiness:
         Length of the window it was learnt on.
     accounts : int
         With headroom then.
+    chance_of_nothing : float
+        How likely it is that headroom and features tell nothing of what comes above the forecast.
     """
 
     features: tuple[str, ...]
@@ -48,6 +51,7 @@ class Readiness:
     spread: float
     days: int
     accounts: int
+    chance_of_nothing: float
 
     def __repr__(self) -> str:
         return f"<Readiness learnt on {self.accounts:,} accounts and {self.days} days>"
@@ -100,7 +104,7 @@ class _Problem:
     weight: Floats
 
 
-def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> tuple[Readiness, Floats] | str:
+def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> tuple[Readiness, Floats, Floats] | str:
     r"""Fit shares of headroom to what came above the forecast, unclipped, and predict each account from the others.
 
     Minimises :math:`\sum_i w_i (a_i - f_i - \gamma f_i - P_i h_i x_i'\beta)^2 + \lambda |\beta|^2` over free
@@ -119,13 +123,14 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     -------
     readiness : Readiness
     predicted : ndarray, shape (account,)
-        Money above the forecast that the *other* accounts' shares predict; NaN without a wallet. Or, instead of both,
-        a sentence that says why nothing can be learnt.
+        Money above the forecast that the *other* accounts' shares predict; NaN without a wallet.
+    above : ndarray, shape (account,)
+        Money that came above the forecast, its common error as the other accounts show it taken out. Or, instead of
+        all three, a sentence that says why nothing can be learnt.
 
     References
     ----------
-    Rubin (1981), "The Bayesian bootstrap", Annals of Statistics 9(1), doi:10.1214/aos/1176345338. James & Stein
-    (1961), "Estimation with quadratic loss", Proc. 4th Berkeley Symposium 1.
+    Rubin (1981), "The Bayesian bootstrap", Annals of Statistics 9(1), doi:10.1214/aos/1176345338.
     """
     known = np.isfinite(lesson.headroom)
     with_room = known & (lesson.headroom > 0.0)
@@ -141,15 +146,18 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     ridge = _best_ridge(grams, whole)
     others = [_solve(whole - gram, ridge) for gram in grams]
     reach = problem.design[:, 1:]
-    inside = np.empty(int(known.sum()))
+    inside, common = np.empty(int(known.sum())), np.empty(int(known.sum()))
     for part, solution in enumerate(others):
         inside[fold == part] = reach[fold == part] @ solution[1:]
-    kept = _kept(problem, inside)
-    predicted = np.full(len(known), np.nan)
-    predicted[known] = kept * inside
+        common[fold == part] = solution[0]
     rng = np.random.default_rng([seed, 0x5EAD])
+    kept = _borne_out(problem, inside, rng)
+    predicted = np.full(len(known), np.nan)
+    predicted[known] = kept.mean() * inside
+    above = np.full(len(known), np.nan)
+    above[known] = problem.excess - common * problem.design[:, 0]
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
-    solved[:, 1:] *= kept
+    solved[:, 1:] *= kept[:, None]
     error = float(_solve(whole, ridge)[0])
     readiness = Readiness(
         features=features,
@@ -158,8 +166,9 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
         spread=_spread(problem, lesson.headroom[known], lesson.sd[known], solved.mean(axis=0)),
         days=lesson.days,
         accounts=int(with_room.sum()),
+        chance_of_nothing=float((kept == 0.0).mean()),
     )
-    return readiness, predicted
+    return readiness, predicted, above
 
 
 def _problem(lesson: Lesson, known: NDArray[np.bool_]) -> _Problem:
@@ -231,12 +240,11 @@ def _best_ridge(grams: list[Floats], whole: Floats) -> float:
     return min(_RIDGES, key=loss)
 
 
-def _kept(problem: _Problem, predicted: Floats) -> float:
-    r"""Share of what was learnt that accounts left out bear out, from 0 to 1: what was learnt from noise is not kept.
+def _borne_out(problem: _Problem, predicted: Floats, rng: np.random.Generator) -> Floats:
+    r"""Draws of the share of what was learnt that accounts left out bear out: what was learnt from noise is not kept.
 
     The slope of what came above the forecast on what the *other* accounts' shares predict, beside the forecast's own
-    error; times :math:`(1 - 1/z^2)_+` with :math:`z` the slope over its robust standard error, the factor of James and
-    Stein: nothing is kept of a slope within its error, nearly all of one that is clear.
+    error, with its robust standard error, is the likelihood; beforehand the share is as likely 0 as anything up to 1.
     """
     weight, forecast = problem.weight, problem.design[:, 0]
     size = weight @ forecast**2
@@ -247,10 +255,19 @@ def _kept(problem: _Problem, predicted: Floats) -> float:
     told, came = beside(predicted), beside(problem.excess)
     squared = float(weight @ told**2)
     if squared <= 0.0:
-        return 0.0
+        return np.zeros(PARAMETER_DRAWS)
     slope = float(weight @ (told * came)) / squared
-    variance = float(np.sum((weight * told * (came - slope * told)) ** 2)) / squared**2
-    return float(np.clip(slope, 0.0, 1.0)) * max(0.0, 1.0 - variance / slope**2) if slope > 0.0 else 0.0
+    error = float(np.sqrt(np.sum((weight * told * (came - slope * told)) ** 2))) / squared
+    if error <= 1e-9:
+        return np.full(PARAMETER_DRAWS, np.clip(slope, 0.0, 1.0))
+    low, high = ndtr(-slope / error), ndtr((1.0 - slope) / error)
+    something = max(high - low, 1e-300)
+    nothing = np.exp(-0.5 * (slope / error) ** 2) / (error * np.sqrt(2.0 * np.pi))
+    place = rng.permutation((np.arange(PARAMETER_DRAWS) + 0.5) / PARAMETER_DRAWS)
+    chance_of_nothing = nothing / (nothing + something)
+    within = np.clip((place - chance_of_nothing) / (1.0 - chance_of_nothing + 1e-300), 0.0, 1.0)
+    drawn = slope + error * ndtri(np.clip(low + within * something, 1e-300, 1.0 - 1e-16))
+    return np.where(place < chance_of_nothing, 0.0, np.clip(drawn, 0.0, 1.0))
 
 
 def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> float:
@@ -262,18 +279,14 @@ def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> 
     return 0.0 if known <= 0.0 else float(max(0.0, square @ (left**2 - sd**2)) / known)
 
 
-def reliability_table(
-    lesson: Lesson, predicted: Floats, forecast_error: float, *, prob: float, seed: int
-) -> pd.DataFrame:
+def reliability_table(lesson: Lesson, predicted: Floats, above: Floats, *, prob: float, seed: int) -> pd.DataFrame:
     """By decile of what was predicted above the forecast: the money that came, account by account from the others.
 
     Parameters
     ----------
     lesson : Lesson
-    predicted : ndarray, shape (account,)
+    predicted, above : ndarray, shape (account,)
         From ``learn_readiness``.
-    forecast_error : float
-        The forecast's own common error, which is taken out.
     prob : float
         Probability inside the band of what came (a bootstrap over accounts).
     seed : int
@@ -286,7 +299,6 @@ def reliability_table(
     """
     known = np.flatnonzero(np.isfinite(predicted) & (lesson.headroom > 0.0))
     order = known[np.lexsort((known, predicted[known]))]
-    above = lesson.actual - (1.0 + forecast_error) * lesson.expected
     rng = np.random.default_rng([seed, 0xDEC1])
     rows = []
     for decile, members in enumerate(np.array_split(order, min(DECILES, len(order))), start=1):

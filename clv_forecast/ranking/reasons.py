@@ -30,6 +30,7 @@ def reasons(
     table: pd.DataFrame,
     *,
     rank_by_value: NDArray[np.int64],
+    by_mean: bool,
     growth: Floats | None,
     bought: Floats | None,
     on_offer: int,
@@ -42,8 +43,10 @@ def reasons(
         rank, value, p_alive, caution; and where known wallet, wallet_lower, wallet_upper, wallet_source,
         headroom, potential_value.
     rank_by_value : ndarray of int, shape (account,)
+    by_mean : bool
+        Whether ranks are by the mean of value with potential.
     growth : ndarray, shape (account,), optional
-        Of the last 12 months over the 12 before; NaN where not known.
+        A year, of the account's own business; NaN where not known, or where it may be nothing.
     bought : ndarray, shape (account,), optional
         Categories bought in the last 12 months; NaN where not known.
     on_offer : int
@@ -55,12 +58,14 @@ def reasons(
         year."
     """
     facts = table.reindex(columns=list(_FACTS)).assign(by_value=rank_by_value, growth=growth, bought=bought)
-    return [_sentence(fact, on_offer) for fact in facts.itertuples(index=False)]
+    return [_sentence(fact, by_mean, on_offer) for fact in facts.itertuples(index=False)]
 
 
-def _sentence(fact: Any, on_offer: int) -> str:
+def _sentence(fact: Any, by_mean: bool, on_offer: int) -> str:
     head = f"{ordinal(fact.by_value)} by value"
-    if fact.potential_value == fact.potential_value:
+    if by_mean and _known(fact.potential_value) and fact.rank == fact.by_value:
+        head += " and with potential"
+    elif by_mean and _known(fact.potential_value):
         head += f", {ordinal(fact.rank)} with potential"
     elif fact.rank != fact.by_value:
         head += f", {ordinal(fact.rank)} in this order"
@@ -68,8 +73,8 @@ def _sentence(fact: Any, on_offer: int) -> str:
     if _known(fact.bought):
         found.append(f"buys {int(fact.bought)} of {on_offer} categories")
     if _known(fact.wallet) and fact.headroom == 0.0:
-        best = "its whole wallet" if fact.wallet_source == GIVEN else "as much as the best of its peers"
-        found.append(f"expected to bring {best}")
+        best = "its whole wallet" if fact.wallet_source == GIVEN else "its reachable revenue with us"
+        found.append(f"expected to bring {best} already")
     elif _known(fact.wallet):
         what = "wallet" if fact.wallet_source == GIVEN else "reachable revenue with us"
         band = f" ({money(fact.wallet_lower)} to {money(fact.wallet_upper)})"
@@ -77,7 +82,7 @@ def _sentence(fact: Any, on_offer: int) -> str:
     if _known(fact.growth):
         found.append(_growth(fact.growth))
     if fact.p_alive < _PROBABLY_GONE:
-        found.append(f"probably gone (alive with {fact.p_alive:.0%})")
+        found.append(f"probably gone (alive with {100.0 * fact.p_alive:.0f} %)")
     if fact.value < 0.0:
         found.append("loses money")
     text = f"{head}: {', '.join(found)}." if found else f"{head}."
@@ -89,11 +94,11 @@ def _known(value: Any) -> bool:
 
 
 def _growth(growth: float) -> str:
-    if abs(growth) < 0.005:
-        return "steady over a year"
-    if growth > 9.995:
-        return f"{growth + 1.0:,.0f} times last year's"
-    return f"{'growing' if growth > 0 else 'shrinking'} {abs(growth):.0%} a year"
+    if growth <= -1.0:
+        return "nothing bought in the last year"
+    if growth >= 1.995:
+        return f"{growth + 1.0:,.0f} times as much each year"
+    return f"{'growing' if growth > 0 else 'shrinking'} {100.0 * abs(growth):.0f} % a year"
 
 
 def ordinal(number: int) -> str:

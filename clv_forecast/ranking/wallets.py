@@ -41,6 +41,8 @@ class Wallets:
     log_sd : ndarray
         Uncertainty of the logarithm of the estimate: the band given, or the estimation error; NaN where it is not
         known (a wallet given without low and high, whitespace).
+    lower, upper : ndarray
+        Ends of the band that the business gave; NaN elsewhere.
     given : ndarray
         The wallet that the business gave, as it is; NaN elsewhere.
     source : ndarray of str
@@ -55,6 +57,8 @@ class Wallets:
     wallet: Floats
     estimate: Floats
     log_sd: Floats
+    lower: Floats
+    upper: Floats
     given: Floats
     source: NDArray[np.object_]
     peers: NDArray[np.intp]
@@ -62,10 +66,11 @@ class Wallets:
     notes: tuple[str, ...]
 
     def band(self, annual_revenue: Floats, prob: float) -> tuple[Floats, Floats]:
-        """Band of the wallet, not below what the account is expected to bring; missing where its error is not known."""
-        z = float(ndtri((1.0 + prob) / 2.0))
-        spread = np.exp(z * self.log_sd)
-        return np.maximum(self.estimate / spread, annual_revenue), np.maximum(self.estimate * spread, annual_revenue)
+        """Band of the wallet, as given or of the estimate, not below what is expected; missing where not known."""
+        spread = np.exp(float(ndtri((1.0 + prob) / 2.0)) * self.log_sd)
+        lower = np.where(np.isnan(self.lower), self.estimate / spread, self.lower)
+        upper = np.where(np.isnan(self.upper), self.estimate * spread, self.upper)
+        return np.maximum(lower, annual_revenue), np.maximum(upper, annual_revenue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +126,25 @@ def wallets_of(
     size = len(accounts.table)
     wallet, log_sd = np.full(size, np.nan), np.full(size, np.nan)
     labels, peers = np.full(size, None, dtype=object), np.zeros(size, dtype=np.intp)
-    given, given_sd = _given(accounts)
+    given = _given(accounts)
     notes = list(accounts.notes)
     if source in ("auto", "given"):
-        if source == "given" and np.isnan(given).all():
+        if source == "given" and np.isnan(given.wallet).all():
             raise InputError("source='given' needs a wallet for some account.", remedy="Fill the column 'wallet'.")
-        known = np.isfinite(given)
-        wallet[known], log_sd[known], labels[known] = given[known], given_sd[known], GIVEN
+        known = np.isfinite(given.wallet)
+        wallet[known], log_sd[known], labels[known] = given.wallet[known], given.log_sd[known], GIVEN
+        short = int((given.wallet[known] < outlook.annual_revenue[known]).sum())
+        if short:
+            notes.append(
+                f"{short:,} wallets given are below what the account is expected to bring, and were raised to it."
+            )
     names = list(accounts.attributes())
+    if options.segment is not None and options.segment not in names:
+        raise DomainError(
+            "segment must be an attribute of the accounts: labels that several share, or numbers.",
+            value=repr(options.segment),
+            remedy=f"Attributes: {', '.join(names) or 'none'}.",
+        )
     use_gaps = source == "whitespace" or (source == "auto" and not names and gaps is not None)
     if source == "whitespace" and gaps is None:
         raise InputError("source='whitespace' needs categories in the log.", remedy=gap_note)
@@ -143,13 +159,14 @@ def wallets_of(
             target[found] = values[found]
         peers[found] = others.peers[found]
         notes.extend(others.notes)
-    if gaps is not None:
-        notes.extend(gaps.notes)
+    notes.extend([f"No whitespace by category: {gap_note}"] if gaps is None else gaps.notes)
     return Wallets(
         wallet=np.maximum(wallet, outlook.annual_revenue),
         estimate=wallet,
         log_sd=log_sd,
-        given=given,
+        lower=np.where(labels == GIVEN, given.lower, np.nan),
+        upper=np.where(labels == GIVEN, given.upper, np.nan),
+        given=given.wallet,
         source=labels,
         peers=peers,
         whitespace=gaps,
@@ -157,25 +174,38 @@ def wallets_of(
     )
 
 
-def _given(accounts: Accounts) -> tuple[Floats, Floats]:
-    """Wallets given, and the standard deviation of their logarithm that low and high stand for."""
-    size = len(accounts.table)
-    given = accounts.numbers(columns.WALLET, least=0.0)
-    if given is None:
-        return np.full(size, np.nan), np.full(size, np.nan)
-    low, high = (accounts.numbers(name, least=0.0) for name in (columns.WALLET_LOWER, columns.WALLET_UPPER))
-    if low is None or high is None:
-        return given, np.full(size, np.nan)
-    bad = (low > given) | (high < given)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Given:
+    """What the business gave; NaN where it gave nothing."""
+
+    wallet: Floats
+    lower: Floats
+    upper: Floats
+
+    @property
+    def log_sd(self) -> Floats:
+        """Standard deviation of the logarithm that the ends stand for; of one end alone where the other is missing."""
+        z = float(ndtri((1.0 + GIVEN_PROB) / 2.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below, above = np.log(self.wallet / self.lower) / z, np.log(self.upper / self.wallet) / z
+        known = np.stack([np.where(np.isfinite(side), side, np.nan) for side in (below, above)])
+        count = np.isfinite(known).sum(axis=0)
+        mean = np.divide(np.nansum(known, axis=0), count, out=np.full(len(count), np.nan), where=count > 0)
+        return np.asarray(mean)
+
+
+def _given(accounts: Accounts) -> _Given:
+    unknown = np.full(len(accounts.table), np.nan)
+    found = [accounts.numbers(name, least=0.0) for name in (columns.WALLET, columns.WALLET_LOWER, columns.WALLET_UPPER)]
+    wallet, lower, upper = (unknown if values is None else values for values in found)
+    bad = (lower > wallet) | (upper < wallet)
     if bad.any():
         raise InputError(
             "A wallet must lie between its wallet_low and wallet_high.",
-            value=f"{low[bad][0]:g} to {high[bad][0]:g} around {given[bad][0]:g}",
+            value=f"{lower[bad][0]:g} to {upper[bad][0]:g} around {wallet[bad][0]:g}",
             customer_ids=accounts.ids[bad],
         )
-    both = np.isfinite(low) & np.isfinite(high) & (low > 0.0)
-    ratio = np.divide(high, low, out=np.full(size, np.nan), where=both)
-    return given, np.log(ratio) / (2.0 * float(ndtri((1.0 + GIVEN_PROB) / 2.0)))
+    return _Given(wallet=wallet, lower=lower, upper=upper)
 
 
 def _peers(

@@ -19,7 +19,7 @@ class Base:
 
 @pytest.fixture(scope="session")
 def base() -> Base:
-    sim = clv.simulate_accounts(400, rng=11)
+    sim = clv.simulate_accounts(400, rng=11, growing=0.8)
     history = clv.purchase_history(
         sim.transactions,
         as_of=sim.as_of,
@@ -30,7 +30,9 @@ def base() -> Base:
     )
     model = clv.fit(history, compare=False, draws=200)
     fc = clv.forecast(model, history, horizons=["6 months", "12 months"], margin="margin", draws=300)
-    return Base(sim=sim, history=history, forecast=fc, potential=clv.potential(history, fc))
+    found = clv.potential(history, fc)
+    assert (found.table["potential_value"] > 0.0).sum() > 100  # else much below would be true of nothing
+    return Base(sim=sim, history=history, forecast=fc, potential=found)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,10 @@ def test_given_wallets_with_their_bands(base: Base) -> None:
     free = table["annual_revenue"] < 5e5
     assert table.loc[free, "wallet_lower"].to_numpy() == pytest.approx(5e5)
     assert table.loc[free, "wallet_upper"].to_numpy() == pytest.approx(2e6)
+    uneven = only(base, wallet=1e6, wallet_low=np.nan, wallet_high=4e6)
+    found = clv.potential(base.history, base.forecast, accounts=uneven, source="given")
+    assert found.table["wallet_upper"].to_numpy() == pytest.approx(4e6)
+    assert (found.log_sd > 0.0).all()
     assert table["share_of_wallet"].to_numpy() == pytest.approx(table["current_revenue"].to_numpy() / 1e6)
 
 

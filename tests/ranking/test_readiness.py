@@ -32,7 +32,7 @@ def lesson(seed: int, *, shares=(0.05, 0.3, 0.1), bias: float = 0.0, size: int =
 def learnt(of: Lesson) -> tuple[Readiness, np.ndarray]:
     found = learn_readiness(of, NAMES, seed=1)
     assert not isinstance(found, str)
-    return found
+    return found[:2]
 
 
 def test_recovers_shares_and_bias() -> None:
@@ -87,13 +87,13 @@ def test_an_account_is_predicted_from_the_others() -> None:
 
 def test_reliability_adds_up_and_tells_a_wrong_model() -> None:
     of = lesson(6)
-    readiness, predicted = learnt(of)
-    table = reliability_table(of, predicted, readiness.forecast_error, prob=0.9, seed=1)
+    _, predicted, above = learn_readiness(of, NAMES, seed=1)
+    table = reliability_table(of, predicted, above, prob=0.9, seed=1)
     assert table["accounts"].sum() == len(predicted)
     assert table["expected_above"].is_monotonic_increasing
     assert table["expected_above"].sum() == pytest.approx(predicted.sum())
     good = ((table["lower"] <= table["expected_above"]) & (table["expected_above"] <= table["upper"])).mean()
-    turned = reliability_table(of, predicted[::-1].copy(), readiness.forecast_error, prob=0.9, seed=1)
+    turned = reliability_table(of, predicted[::-1].copy(), above, prob=0.9, seed=1)
     bad = ((turned["lower"] <= turned["expected_above"]) & (turned["expected_above"] <= turned["upper"])).mean()
     assert good >= 0.7 and bad <= 0.4
 
@@ -122,3 +122,13 @@ def test_spread_of_shares_is_found() -> None:
     )
     assert learnt(noisy)[0].spread == pytest.approx(0.5, rel=0.15)
     assert learnt(of)[0].spread < 0.05
+
+
+def test_what_may_be_noise_is_doubted_and_not_denied() -> None:
+    none = [learnt(lesson(seed, shares=(0.0, 0.0, 0.0), size=500))[0] for seed in range(8)]
+    some = [learnt(lesson(seed, shares=(0.04, 0.0, 0.0), size=500))[0] for seed in range(8)]
+    clear = [learnt(lesson(seed, shares=(0.3, 0.1, 0.1), size=500))[0] for seed in range(8)]
+    doubts = [np.mean([readiness.chance_of_nothing for readiness in found]) for found in (none, some, clear)]
+    assert doubts[0] > 0.4 and doubts[0] > doubts[1] > doubts[2] and doubts[2] < 0.02
+    uppers = [readiness.table()["upper"].sum() for readiness in some]
+    assert min(uppers) > 0.0  # never "surely nothing" where there may be something
