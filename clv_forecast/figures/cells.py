@@ -15,7 +15,7 @@ from clv_forecast.figures.rows import checked, only
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_OF_MATRIX: Final = "the table made by matrix_table"
+_OF_MATRIX: Final = "the matrix of a ranking"
 _LIGHT: Final = ("#F6F9FC", "#8DBFE3")
 _CELL: Final = (1.75, 1.15)
 _ROOMY: Final = 75.0  # points
@@ -29,7 +29,7 @@ def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | N
     Parameters
     ----------
     table : DataFrame
-        ``matrix_table``: cell, value_class, potential_class, accounts, the quantity; optional value, potential_value,
+        The matrix of a ranking: cell, value_class, potential_class, accounts, the quantity; optional value, potential_value,
         headroom, current_revenue and the limits of the classes.
     quantity : str
         Column that shades the cells, such as ``"accounts"``, ``"headroom"`` or ``"potential_value"``.

@@ -13,7 +13,7 @@ from clv_forecast.figures.rows import band_name, checked
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MADE_BY: Final = "the table made by lorenz or lorenz_curves"
+_MADE_BY: Final = "the table made by lorenz_curves, or the lorenz of a ranking"
 _SIZE: Final = (5.6, 4.6)
 _TOP: Final = 0.2
 _LONGEST: Final = 32
@@ -36,7 +36,7 @@ def draw_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        ``lorenz`` or ``lorenz_curves``: share_of_accounts, share_of_value; optional measure (a curve each), lower,
+        ``lorenz_curves``, or the ``lorenz`` of a ranking: share_of_accounts, share_of_value; optional measure (a curve each), lower,
         upper, prob.
     ax : Axes, optional
 

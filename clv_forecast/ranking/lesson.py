@@ -87,7 +87,8 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
     )
     if readiness.chance_of_nothing >= _DOUBTFUL:
         sentence += (
-            f" Whether headroom tells anything here is in doubt: with {readiness.chance_of_nothing:.0%} it does not."
+            f" Whether headroom tells anything here is in doubt: the probability that it tells nothing is "
+            f"{readiness.chance_of_nothing:.2f}."
         )
     names = list(look.accounts.attributes())
     if (wallets.source == GIVEN).any():
