@@ -29,8 +29,8 @@ def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | N
     Parameters
     ----------
     table : DataFrame
-        The matrix of a ranking: cell, value_class, potential_class, accounts, the quantity; optional value, potential_value,
-        headroom, current_revenue and the limits of the classes.
+        The matrix of a ranking: cell, value_class, potential_class, accounts, the quantity; optional value,
+        potential_value, headroom, current_revenue and the limits of the classes.
     quantity : str
         Column that shades the cells, such as ``"accounts"``, ``"headroom"`` or ``"potential_value"``.
     ax : Axes, optional

@@ -36,8 +36,8 @@ def draw_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : DataFrame
-        ``lorenz_curves``, or the ``lorenz`` of a ranking: share_of_accounts, share_of_value; optional measure (a curve each), lower,
-        upper, prob.
+        ``lorenz_curves``, or the ``lorenz`` of a ranking: share_of_accounts, share_of_value; optional measure (a curve
+        each), lower, upper, prob.
     ax : Axes, optional
 
     Returns
