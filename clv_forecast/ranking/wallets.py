@@ -121,6 +121,15 @@ def wallets_of(
     InputError
         If a wallet given is negative or outside its own band, or the source asked for has nothing to go by.
     """
+    names = list(accounts.attributes())
+    if options.segment is not None and options.segment not in accounts.table.columns:
+        raise DomainError(
+            "segment must be a column of the accounts.",
+            value=repr(options.segment),
+            remedy=f"Attributes: {', '.join(names) or 'none'}.",
+        )
+    if options.segment is not None and options.segment not in names:
+        names.append(options.segment)
     source = options.source
     gaps, gap_note = _whitespace(history, accounts, outlook, options.segment)
     size = len(accounts.table)
@@ -138,13 +147,6 @@ def wallets_of(
             notes.append(
                 f"{short:,} wallets given are below what the account is expected to bring, and were raised to it."
             )
-    names = list(accounts.attributes())
-    if options.segment is not None and options.segment not in names:
-        raise DomainError(
-            "segment must be an attribute of the accounts: labels that several share, or numbers.",
-            value=repr(options.segment),
-            remedy=f"Attributes: {', '.join(names) or 'none'}.",
-        )
     use_gaps = source == "whitespace" or (source == "auto" and not names and gaps is not None)
     if source == "whitespace" and gaps is None:
         raise InputError("source='whitespace' needs categories in the log.", remedy=gap_note)

@@ -10,8 +10,10 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.ranking.outlook import outlook_of
 from clv_forecast.ranking.realised import draw_realised
+from clv_forecast.ranking.wallets import WalletOptions, Wallets, wallets_of
 from tests.ranking.conftest import Base
 
 
@@ -35,26 +37,32 @@ def test_the_table_adds_up(base: Base) -> None:
     assert (table["share_of_wallet"].notna() == (table["wallet_source"] == "given")).all()
 
 
-def test_only_a_given_wallet_has_a_share(base: Base) -> None:
-    found = clv.potential(base.history, base.forecast, source="peers")
-    assert "given" not in set(found.table["wallet_source"])
-    given = base.sim.accounts.set_index("customer_id")["wallet"].reindex(found.table["customer_id"])
-    assert found.table["share_of_wallet"].notna().to_numpy().sum() == given.notna().sum()
+def wallets(base: Base, accounts=None, *, source: str = "auto", segment: str | None = None) -> Wallets:
+    options = WalletOptions(source=source, quantile=0.8, segment=segment, seed=1)
+    return wallets_of(base.history, accounts_of(base.history, accounts), base.potential.outlook, options)
+
+
+def test_peers_may_stand_in_for_given_wallets(base: Base) -> None:
+    found = wallets(base, source="peers")
+    assert "given" not in set(found.source)
+    given = base.sim.accounts.set_index("customer_id")["wallet"].reindex(base.history.table["customer_id"])
+    assert np.isfinite(found.given).sum() == given.notna().sum()
+    assert np.isfinite(found.wallet).all()
 
 
 def test_given_wallets_with_their_bands(base: Base) -> None:
-    size = len(base.history.table)
-    wallets = only(base, wallet=np.full(size, 1e6), wallet_low=5e5, wallet_high=2e6)
-    table = clv.potential(base.history, base.forecast, accounts=wallets, source="given").table
-    assert (table["wallet"] == 1e6).all() and (table["wallet_source"] == "given").all()
-    free = table["annual_revenue"] < 5e5
-    assert table.loc[free, "wallet_lower"].to_numpy() == pytest.approx(5e5)
-    assert table.loc[free, "wallet_upper"].to_numpy() == pytest.approx(2e6)
-    uneven = only(base, wallet=1e6, wallet_low=np.nan, wallet_high=4e6)
-    found = clv.potential(base.history, base.forecast, accounts=uneven, source="given")
-    assert found.table["wallet_upper"].to_numpy() == pytest.approx(4e6)
-    assert (found.log_sd > 0.0).all()
-    assert table["share_of_wallet"].to_numpy() == pytest.approx(table["current_revenue"].to_numpy() / 1e6)
+    size, annual = len(base.history.table), base.potential.outlook.annual_revenue
+    found = wallets(base, only(base, wallet=np.full(size, 1e6), wallet_low=5e5, wallet_high=2e6), source="given")
+    assert (found.wallet[annual < 1e6] == 1e6).all() and set(found.source) == {"given"}
+    lower, upper = found.band(annual, 0.9)
+    free = annual < 5e5
+    assert lower[free] == pytest.approx(5e5) and upper[free] == pytest.approx(2e6)
+    assert found.log_sd == pytest.approx(np.log(4.0) / (2.0 * 1.6448536))
+    uneven = wallets(base, only(base, wallet=1e6, wallet_low=np.nan, wallet_high=4e6), source="given")
+    assert uneven.band(annual, 0.9)[1] == pytest.approx(4e6)
+    assert uneven.log_sd == pytest.approx(np.log(4.0) / 1.6448536)
+    alone = wallets(base, only(base, wallet=1e6), source="given")
+    assert np.isnan(alone.band(annual, 0.9)[0]).all()
 
 
 def test_missing_wallets_are_missing_and_not_zero(base: Base) -> None:
@@ -80,7 +88,7 @@ def test_missing_wallets_are_missing_and_not_zero(base: Base) -> None:
 )
 def test_bad_wallets_are_refused(base: Base, columns: dict, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
-        clv.potential(base.history, base.forecast, accounts=only(base, **columns))
+        wallets(base, only(base, **columns))
     assert "First customers" in str(error.value)
 
 
@@ -92,7 +100,7 @@ def test_bad_arguments_are_refused(base: Base) -> None:
     with pytest.raises(DomainError, match="one of this history"):
         clv.potential(dataclasses.replace(base.history), base.forecast)
     with pytest.raises(InputError, match="source='given' needs a wallet"):
-        clv.potential(base.history, base.forecast, accounts=only(base, region="n"), source="given")
+        wallets(base, only(base, region="n"), source="given")
     plain = clv.purchase_history(base.sim.transactions[["customer_id", "date", "amount"]], as_of=base.sim.as_of)
     fc = clv.forecast(clv.fit(plain, compare=False), plain, horizons=["12 months"], draws=100)
     with pytest.raises(InputError, match="source='whitespace' needs categories"):
@@ -100,10 +108,12 @@ def test_bad_arguments_are_refused(base: Base) -> None:
 
 
 def test_no_attributes_falls_back_and_says_so(base: Base) -> None:
-    found = clv.potential(base.history, base.forecast, accounts=only(base), source="peers")
-    assert set(found.table["wallet_source"]) == {"peers: the whole base"}
-    gaps = clv.potential(base.history, base.forecast, accounts=only(base))
-    assert set(gaps.table["wallet_source"].dropna()) == {"whitespace"}
+    assert set(wallets(base, only(base), source="peers").source) == {"peers: the whole base"}
+    gaps = wallets(base, only(base))
+    assert set(gaps.source) - {None} == {"whitespace"}
+    assert np.isnan(gaps.log_sd).all()
+    with pytest.raises(DomainError, match="segment must be a column"):
+        wallets(base, segment="sgment")
 
 
 def test_one_account() -> None:
