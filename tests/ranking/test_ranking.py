@@ -273,6 +273,7 @@ def test_reasons_are_plain_sentences(base: Base, ranking: clv.Ranking) -> None:
     assert "by mean" in str(ranking) or ranking.order.by in str(ranking)
 
 
+@pytest.mark.slow
 def test_it_reads_a_summary_without_orders() -> None:
     table = pd.DataFrame(
         {
@@ -306,6 +307,7 @@ def test_cost_to_serve_is_carried_too(base: Base) -> None:
         assert table.loc[ids[big], "rank"] == len(ids)
 
 
+@pytest.mark.slow
 def test_terms_and_lengths_must_agree(base: Base) -> None:
     model = clv.fit(base.history, compare=False, draws=200)
     other = clv.forecast(model, base.history, horizons=["12 months"], margin=-0.2, draws=100)
@@ -316,6 +318,7 @@ def test_terms_and_lengths_must_agree(base: Base) -> None:
     assert found.years == 1.0
 
 
+@pytest.mark.slow
 def test_nothing_came_so_no_order_is_judged(base: Base) -> None:
     late = clv.purchase_history(base.sim.transactions, as_of="2027-12-31", customers=base.sim.accounts)
     fc = clv.forecast(clv.fit(base.history, compare=False), late, horizons=["12 months"], draws=100)
@@ -324,6 +327,7 @@ def test_nothing_came_so_no_order_is_judged(base: Base) -> None:
     assert clv.rank(fc, potential=found, draws=100).order.by == "mean"
 
 
+@pytest.mark.slow
 def test_a_stack_s_concentration_is_of_all_its_models(base: Base) -> None:
     models = [clv.fit(base.history, purchases=name, compare=False, draws=200) for name in ("bg_nbd", "mbg_nbd")]
     single, both = (
