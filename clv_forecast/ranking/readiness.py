@@ -109,8 +109,9 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
 
     Minimises :math:`\sum_i w_i (a_i - f_i - \gamma f_i - P_i h_i x_i'\beta)^2 + \lambda |\beta|^2` over free
     :math:`\gamma` and :math:`\beta \ge 0` (the share of every account is not penalised), with the penalty that
-    predicts best in five parts, and keeps of :math:`\beta` what the parts left out bear out. Draws of :math:`\beta` are
-    Bayesian bootstrap replications over accounts.
+    predicts best in five parts. Draws of :math:`\beta` are Bayesian bootstrap replications over accounts, each times a
+    draw of the share, from 0 to 1, that the parts left out bear out; that share may be 0 (``chance_of_nothing``). The
+    bootstrap repeats neither the choice of the penalty nor the parts, so bands of small bases are too narrow.
 
     Parameters
     ----------
