@@ -44,7 +44,7 @@ from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "AccountCard",

@@ -19,7 +19,9 @@ FLOORS = (
     {"interchange"},
     {"evaluation"},
     {"ranking"},
+    {"finance"},
     {"figures"},
+    {"report"},
     {""},  # the package's own __init__
     {"demo", "tables_as_text"},
     {"cli", "__main__"},

@@ -1,0 +1,120 @@
+"""What may be spent, as an object: the tables, and the quantiles that any other choice can be read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import pandas as pd
+
+CEILING: Final = "ceiling"
+RETAIN: Final = "retain"
+GROW: Final = "grow"
+ACQUIRE: Final = "acquire"
+BASES: Final = (CEILING, RETAIN, GROW, ACQUIRE)
+
+CONFIDENCES: Final = (50, 60, 70, 75, 80, 85, 90, 95)
+"""Levels whose quantiles are stored, in per cent."""
+
+WHAT_THE_BASIS_MEANS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        CEILING: "An upper limit: all that the account is expected to bring. It is no recommendation to spend.",
+        RETAIN: "What keeping the account is worth: value with the spend minus value without it, on the same draws.",
+        GROW: "What growing the account is worth: value with the spend minus value without it, on the same draws.",
+        ACQUIRE: "What winning one new customer of the group is worth, first order included.",
+    }
+)
+
+
+def level_column(confidence: int) -> str:
+    """Name of the column that holds the value reached with that confidence.
+
+    Examples
+    --------
+    >>> level_column(80)
+    'reached_80'
+    """
+    return f"reached_{confidence}"
+
+
+def payback_column(confidence: int) -> str:
+    """Name of the column that holds the value reached within the payback limit with that confidence.
+
+    Examples
+    --------
+    >>> payback_column(80)
+    'repaid_80'
+    """
+    return f"repaid_{confidence}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AllowableSpend:
+    """What may be spent on each account. Made by `allowable_spend`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per account (of basis ``acquire``: per group of new customers, without ``customer_id``): see
+        ``allowable_spend``.
+    totals : DataFrame
+        One row per group that pools its risk: group, accounts, sharing (accounts that share the pooled allowance),
+        value_at_stake, allowable_expected, allowable_single, allowable_pooled, payback_months, p_payback; each sum is
+        that of the rows, to the cent.
+    zeros : DataFrame
+        Why allowances are 0: reason, accounts. The reasons of single allowances, each account counted once.
+    levels : DataFrame
+        In the row order of ``table``: customer_id, group, eligible (a forecast loser is not), expected, and
+        ``reached_50`` to ``reached_95``, what value at the horizon reaches with that confidence; where payback is
+        limited also expected_repaid and ``repaid_50`` to ``repaid_95``; share_before and share_upto, where the account
+        lies on the ladder of shares of its group's pool (both 0 without a share).
+    pools : DataFrame
+        group, confidence (in per cent), reached (joint value of the accounts that share), and repaid where payback is
+        limited.
+    basis, horizon : str
+    target_roi, confidence : float
+    payback_months : float or None
+        Limit of payback.
+    assumptions : dict
+        Everything the numbers depend on, plain.
+    notes : tuple of str
+        What a reader must know, the most important first.
+    as_of : Timestamp
+    currency : str or None
+    """
+
+    table: pd.DataFrame
+    totals: pd.DataFrame
+    zeros: pd.DataFrame
+    levels: pd.DataFrame
+    pools: pd.DataFrame
+    basis: str
+    horizon: str
+    target_roi: float
+    confidence: float
+    payback_months: float | None
+    assumptions: dict[str, Any]
+    notes: tuple[str, ...]
+    as_of: pd.Timestamp
+    currency: str | None
+
+    def __repr__(self) -> str:
+        what = "groups of new customers" if self.basis == ACQUIRE else "accounts"
+        return f"<AllowableSpend ({self.basis}) on {len(self.table):,} {what} over {self.horizon}>"
+
+    def __str__(self) -> str:
+        total = self.totals.sum(numeric_only=True)
+        money = "" if self.currency is None else f" {self.currency}"
+        lines = [
+            f"Allowable spend ({self.basis}) over {self.horizon} at {self.target_roi:.0%} return and "
+            f"{self.confidence:.0%} confidence",
+            f"  {WHAT_THE_BASIS_MEANS[self.basis]}",
+            f"  value at stake {total['value_at_stake']:,.2f}{money}; allowable: expected "
+            f"{total['allowable_expected']:,.2f}, pooled {total['allowable_pooled']:,.2f}, "
+            f"each for itself {total['allowable_single']:,.2f}",
+            *(f"  0 for itself on {row.accounts:,}: {row.reason}" for row in self.zeros.itertuples()),
+            *(f"  Note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)

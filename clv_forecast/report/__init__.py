@@ -1,0 +1,1 @@
+"""Finished results as a page, a workbook and a file for the customer system."""

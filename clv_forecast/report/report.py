@@ -1,0 +1,157 @@
+"""Everything that one report shows, checked to belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from clv_forecast.arguments import instance_of
+from clv_forecast.errors import DomainError
+from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.finance.losing_accounts import losing_accounts
+from clv_forecast.finance.spend import AllowableSpend
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.ranking.potential import Potential
+from clv_forecast.ranking.ranking import Ranking
+
+if TYPE_CHECKING:
+    from clv_forecast.finance.cohorts import Cohorts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Report:
+    """Finished results of one day, for `write_page`, `write_workbook` and `write_crm`. Made by `make_report`.
+
+    Parameters
+    ----------
+    title : str
+    simulated : bool
+        Whether the data are made up; every output says so.
+    forecast : Forecast
+    horizon : str
+        What accounts are compared over.
+    ranking : Ranking or None
+    potential : Potential or None
+    spends : tuple of AllowableSpend
+        The first is the one of the page's first line.
+    losers : DataFrame or None
+        From ``losing_accounts``; None where the forecast has no money.
+    cohorts : Cohorts or None
+    certificate : Certificate or None
+    drivers : DataFrame or None
+        From ``loss_drivers``.
+    changes : DataFrame or None
+        From ``changes_since``.
+    migration : DataFrame or None
+        From ``migration``.
+    """
+
+    title: str
+    simulated: bool
+    forecast: Forecast
+    horizon: str
+    ranking: Ranking | None
+    potential: Potential | None
+    spends: tuple[AllowableSpend, ...]
+    losers: pd.DataFrame | None
+    cohorts: Cohorts | None
+    certificate: Certificate | None
+    drivers: pd.DataFrame | None
+    changes: pd.DataFrame | None
+    migration: pd.DataFrame | None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Report {self.title!r} of {self.forecast.plan.customers:,} accounts as of {self.forecast.as_of:%Y-%m-%d}>"
+        )
+
+
+def make_report(
+    forecast: Forecast,
+    *,
+    title: str = "Customer lifetime value",
+    horizon: str | None = None,
+    ranking: Ranking | None = None,
+    potential: Potential | None = None,
+    spends: AllowableSpend | Sequence[AllowableSpend] = (),
+    cohorts: Cohorts | None = None,
+    certificate: Certificate | None = None,
+    drivers: pd.DataFrame | None = None,
+    changes: pd.DataFrame | None = None,
+    migration: pd.DataFrame | None = None,
+    simulated: bool = False,
+) -> Report:
+    """Gather finished results for a page, a workbook and a file for the customer system.
+
+    Parameters
+    ----------
+    forecast : Forecast
+    title : str
+    horizon : str, optional
+        One of the forecast's; default: that of the ranking, else of the first spend, else the forecast's first.
+    ranking : Ranking, optional
+    potential : Potential, optional
+    spends : AllowableSpend or sequence of them
+    cohorts : Cohorts, optional
+    certificate : Certificate, optional
+    drivers, changes, migration : DataFrame, optional
+        From ``loss_drivers``, ``changes_since`` and ``migration``.
+    simulated : bool
+        Whether the data are made up; every output then says so.
+
+    Returns
+    -------
+    Report
+        What is not given is a section that says what would fill it.
+
+    Raises
+    ------
+    DomainError
+        If the results are of different days or accounts, or the horizon is unknown.
+    """
+    instance_of(forecast, Forecast, "forecast", "forecast")
+    listed = (spends,) if isinstance(spends, AllowableSpend) else tuple(spends)
+    for spend in listed:
+        instance_of(spend, AllowableSpend, "spends", "allowable_spend")
+    default = forecast.horizons.labels[0]
+    if listed:
+        default = listed[0].horizon
+    if ranking is not None:
+        instance_of(ranking, Ranking, "ranking", "rank")
+        default = ranking.horizon
+    chosen = default if horizon is None else horizon
+    forecast.horizons.only([chosen])
+    _same_day(forecast, ranking, listed)
+    return Report(
+        title=title,
+        simulated=simulated,
+        forecast=forecast,
+        horizon=chosen,
+        ranking=ranking,
+        potential=potential,
+        spends=listed,
+        losers=losing_accounts(forecast, horizon=chosen) if forecast.plan.has_spend else None,
+        cohorts=cohorts,
+        certificate=certificate,
+        drivers=drivers,
+        changes=changes,
+        migration=migration,
+    )
+
+
+def _same_day(forecast: Forecast, ranking: Ranking | None, spends: tuple[AllowableSpend, ...]) -> None:
+    days = {"forecast": forecast.as_of}
+    if ranking is not None:
+        days["ranking"] = pd.Timestamp(ranking.table["as_of"].iloc[0])
+    days |= {f"allowable spend ({spend.basis})": spend.as_of for spend in spends}
+    other = {name: day for name, day in days.items() if day != forecast.as_of}
+    if other:
+        name, day = next(iter(other.items()))
+        raise DomainError(
+            "All results of a report must be of one day.",
+            value=f"{name} as of {day.date()}, forecast as of {forecast.as_of.date()}",
+            remedy="Make them from one history.",
+        )
