@@ -8,6 +8,10 @@ from clv_forecast.evaluation.customer_path import customer_path
 from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
 from clv_forecast.evaluation.heterogeneity import heterogeneity
 from clv_forecast.evaluation.model_comparison import ModelComparison, compare_models
+from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.finance.losing_accounts import losing_accounts
+from clv_forecast.finance.spend import AllowableSpend
+from clv_forecast.finance.uplift import Uplift
 from clv_forecast.forecasting.adjustments import CommonShock, Correction, Evidence
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value
@@ -48,6 +52,7 @@ __version__ = "0.4.0"
 
 __all__ = [
     "AccountCard",
+    "AllowableSpend",
     "Audit",
     "Certificate",
     "ClvForecastError",
@@ -76,8 +81,10 @@ __all__ = [
     "Split",
     "Stack",
     "StoreError",
+    "Uplift",
     "ValueDraws",
     "account_metrics",
+    "allowable_spend",
     "backtest",
     "card",
     "compare_models",
@@ -95,6 +102,7 @@ __all__ = [
     "load_model",
     "loo",
     "lorenz_curves",
+    "losing_accounts",
     "loss_drivers",
     "migration",
     "migration_summary",

@@ -31,6 +31,7 @@ STAGE_DEATH: Final = 4
 STAGE_FIRST_ORDER: Final = 5
 STAGE_WALLET: Final = 30
 STAGE_READINESS: Final = 31
+STAGE_UPLIFT: Final = 40
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
@@ -183,6 +184,16 @@ def normals(key, first_draw, draws, stage, count):  # type: ignore[no-untyped-de
     for d in range(draws):
         for c in range(count):
             out[d, c] = normal(key, first_draw + d, stage, c)
+    return out
+
+
+@njit(cache=True)
+def uniforms(keys, first_draw, draws, stage):  # type: ignore[no-untyped-def]
+    """One uniform in (0, 1) per key and draw; shape (key, draw)."""
+    out = np.empty((len(keys), draws))
+    for i in range(len(keys)):
+        for d in range(draws):
+            out[i, d], _ = uniform_pair(keys[i], first_draw + d, stage, 0)
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -74,7 +75,18 @@ def new_customer_value(
         raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
     ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
     seed = as_seed(rng)
-    plan = _plan(model, discount_rate_annual, margin, cost_to_serve, cost_per_order, seed, attributes)
+    plan = replace(
+        newcomers_plan(
+            model,
+            attributes=attributes,
+            replicates=_REPLICATES,
+            discount=discount_per_unit(discount_rate_annual, model.unit),
+            seed=seed,
+        ),
+        margin=np.full(_REPLICATES, margin_rate(margin)),
+        cost_per_order=np.full(_REPLICATES, cost(cost_per_order, "cost_per_order")),
+        cost_per_time=np.full(_REPLICATES, cost(cost_to_serve, "cost_to_serve") / units_per_year(model.unit)),
+    )
     boundaries = ends.boundaries(model.unit)
     rows = np.arange(_REPLICATES)
     expected = expected_money(plan, rows[:1], boundaries)
@@ -105,29 +117,32 @@ def _bands(name: str, expected: NDArray[np.float64], drawn: NDArray[np.float64],
     }
 
 
-def _plan(
-    model: Model,
-    discount_rate_annual: float,
-    margin: float,
-    cost_to_serve: float,
-    cost_per_order: float,
-    seed: int,
-    attributes: Mapping[str, Any] | None,
+def newcomers_plan(
+    model: Model, *, attributes: Mapping[str, Any] | None, replicates: int, discount: float, seed: int
 ) -> Plan:
-    zeros = np.zeros(_REPLICATES)
-    parameters = model.draws.for_new_customers(attributes or {}, _REPLICATES)
+    """Replicates of one new customer, who has just placed a first order; without margin or costs yet.
+
+    Raises
+    ------
+    DomainError
+        If attributes are not those of the fit.
+    InputError
+        If the value of a covariate cannot be used.
+    """
+    zeros = np.zeros(replicates)
+    parameters = model.draws.for_new_customers(attributes or {}, replicates)
     part = Part(module=transaction_model(model.purchases), parameters=parameters, spend_count=zeros, spend_total=zeros)
     return Plan(
         parts=(part,),
         unit=model.unit,
-        discount=discount_per_unit(discount_rate_annual, model.unit),
+        discount=discount,
         frequency=zeros,
         recency=zeros,
         T=zeros,
-        margin=np.full(_REPLICATES, margin_rate(margin)),
-        cost_per_order=np.full(_REPLICATES, cost(cost_per_order, "cost_per_order")),
-        cost_per_time=np.full(_REPLICATES, cost(cost_to_serve, "cost_to_serve") / units_per_year(model.unit)),
-        keys=customer_keys(seed, [f"new customer {k}" for k in range(_REPLICATES)]),
-        order=np.arange(_REPLICATES),
+        margin=zeros,
+        cost_per_order=zeros,
+        cost_per_time=zeros,
+        keys=customer_keys(seed, [f"new customer {k}" for k in range(replicates)]),
+        order=np.arange(replicates),
         seed=seed,
     )

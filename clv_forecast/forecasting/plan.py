@@ -109,7 +109,8 @@ class Plan:
 
     Times are in ``unit``; ``discount`` is continuous per unit; ``cost_per_time`` is money per unit while alive. A
     model is one part; a stack of models has several, whose draws follow each other. ``order`` lists the customers by
-    what their future depends on, so that chunks share expensive functions.
+    what their future depends on, so that chunks share expensive functions. With ``stays`` the draws are those of a
+    world in which nobody who is there leaves.
     """
 
     parts: tuple[Part, ...]
@@ -126,6 +127,7 @@ class Plan:
     seed: int
     shock: CommonShock | None = None
     correction: Correction | None = None
+    stays: bool = False
 
     def __post_init__(self) -> None:
         """Make the arrays read-only: a replay gives the numbers of the tables."""
@@ -179,6 +181,13 @@ class Plan:
                 parts.append(part.between(low, high))
             before += part.draws
         return replace(self, parts=tuple(parts))
+
+    def staying(self) -> Plan:
+        """The same draws in a world in which nobody who is still there leaves until the horizon.
+
+        Up to the time at which a customer would have left, its path is the same to the cent.
+        """
+        return replace(self, stays=True)
 
     def fewer_draws(self, count: int) -> Plan:
         """The same plan with about ``count`` of the draws, each part keeping its share; for means, not for bands."""

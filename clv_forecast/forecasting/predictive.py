@@ -77,6 +77,7 @@ def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDAr
         horizon=end,
         rng=KeyedStreams(plan.keys[rows], part.first_draw),
         draws=draws,
+        stays=plan.stays,
     )
     if plan.shock is None:
         multipliers, period = _NO_SHOCK, end + 1.0

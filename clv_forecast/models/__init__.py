@@ -142,6 +142,7 @@ class TransactionModel(Protocol):
         horizon: ArrayLike,
         rng: RandomSource,
         draws: int | None = None,
+        stays: bool = False,
     ) -> FuturePurchases:
         """Draw the purchases in ``(T, T + horizon]``."""
         ...

@@ -151,6 +151,7 @@ def draw_future_purchases(
     rng: RandomSource,
     draws: int | None,
     initial: int,
+    stays: bool = False,
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]``."""
     return future_paths(
@@ -161,4 +162,5 @@ def draw_future_purchases(
         horizon=horizon,
         rng=rng,
         draws=draws,
+        stays=stays,
     )

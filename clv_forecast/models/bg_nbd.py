@@ -505,6 +505,7 @@ def draw_future_purchases(
     horizon: ArrayLike,
     rng: RandomSource,
     draws: int | None = None,
+    stays: bool = False,
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]`` from their exact predictive distribution.
 
@@ -519,6 +520,8 @@ def draw_future_purchases(
     rng : int, numpy Generator or KeyedStreams
     draws : int, optional
         Number of draws when the parameters have no draw axis (default 1).
+    stays : bool
+        Whether who is alive at ``T`` is kept from leaving until the horizon; the same random numbers otherwise.
 
     Returns
     -------
@@ -538,7 +541,7 @@ def draw_future_purchases(
     (5, 2)
     """
     x, t_x, length = checked_history(frequency, recency, T)
-    return beta_geometric.draw_future_purchases(params, x, t_x, length, horizon, rng, draws, _INITIAL)
+    return beta_geometric.draw_future_purchases(params, x, t_x, length, horizon, rng, draws, _INITIAL, stays)
 
 
 def simulate(params: Params, T: ArrayLike, *, rng: RandomSource) -> FuturePurchases:

@@ -308,6 +308,7 @@ def draw_future_purchases(
     horizon: ArrayLike,
     rng: RandomSource,
     draws: int | None = None,
+    stays: bool = False,
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]`` from their exact predictive distribution.
 
@@ -321,7 +322,7 @@ def draw_future_purchases(
     (5, 2)
     """
     x, t_x, length = checked_history(frequency, recency, T)
-    return beta_geometric.draw_future_purchases(params, x, t_x, length, horizon, rng, draws, _INITIAL)
+    return beta_geometric.draw_future_purchases(params, x, t_x, length, horizon, rng, draws, _INITIAL, stays)
 
 
 def simulate(params: Params, T: ArrayLike, *, rng: RandomSource) -> FuturePurchases:

@@ -304,6 +304,7 @@ def draw_future_purchases(
     horizon: ArrayLike,
     rng: RandomSource,
     draws: int | None = None,
+    stays: bool = False,
 ) -> FuturePurchases:
     """Draw the purchases of each customer in ``(T, T + horizon]``.
 
@@ -324,6 +325,7 @@ def draw_future_purchases(
         horizon=horizon,
         rng=rng,
         draws=draws,
+        stays=stays,
     )
 
 

@@ -90,6 +90,7 @@ def future_paths(
     draws: int | None = None,
     dropout: tuple[ArrayLike, ArrayLike] | None = None,
     death: tuple[ArrayLike, ArrayLike] | None = None,
+    stays: bool = False,
 ) -> FuturePurchases:
     """Draw the purchases of every customer in ``(T, T + horizon]``.
 
@@ -109,6 +110,9 @@ def future_paths(
         Given alive, the probability to leave after each purchase is Beta(a, b).
     death : (shape, rate), optional
         Given alive, the death rate in continuous time is Gamma(shape, rate).
+    stays : bool
+        Whether who is alive at ``T`` is kept from leaving until the horizon: the path of who would have left goes on
+        from there, and every other path is the same.
 
     Returns
     -------
@@ -132,6 +136,8 @@ def future_paths(
     leaving = dropout if dropout is not None else death
     kind = _BETA_GEOMETRIC if dropout is not None else _LOMAX
     assert leaving is not None  # noqa: S101 - for the type checker; the rule above ensures it
+    if stays:
+        leaving = (np.zeros(()), leaving[1])  # at a shape of 0 nobody leaves
     length = checked_horizon(horizon, finite=True)
     fields = [_grid(value) for value in (p_alive, shape, rate, *leaving)]
     n_draws, customers = np.broadcast_shapes(*(field.shape for field in fields), _grid(length).shape)

@@ -1,0 +1,407 @@
+"""The verb ``allowable_spend``: how much may be spent on each account, and when it pays back, at a risk one chooses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.finance.acquisition import Acquisition, newcomer_groups
+from clv_forecast.finance.allowances import allowance, ladder, share_out
+from clv_forecast.finance.effects import Effect, Everything, Growth, Retention
+from clv_forecast.finance.payback import Payback, payback_of
+from clv_forecast.finance.spend import (
+    ACQUIRE,
+    CEILING,
+    CONFIDENCES,
+    RETAIN,
+    AllowableSpend,
+    level_column,
+    payback_column,
+)
+from clv_forecast.finance.spend_levels import Ends, Levels, levels_of, levels_of_alike
+from clv_forecast.finance.spend_notes import notes_of, zero_reasons, zeros_table
+from clv_forecast.finance.spend_terms import SpendTerms, spend_terms
+from clv_forecast.finance.uplift import Uplift
+from clv_forecast.forecasting.adjustments import FAILED
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.forecasting.totals import Grouping
+from clv_forecast.history.customer_attributes import customer_attribute
+from clv_forecast.inference.model import Model
+from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.potential import Potential
+
+Floats = NDArray[np.float64]
+
+EVERYBODY: Final = "all"
+
+
+def allowable_spend(
+    forecast: Forecast,
+    *,
+    horizon: str = "12 months",
+    basis: str = CEILING,
+    target_roi: float = 0.2,
+    confidence: float = 0.8,
+    payback: str | None = None,
+    uplift: float | Uplift | None = None,
+    potential: Potential | None = None,
+    model: Model | None = None,
+    by: str | None = None,
+    new_customers: int = 1000,
+    accept_failed: bool = False,
+    progress: Progress = silent,
+) -> AllowableSpend:
+    r"""Say how much may be spent on each account so that it earns a return with a confidence, and when it pays back.
+
+    With :math:`V` the value at stake over the horizon, :math:`R` the target return and :math:`c` the confidence, three
+    answers stand side by side, because they answer three questions:
+
+    .. math::
+        \text{expected} = \frac{E[V]}{1 + R} \qquad
+        \text{single} = \frac{Q_{1-c}(V)}{1 + R} \qquad
+        \text{pooled}_i = w_i \, \frac{Q_{1-c}\big(\sum_j V_j\big)}{1 + R}
+
+    *Expected* earns the return on average. *Single* earns it on this very account with confidence :math:`c`; few
+    accounts are that certain, so it is often 0. *Pooled* earns it with confidence :math:`c` on all accounts of the
+    group together, shared in proportion to their expected value, to the cent. With a limit of payback each is also at
+    most the same statistic of the value that has accumulated within the limit.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        With a spend part. Give it a common ``shock``: without one, what the pool reaches looks too certain.
+    horizon : str
+        One of the forecast's.
+    basis : {"ceiling", "retain", "grow", "acquire"}
+        What is at stake. ``ceiling``: all value ahead, an upper limit and no recommendation. The others are
+        incremental: value with the spend less value without it, on the same draws. ``retain``: leavings prevented
+        (needs ``uplift``); ``grow``: headroom realised through the spend (needs ``potential`` and ``uplift``);
+        ``acquire``: new customers, first order included (needs ``model``).
+    target_roi : float
+        Required return on the spend, 0.2 for 20 %; above -1.
+    confidence : float
+        0.50, 0.60, 0.70, 0.75, 0.80, 0.85, 0.90 or 0.95.
+    payback : str, optional
+        Limit such as ``"6 months"``, at most the horizon.
+    uplift : float or Uplift, optional
+        Share of leavings within the horizon that the spend prevents (``retain``); share of the headroom that it
+        realises (``grow``); share of the new customers who come because of it (``acquire``; default all).
+    potential : Potential, optional
+        Of the same forecast and horizon.
+    model : Model, optional
+        That the forecast was made with.
+    by : str, optional
+        A column of the customers: each group pools its own risk. For ``acquire`` a group of the hierarchical fit.
+    new_customers : int
+        For ``acquire``: how many are won together, and pool their risk.
+    accept_failed : bool
+        Whether to go on although a backtest found the bands of this horizon to fail.
+    progress : callable
+
+    Returns
+    -------
+    AllowableSpend
+        Its ``table`` has customer_id, horizon, basis, group, value_at_stake (expected), allowable_expected,
+        allowable_single, allowable_pooled (money in whole cents, rounded down), confidence, target_roi,
+        payback_limit_months, payback_months (median month in which the pooled allowance has come back; missing where
+        fewer than half of the draws repay), p_payback (within the horizon), p_loss (P(value at stake < 0)), reason (why
+        an allowance is 0), as_of, currency. Of basis ``acquire`` a row is a group of new customers, and its amounts are
+        for each of them.
+
+    Raises
+    ------
+    DomainError
+        If an argument is outside its domain, or lacks what the basis needs.
+    InputError
+        If a backtest found the bands of this horizon to fail, and ``accept_failed`` is not set.
+
+    Notes
+    -----
+    Value to date and money already spent do not enter. Accounts that are expected to lose money get 0 on every basis.
+    Quantiles are order statistics, so the return is met in at least the stated share of the draws. The value within
+    the limit of payback is the largest that has accumulated by a month's end up to it.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
+    >>> found = allowable_spend(fc, confidence=0.8)
+    >>> totals = found.totals.iloc[0]
+    >>> bool(0 < totals["allowable_single"] < totals["allowable_pooled"] < totals["allowable_expected"])
+    True
+    >>> print(found.zeros["reason"].iloc[0])
+    With more than 20 % probability it brings nothing within 12 months.
+    """
+    instance_of(forecast, Forecast, "forecast", "forecast")
+    terms = spend_terms(
+        forecast,
+        horizon=horizon,
+        basis=basis,
+        target_roi=target_roi,
+        confidence=confidence,
+        payback=payback,
+        uplift=uplift,
+        by=by,
+    )
+    _check_evidence(forecast, horizon, accept_failed)
+    if terms.basis == ACQUIRE:
+        return _of_new_customers(forecast, model, terms, new_customers, progress)
+    effect = _effect(forecast, terms, potential)
+    group, names = _groups(forecast, by)
+    at_horizon = forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
+    eligible = at_horizon["value"].to_numpy(dtype=np.float64) >= 0.0
+    levels = levels_of(
+        effect,
+        Ends.of(terms.length, terms.limit, terms.month),
+        eligible=eligible,
+        group=group,
+        groups=len(names),
+        progress=progress,
+    )
+    before, upto = ladder(np.where(levels.sharing, levels.expected, 0.0), group, len(names))
+    cents = _cents(levels, eligible, terms, share_out(_pool_cents(levels, terms), before, upto, group))
+    paid = payback_of(
+        effect,
+        cents["allowable_pooled"] / 100.0,
+        horizon=terms.length,
+        month=terms.month,
+        group=group,
+        groups=len(names),
+        progress=progress,
+    )
+    labels = np.asarray(names, dtype=object)[group]
+    ids = at_horizon[columns.CUSTOMER_ID]
+    return _assemble(forecast, terms, levels, eligible, cents, paid, (before, upto), ids, labels, group, names)
+
+
+def _check_evidence(forecast: Forecast, horizon: str, accept_failed: bool) -> None:
+    words = forecast.customers.loc[forecast.customers["horizon"] == horizon, "evidence"]
+    if not accept_failed and bool((words.astype("string") == FAILED).any()):
+        raise InputError(
+            f"A backtest found the bands over {horizon} to fail: no money may hang on them.",
+            value=f"evidence {FAILED!r}",
+            remedy="Choose a horizon that was tested and held, mend the model, or set accept_failed=True.",
+        )
+
+
+def _effect(forecast: Forecast, terms: SpendTerms, potential: Potential | None) -> Effect:
+    """What the basis puts at stake.
+
+    Raises
+    ------
+    DomainError
+        If the basis lacks what it needs.
+    """
+    plan = forecast.plan
+    if terms.basis == CEILING:
+        if terms.uplift is not None:
+            raise DomainError("The ceiling knows no uplift.", remedy="Choose basis='retain' or 'grow'.")
+        return Everything(plan=plan)
+    if terms.uplift is None:
+        part = "leavings it prevents" if terms.basis == RETAIN else "headroom it realises"
+        raise DomainError(
+            f"basis={terms.basis!r} needs an uplift: what a spend is worth depends on what it changes.",
+            remedy=f"Give uplift=, the share of {part}: from a trial (Uplift.from_trial) or as an assumption.",
+        )
+    share = terms.uplift.draws(seed=plan.seed, count=plan.draws)
+    if terms.basis == RETAIN:
+        return Retention(plan=plan, share=share)
+    if potential is None:
+        raise DomainError("basis='grow' needs the potential of the accounts.", remedy="Give potential=potential(...).")
+    instance_of(potential, Potential, "potential", "potential")
+    if potential.plan is not plan or potential.horizon != terms.horizon:
+        raise DomainError("The potential must be of this forecast and horizon.", value=potential.horizon)
+    return Growth(potential=potential, share=share, horizon=terms.length)
+
+
+def _groups(forecast: Forecast, by: str | None) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Which pool each customer belongs to, and their names."""
+    if by is None:
+        return np.zeros(forecast.plan.customers, dtype=np.intp), (EVERYBODY,)
+    grouping = Grouping.of(customer_attribute(forecast.history, by).values, forecast.plan.customers)
+    return grouping.member, grouping.names[1:]
+
+
+def _of_new_customers(
+    forecast: Forecast, model: Model | None, terms: SpendTerms, new_customers: int, progress: Progress
+) -> AllowableSpend:
+    """Allowances per new customer of each group: one customer for itself, or many who pool their risk."""
+    if model is None:
+        raise DomainError("basis='acquire' needs the model: new customers have no forecast yet.", remedy="Give model=.")
+    instance_of(model, Model, "model", "fit")
+    count = count_of(new_customers, "new_customers") or 1
+    plans = newcomer_groups(forecast, model, terms.by, count)
+    found: list[tuple[Levels, Floats, Payback]] = []
+    for plan in plans.values():
+        share = (terms.uplift or Uplift(share=1.0)).draws(seed=plan.seed, count=plan.draws)
+        effect = Acquisition(plan=plan, share=share)
+        one = np.zeros(count, dtype=np.intp)
+        ends = Ends.of(terms.length, terms.limit, terms.month)
+        levels = levels_of_alike(effect, ends)
+        pooled = share_out(_pool_cents(levels, terms), np.zeros(1), np.full(1, 1.0 / count), one[:1])
+        spent = np.full(count, pooled[0] / 100.0)
+        paid = payback_of(
+            effect, spent, horizon=terms.length, month=terms.month, group=one, groups=1, progress=progress
+        )
+        found.append((levels, pooled, paid))
+    names = tuple(plans)
+    levels = Levels.stacked([levels for levels, _, _ in found])
+    pooled = np.concatenate([cents for _, cents, _ in found])
+    paid = Payback(
+        months=np.array([paid.pool_months[0] for _, _, paid in found]),
+        p=np.array([paid.pool_p[0] for _, _, paid in found]),
+        pool_months=np.array([paid.pool_months[0] for _, _, paid in found]),
+        pool_p=np.array([paid.pool_p[0] for _, _, paid in found]),
+    )
+    eligible, group = np.ones(len(names), dtype=bool), np.arange(len(names))
+    rungs = np.zeros(len(names)), np.full(len(names), 1.0 / count)
+    cents = _cents(levels, eligible, terms, pooled)
+    labels = np.asarray(names, dtype=object)
+    return _assemble(forecast, terms, levels, eligible, cents, paid, rungs, None, labels, group, names, customers=count)
+
+
+def _pool_cents(levels: Levels, terms: SpendTerms) -> Floats:
+    """Whole cents that each pool may spend together."""
+    place = CONFIDENCES.index(terms.confidence)
+    repaid = None if levels.pool_repaid is None else levels.pool_repaid[:, place]
+    return allowance(levels.pool[:, place], repaid, terms.target_roi)
+
+
+def _cents(levels: Levels, eligible: NDArray[np.bool_], terms: SpendTerms, pooled: Floats) -> dict[str, Floats]:
+    """The three allowances of each row, in whole cents."""
+    place = CONFIDENCES.index(terms.confidence)
+    repaid = None if levels.repaid is None else levels.repaid[:, place]
+    expected = allowance(levels.expected, levels.expected_repaid, terms.target_roi)
+    single = allowance(levels.reached[:, place], repaid, terms.target_roi)
+    return {
+        "allowable_expected": np.where(eligible, expected, 0.0),
+        "allowable_single": np.where(eligible, single, 0.0),
+        "allowable_pooled": pooled,
+    }
+
+
+def _assemble(
+    forecast: Forecast,
+    terms: SpendTerms,
+    levels: Levels,
+    eligible: NDArray[np.bool_],
+    cents: dict[str, Floats],
+    paid: Payback,
+    rungs: tuple[Floats, Floats],
+    ids: Any,
+    labels: NDArray[np.object_],
+    group: NDArray[np.intp],
+    names: tuple[str, ...],
+    customers: int | None = None,
+) -> AllowableSpend:
+    head = {} if ids is None else {columns.CUSTOMER_ID: ids}
+    reasons = zero_reasons(levels, eligible, cents["allowable_single"], terms)
+    table = pd.DataFrame(
+        {
+            **head,
+            "horizon": terms.horizon,
+            "basis": terms.basis,
+            "group": pd.array(labels, dtype="string"),
+            **({} if customers is None else {"customers": customers}),
+            "value_at_stake": levels.expected,
+            **{name: amounts / 100.0 for name, amounts in cents.items()},
+            "confidence": terms.confidence / 100.0,
+            "target_roi": terms.target_roi,
+            "payback_limit_months": np.nan if terms.limit_months is None else terms.limit_months,
+            "payback_months": paid.months,
+            "p_payback": paid.p,
+            "p_loss": levels.p_loss,
+            "reason": pd.array(reasons, dtype="string"),
+            "as_of": forecast.as_of,
+            "currency": forecast.currency,
+        }
+    )
+    return AllowableSpend(
+        table=table,
+        totals=_totals(levels, cents, paid, group, names),
+        zeros=zeros_table(reasons),
+        levels=_level_table(levels, eligible, rungs, head, labels),
+        pools=_pool_table(levels, names),
+        basis=terms.basis,
+        horizon=terms.horizon,
+        target_roi=terms.target_roi,
+        confidence=terms.confidence / 100.0,
+        payback_months=terms.limit_months,
+        assumptions=_assumptions(forecast, terms, customers),
+        notes=notes_of(forecast, terms, levels),
+        as_of=forecast.as_of,
+        currency=forecast.currency,
+    )
+
+
+def _totals(
+    levels: Levels, cents: dict[str, Floats], paid: Payback, group: NDArray[np.intp], names: tuple[str, ...]
+) -> pd.DataFrame:
+    def by_group(values: Floats) -> Floats:
+        return np.bincount(group, weights=values, minlength=len(names))
+
+    return pd.DataFrame(
+        {
+            "group": pd.array(names, dtype="string"),
+            "accounts": np.bincount(group, minlength=len(names)),
+            "sharing": by_group(levels.sharing.astype(np.float64)).astype(np.int64),
+            "value_at_stake": by_group(levels.expected),
+            **{name: by_group(amounts) / 100.0 for name, amounts in cents.items()},
+            "payback_months": paid.pool_months,
+            "p_payback": paid.pool_p,
+        }
+    )
+
+
+def _level_table(
+    levels: Levels,
+    eligible: NDArray[np.bool_],
+    rungs: tuple[Floats, Floats],
+    head: dict[str, Any],
+    labels: NDArray[np.object_],
+) -> pd.DataFrame:
+    found: dict[str, Any] = {**head, "group": pd.array(labels, dtype="string"), "eligible": eligible}
+    found["expected"] = levels.expected
+    found |= {level_column(c): levels.reached[:, k] for k, c in enumerate(CONFIDENCES)}
+    if levels.repaid is not None and levels.expected_repaid is not None:
+        found["expected_repaid"] = levels.expected_repaid
+        found |= {payback_column(c): levels.repaid[:, k] for k, c in enumerate(CONFIDENCES)}
+    return pd.DataFrame(found | {"share_before": rungs[0], "share_upto": rungs[1]})
+
+
+def _pool_table(levels: Levels, names: tuple[str, ...]) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "group": pd.array(np.repeat(np.asarray(names, dtype=object), len(CONFIDENCES)), dtype="string"),
+            "confidence": np.tile(CONFIDENCES, len(names)),
+            "reached": levels.pool.ravel(),
+        }
+    )
+    if levels.pool_repaid is not None:
+        table["repaid"] = levels.pool_repaid.ravel()
+    return table
+
+
+def _assumptions(forecast: Forecast, terms: SpendTerms, customers: int | None) -> dict[str, Any]:
+    plain = (str, int, float, type(None))
+    own = {
+        "basis": terms.basis,
+        "horizon": terms.horizon,
+        "target_roi": terms.target_roi,
+        "confidence": terms.confidence / 100.0,
+        "payback_months": terms.limit_months,
+        "uplift": None if terms.uplift is None else str(terms.uplift),
+        "by": terms.by,
+        "new_customers": customers,
+        "as_of": forecast.as_of.date().isoformat(),
+        "currency": forecast.currency,
+    }
+    taken = {name: value if isinstance(value, plain) else str(value) for name, value in forecast.assumptions.items()}
+    return own | taken

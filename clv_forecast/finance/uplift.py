@@ -1,0 +1,155 @@
+"""What a spend achieves: the share of accounts, or of headroom, that it moves, and how well that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.errors import DomainError
+from clv_forecast.streams import STAGE_UPLIFT, customer_keys, uniforms
+
+Floats = NDArray[np.float64]
+
+_TRIAL_DRAWS: Final = 20_000
+_LEAST_CONCENTRATION: Final = 2.0
+_MOST_CONCENTRATION: Final = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uplift:
+    """The effect of a spend, as a share, with what is not known about it.
+
+    What the share is of depends on the basis of ``allowable_spend``: for ``retain``, of the leavings within the horizon
+    that the spend prevents; for ``grow``, of an account's headroom that it realises through the spend; for ``acquire``,
+    of the new customers who would not have come without it.
+
+    Parameters
+    ----------
+    share : float
+        In [0, 1].
+    lower, upper : float, optional
+        Band of the share; without it the share is taken as known. The same for all accounts in each draw: if the
+        effect is smaller than thought, it is smaller everywhere.
+    prob : float
+        Probability inside the band.
+
+    Raises
+    ------
+    DomainError
+        If the share is outside [0, 1], only one end of the band is given, or the ends are not in order around it.
+
+    Examples
+    --------
+    >>> Uplift(share=0.1, lower=0.04, upper=0.18)
+    Uplift(share=0.1, lower=0.04, upper=0.18, prob=0.9)
+    >>> Uplift(share=0.1).draws(seed=1, count=3)
+    array([0.1, 0.1, 0.1])
+    """
+
+    share: float
+    lower: float | None = None
+    upper: float | None = None
+    prob: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= finite_number(self.share, "share") <= 1.0:
+            raise DomainError("The share of an uplift lies in [0, 1] (0.1 is 10 %).", value=self.share)
+        if not 0.0 < finite_number(self.prob, "prob") < 1.0:
+            raise DomainError("prob is the probability inside the band, between 0 and 1.", value=self.prob)
+        if (self.lower is None) != (self.upper is None):
+            raise DomainError("Give both ends of the band of an uplift, or none.", value=(self.lower, self.upper))
+        if self.lower is not None and self.upper is not None:
+            low, high = finite_number(self.lower, "lower"), finite_number(self.upper, "upper")
+            if not 0.0 <= low <= self.share <= high <= 1.0:
+                raise DomainError(
+                    "The band of an uplift lies around its share, within [0, 1].", value=(low, self.share, high)
+                )
+
+    @classmethod
+    def from_trial(cls, *, stayed: int, treated: int, stayed_without: int, without: int, prob: float = 0.9) -> Uplift:
+        """Read the share of leavings prevented off a randomised trial.
+
+        Parameters
+        ----------
+        stayed, treated : int
+            Accounts that stayed, of those that the money was spent on.
+        stayed_without, without : int
+            The same of those, drawn by lot, that it was not spent on.
+        prob : float
+            Probability inside the band.
+
+        Returns
+        -------
+        Uplift
+            ``1 - (share leaving with) / (share leaving without)``: the estimate, and an equal-tailed band from
+            independent uniform priors on the two shares. An effect below 0 is taken for 0.
+
+        Raises
+        ------
+        DomainError
+            If a group is empty, or more stayed than there were.
+
+        Examples
+        --------
+        >>> found = Uplift.from_trial(stayed=850, treated=1000, stayed_without=800, without=1000)
+        >>> round(found.share, 3)
+        0.25
+        """
+        counts = []
+        for kept, among, name in ((stayed, treated, "treated"), (stayed_without, without, "without")):
+            size = count_of(among, name)
+            if size is None or isinstance(kept, bool) or not 0 <= finite_number(kept, "stayed") <= size:
+                raise DomainError("Of a group between none and all can have stayed.", value=f"{kept} of {among}")
+            counts.append((float(kept), float(size)))
+        rng = np.random.default_rng(0)  # fixed: the same trial gives the same uplift
+        left = [rng.beta(size - kept + 1.0, kept + 1.0, _TRIAL_DRAWS) for kept, size in counts]
+        effect = np.clip(1.0 - left[0] / left[1], 0.0, 1.0)
+        gone = [1.0 - kept / size for kept, size in counts]
+        share = 0.0 if gone[1] == 0.0 else min(max(1.0 - gone[0] / gone[1], 0.0), 1.0)
+        low, high = np.quantile(effect, [(1.0 - prob) / 2.0, (1.0 + prob) / 2.0])
+        return cls(share=share, lower=min(float(low), share), upper=max(float(high), share), prob=prob)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the share is taken as known."""
+        return self.lower is None or self.lower == self.upper
+
+    def draws(self, *, seed: int, count: int) -> Floats:
+        """Draws of the share, shape (draw,): Beta distributed with that mean and a band of that width."""
+        if self.is_known or self.share in (0.0, 1.0):
+            return np.full(count, self.share)
+        from scipy import stats
+
+        concentration = self._concentration()
+        uniform = uniforms(customer_keys(seed, ["uplift"]), 0, count, STAGE_UPLIFT)[0]
+        drawn = stats.beta.ppf(uniform, self.share * concentration, (1.0 - self.share) * concentration)
+        return np.asarray(drawn, dtype=np.float64)
+
+    def _concentration(self) -> float:
+        """Sum of the two parameters of the Beta distribution whose band has the width asked for."""
+        from scipy import optimize, stats
+
+        assert self.lower is not None and self.upper is not None  # noqa: S101 - for the type checker
+        wanted, tails = self.upper - self.lower, np.array([(1.0 - self.prob) / 2.0, (1.0 + self.prob) / 2.0])
+
+        def too_wide(log_concentration: float) -> float:
+            both = np.exp(log_concentration)
+            low, high = stats.beta.ppf(tails, self.share * both, (1.0 - self.share) * both)
+            return float(high - low - wanted)
+
+        least = _LEAST_CONCENTRATION / min(self.share, 1.0 - self.share)  # one hump, not two
+        ends = np.log(least), np.log(max(_MOST_CONCENTRATION, 10.0 * least))
+        if too_wide(ends[0]) <= 0.0:
+            return float(least)
+        return float(np.exp(optimize.brentq(too_wide, *ends)))
+
+
+def as_uplift(value: float | Uplift | None) -> Uplift | None:
+    """Read a number as an uplift that is known."""
+    if value is None or isinstance(value, Uplift):
+        return value
+    return Uplift(share=finite_number(value, "uplift"))
