@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from clv_forecast.errors import DomainError
+from clv_forecast.models import bg_nbd, mbg_nbd, pareto_nbd, transaction_model
 from clv_forecast.models.paths import FuturePurchases, future_paths
 from clv_forecast.streams import KeyedStreams, customer_keys
 
@@ -176,3 +177,31 @@ def test_a_million_paths():
     )
     silent = (1.0 + 52.0 / 43.0) ** -0.3
     assert (paths.count == 0).mean() == pytest.approx(silent, abs=4.0 * (silent * (1.0 - silent) / 1e6) ** 0.5)
+
+
+STAYING = {
+    "bg_nbd": bg_nbd.Params(0.243, 4.414, 0.793, 2.426),
+    "mbg_nbd": mbg_nbd.Params(0.525, 6.183, 0.891, 1.614),
+    "pareto_nbd": pareto_nbd.Params(0.553, 10.578, 0.606, 11.669),
+}
+
+
+@pytest.mark.parametrize("name", STAYING)
+def test_who_stays_goes_on_from_where_it_would_have_left(name):
+    module, params = transaction_model(name), STAYING[name]
+    state, draws = ([3, 3, 0], [30.0, 5.0, 0.0], [38.0, 38.0, 38.0]), 20_000
+    leaving = module.draw_future_purchases(params, *state, horizon=52.0, rng=4, draws=draws)
+    staying = module.draw_future_purchases(params, *state, horizon=52.0, rng=4, draws=draws, stays=True)
+    for path in range(0, leaving.count.size, 997):
+        old = leaving.times[leaving.offsets[path] : leaving.offsets[path + 1]]
+        new = staying.times[staying.offsets[path] : staying.offsets[path + 1]]
+        assert (new[: len(old)] == old).all()
+        if leaving.alive_until.ravel()[path] == 52.0:
+            assert len(new) == len(old)
+    gone = leaving.alive_until == 0.0
+    assert gone.any() and (staying.count[gone] == 0).all()  # who has left is not won back
+    alive = np.asarray(module.p_alive(params, *state))
+    rate = (params.r + np.array(state[0])) / (params.alpha + np.array(state[2]))
+    mean, error = staying.count.mean(axis=0), staying.count.std(axis=0) / np.sqrt(draws)
+    assert (np.abs(mean - alive * rate * 52.0) < 4.5 * error).all()
+    assert (leaving.count.mean(axis=0) < mean - 4.5 * error)[:2].all()
