@@ -13,6 +13,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import count_of, finite_number
 from clv_forecast.errors import DomainError
 from clv_forecast.simulation.account_table import account_table
+from clv_forecast.simulation.acquisition_costs import acquisition_cost_table
 from clv_forecast.simulation.clock import Clock
 from clv_forecast.simulation.leaving import KINDS, Happenings, draw_happenings
 from clv_forecast.simulation.lines import Lines, draw_lines
@@ -43,6 +44,8 @@ class SimulatedAccounts:
     truth : DataFrame
         One row per account, in the order of ``accounts``; see `simulate_accounts`.
     as_of : Timestamp
+    acquisition_cost : DataFrame
+        cohort, channel, amount: what was spent on winning accounts, by the quarter in which they came.
     """
 
     transactions: pd.DataFrame
@@ -51,6 +54,7 @@ class SimulatedAccounts:
     future: pd.DataFrame
     truth: pd.DataFrame
     as_of: pd.Timestamp
+    acquisition_cost: pd.DataFrame
 
     def __repr__(self) -> str:
         return (
@@ -129,6 +133,9 @@ def simulate_accounts(
     with u as it is now; their difference ``expected_growth``; ``next_revenue``, realised in ``future`` net of what
     comes back; ``margin`` (rate). Order amounts are scaled so that revenue net of returns is w u on average.
 
+    **Acquisition cost**, by quarter and channel, has nothing to do with what the accounts are worth; see
+    `clv_forecast.simulation.acquisition_costs`.
+
     Whose orders all came back by ``as_of`` stands in ``accounts`` and ``truth`` and has no row in a purchase history:
     join on ``customer_id``.
 
@@ -158,7 +165,9 @@ def simulate_accounts(
     kinds = count_of(categories, "categories")
     if kinds is None or kinds > MOST_CATEGORIES:
         raise DomainError(f"categories must be a whole number from 1 to {MOST_CATEGORIES}.", value=categories)
-    base, commercial, happened = (np.random.default_rng(s) for s in np.random.SeedSequence(as_seed(rng)).spawn(3))
+    # what is added later takes a seed of its own, so that the other tables stay as they were
+    sequences = np.random.SeedSequence(as_seed(rng)).spawn(4)
+    base, commercial, happened = (np.random.default_rng(s) for s in sequences[:3])
     parameters, happenings, orders = _with_an_order(count, rng=base, growing=share, own_sd=own_sd, clock=clock)
     ids = np.array([f"A{number + 1:06d}" for number in range(count)], dtype=object)
     accounts = account_table(parameters, ids, happenings.left, rng=commercial, clock=clock)
@@ -166,14 +175,16 @@ def simulate_accounts(
     lines = draw_lines(parameters, orders, amounts, rng=happened, categories=kinds, messy=bool(messy))
     log = _log(lines, orders, ids, clock)
     later = (log[columns.DATE] > clock.as_of).to_numpy()
-    future = log[later].reset_index(drop=True)
+    transactions, future = (log[part].reset_index(drop=True) for part in (~later, later))
+    spending = np.random.default_rng(sequences[3])
     return SimulatedAccounts(
-        transactions=log[~later].reset_index(drop=True),
+        transactions=transactions,
         accounts=accounts,
         events=_event_table(happenings, ids, rng=happened, clock=clock),
         future=future,
         truth=truth_table(parameters, happenings, ids, _by_account(future, ids), clock=clock),
         as_of=clock.as_of,
+        acquisition_cost=acquisition_cost_table(transactions, accounts, as_of=clock.as_of, rng=spending),
     )
 
 

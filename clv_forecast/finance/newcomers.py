@@ -1,0 +1,227 @@
+"""Who is a new customer, when and through which channel it came: one definition for everything about acquisition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.forecasting.totals import EVERYONE, Grouping
+from clv_forecast.history.observations import opening_end
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.ranking.accounts import Accounts
+from clv_forecast.units import DAYS_PER_YEAR, Horizon
+
+Places = NDArray[np.intp]
+
+PERIODS: Final = {"month": "M", "quarter": "Q", "year": "Y"}
+AUTO: Final = "auto"
+_GENERATIONS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Newcomers:
+    """The new customers of a history, by period of arrival and channel.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (newcomer,)
+        Their rows in the history, ascending.
+    cohort, channel : ndarray of int, shape (newcomer,)
+        Places in ``cohorts`` and ``channels``.
+    cohorts : tuple of str
+        Every period from the opening to ``as_of``, in order, also those in which nobody came.
+    ends : DatetimeIndex
+        Last day of each period.
+    complete : ndarray of bool, shape (cohort,)
+        Whether the log shows all newcomers of the period: the first and the last may be cut.
+    channels : tuple of str
+        ``("all",)`` without a split.
+    reactivated : ndarray of int, shape (cohort, channel)
+        Customers who bought again after a pause, by the period of their return.
+    already_there, children : int
+        Customers left out: those of the opening months, and those with a parent seen before them.
+    opening : Timestamp
+    split : bool
+        Whether there are channels.
+    """
+
+    rows: Places
+    cohort: Places
+    channel: Places
+    cohorts: tuple[str, ...]
+    ends: pd.DatetimeIndex
+    complete: NDArray[np.bool_]
+    channels: tuple[str, ...]
+    reactivated: NDArray[np.int64]
+    already_there: int
+    children: int
+    opening: pd.Timestamp
+    split: bool
+
+    def __repr__(self) -> str:
+        return f"<Newcomers: {len(self.rows):,} in {len(self.cohorts)} cohorts and {len(self.channels)} channels>"
+
+    def counts(self) -> NDArray[np.int64]:
+        """New customers, shape (cohort, channel)."""
+        found = np.zeros((len(self.cohorts), len(self.channels)), dtype=np.int64)
+        np.add.at(found, (self.cohort, self.channel), 1)
+        return found
+
+
+def newcomers_of(
+    history: PurchaseHistory,
+    accounts: Accounts,
+    purchases: pd.DataFrame,
+    *,
+    period: str,
+    by: str | None,
+    pause: str,
+) -> Newcomers:
+    """Find the new customers of a history, and those who came back.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+    accounts : Accounts
+        Its ``parent_id`` tells children.
+    purchases : DataFrame
+        ``history.purchases()``.
+    period : {"month", "quarter", "year"}
+    by : str or None
+        A column of the accounts; "auto" is ``channel`` where it is known.
+    pause : str
+        Such as "12 months": who buys again after at least so long a time without a purchase has come back.
+
+    Returns
+    -------
+    Newcomers
+
+    Raises
+    ------
+    DomainError
+        If the period or the column is unknown, or ``pause`` is no length of time.
+    InputError
+        If the log shows no new customer.
+
+    Examples
+    --------
+    >>> from clv_forecast.history import load_cdnow, purchase_history
+    >>> from clv_forecast.ranking.accounts import accounts_of
+    >>> history = purchase_history(load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> options = {"period": "month", "by": None, "pause": "12 months"}
+    >>> found = newcomers_of(history, accounts_of(history), history.purchases(), **options)
+    >>> found.cohorts[:3], found.counts()[:3, 0].tolist(), int(found.reactivated.sum())
+    (('1997-01', '1997-02', '1997-03'), [777, 854, 718], 87)
+    """
+    if period not in PERIODS:
+        raise DomainError(f"period must be one of {', '.join(PERIODS)}.", value=repr(period))
+    away = Horizon.parse(pause).years * DAYS_PER_YEAR
+    first = history.table[columns.FIRST_PURCHASE]
+    opening = opening_day(history)
+    periods = pd.period_range(opening, history.as_of, freq=PERIODS[period])
+    labels = _labels(accounts, by)
+    grouping = Grouping.of(labels, len(first))
+    channel = np.zeros(len(first), dtype=np.intp) if labels is None else grouping.member
+    there = history.table[columns.ALREADY_THERE].to_numpy(dtype=bool)
+    child = children_of_known(accounts, first)
+    rows = np.flatnonzero(~there & ~child)
+    if not len(rows):
+        raise InputError(
+            f"Nobody is new: every customer was there before {opening:%Y-%m-%d}, or belongs to a parent that was.",
+            remedy="If the log begins with the business, say so: purchase_history(observed_from=...) on its first day.",
+        )
+    back = _returns(history, purchases, away, child)
+    reactivated = np.zeros((len(periods), len(grouping.names[1:]) or 1), dtype=np.int64)
+    when = _place(periods, back[columns.DATE])
+    seen = pd.DataFrame({"row": back["row"].to_numpy()[when >= 0], "when": when[when >= 0]}).drop_duplicates()
+    np.add.at(reactivated, (seen["when"].to_numpy(), channel[seen["row"].to_numpy()]), 1)
+    begins, ends = periods.start_time, periods.end_time.normalize()
+    return Newcomers(
+        rows=rows,
+        cohort=_place(periods, first.iloc[rows]),
+        channel=channel[rows],
+        cohorts=tuple(str(each) for each in periods),
+        ends=pd.DatetimeIndex(ends),
+        complete=np.asarray((begins >= opening) & (ends <= history.as_of)),
+        channels=(EVERYONE,) if labels is None else grouping.names[1:],
+        reactivated=reactivated,
+        already_there=int(there.sum()),
+        children=int((child & ~there).sum()),
+        opening=opening,
+        split=labels is not None,
+    )
+
+
+def opening_day(history: PurchaseHistory) -> pd.Timestamp:
+    """Customers first seen before this day were already there."""
+    given = None if history.events is None else history.events.observed_from
+    return pd.Timestamp(given or opening_end(history.table, history.as_of.date()))
+
+
+def children_of_known(accounts: Accounts, first: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Whether a parent of each account, or a parent of that one, bought on an earlier day.
+
+    Parameters
+    ----------
+    accounts : Accounts
+    first : Series
+        First purchase, in the row order of the accounts.
+
+    Returns
+    -------
+    ndarray of bool, shape (account,)
+        False where no parent is named, or none has bought.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"customer_id": ["a", "b", "c"], "parent_id": [None, "a", "x"]})
+    >>> children_of_known(Accounts(table=table), pd.to_datetime(pd.Series(["2020", "2021", "2021"]))).tolist()
+    [False, True, False]
+    """
+    days = first.to_numpy().astype("datetime64[D]").astype(np.int64)
+    child = np.zeros(len(days), dtype=bool)
+    if not accounts.has(columns.PARENT_ID):
+        return child
+    parent = pd.Index(accounts.ids).get_indexer(pd.Index(accounts.table[columns.PARENT_ID]))
+    ancestor = parent
+    for _ in range(_GENERATIONS):  # accounts that name each other in a circle end here
+        known = ancestor >= 0
+        if not known.any():
+            break
+        child |= known & (days[ancestor] < days)
+        ancestor = np.where(known, parent[ancestor], -1)
+    return child
+
+
+def _labels(accounts: Accounts, by: str | None) -> pd.Series[Any] | None:
+    if by is None or (by == AUTO and not accounts.has(columns.CHANNEL)):
+        return None
+    name = columns.CHANNEL if by == AUTO else by
+    known = [str(each) for each in accounts.table.columns if each != columns.CUSTOMER_ID]
+    if name not in known:
+        raise DomainError(
+            f"{name!r} is not a column of the accounts.",
+            value=f"columns {known}",
+            remedy="Pass accounts=..., one row per account with that column, or by=None.",
+        )
+    return accounts.table[name]
+
+
+def _returns(history: PurchaseHistory, purchases: pd.DataFrame, away: float, child: NDArray[np.bool_]) -> pd.DataFrame:
+    """Purchases that follow a pause, with the row of their customer."""
+    row = pd.Index(history.table[columns.CUSTOMER_ID]).get_indexer(pd.Index(purchases[columns.CUSTOMER_ID]))
+    days = purchases[columns.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+    same = np.r_[False, row[1:] == row[:-1]]
+    back = same & (np.diff(days, prepend=days[:1]) >= away) & ~child[row]
+    return pd.DataFrame({"row": row[back], columns.DATE: purchases[columns.DATE].to_numpy()[back]})
+
+
+def _place(periods: pd.PeriodIndex, days: pd.Series[Any]) -> Places:
+    """Place of each day among the periods; -1 before the first."""
+    return np.asarray(periods.get_indexer(pd.PeriodIndex(days, freq=periods.freq)), dtype=np.intp)
