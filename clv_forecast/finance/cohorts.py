@@ -263,7 +263,7 @@ def cohorts(
         children=new.children,
         opening=new.opening,
         notes=(
-            *_notes(forecast, new, judged_by, horizon, same_age),
+            *_notes(forecast, new, judged_by, horizon, pause, same_age),
             *costs.notes,
             *_cost_notes(new, costs),
             *known.notes,
@@ -323,7 +323,9 @@ def _within(cell: NDArray[np.intp], label: NDArray[np.intp]) -> bool:
     return bool(len(np.unique(label)) > 1 and len(pairs[0]) == len(np.unique(cell)))
 
 
-def _notes(forecast: Forecast, new: Newcomers, judged_by: str, horizon: str, same_age: pd.DataFrame) -> tuple[str, ...]:
+def _notes(
+    forecast: Forecast, new: Newcomers, judged_by: str, horizon: str, pause: str, same_age: pd.DataFrame
+) -> tuple[str, ...]:
     notes = []
     if judged_by == POOLED:
         notes.append(
