@@ -47,6 +47,8 @@ class Report:
         From ``changes_since``.
     migration : DataFrame or None
         From ``migration``.
+    cash_flow : DataFrame or None
+        From ``Forecast.cash_flow``.
     """
 
     title: str
@@ -62,6 +64,7 @@ class Report:
     drivers: pd.DataFrame | None
     changes: pd.DataFrame | None
     migration: pd.DataFrame | None
+    cash_flow: pd.DataFrame | None
 
     def __repr__(self) -> str:
         return (
@@ -82,6 +85,7 @@ def make_report(
     drivers: pd.DataFrame | None = None,
     changes: pd.DataFrame | None = None,
     migration: pd.DataFrame | None = None,
+    cash_flow: pd.DataFrame | None = None,
     simulated: bool = False,
 ) -> Report:
     """Gather finished results for a page, a workbook and a file for the customer system.
@@ -97,8 +101,8 @@ def make_report(
     spends : AllowableSpend or sequence of them
     cohorts : Cohorts, optional
     certificate : Certificate, optional
-    drivers, changes, migration : DataFrame, optional
-        From ``loss_drivers``, ``changes_since`` and ``migration``.
+    drivers, changes, migration, cash_flow : DataFrame, optional
+        From ``loss_drivers``, ``changes_since``, ``migration`` and ``forecast.cash_flow("quarter")``.
     simulated : bool
         Whether the data are made up; every output then says so.
 
@@ -139,6 +143,7 @@ def make_report(
         drivers=drivers,
         changes=changes,
         migration=migration,
+        cash_flow=cash_flow,
     )
 
 

@@ -1,0 +1,280 @@
+"""The sections of the page on what is to come: changes, value, matrix, ranking."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.ranking.migration import migration_summary
+from clv_forecast.report.changes import NOW, THEN
+from clv_forecast.report.page_charts import Bar, Line, bands, bridge, columns, lines
+from clv_forecast.report.page_text import (
+    Block,
+    Figure,
+    Grid,
+    Matrix,
+    Section,
+    Words,
+    cents,
+    counted,
+    day,
+    money,
+    percent,
+    plain,
+    short_money,
+    table_of,
+    tenths_of_percent,
+    whole,
+)
+from clv_forecast.report.report import Report
+
+_MOST_PERIODS: Final = 24
+_SHADES: Final = 5
+_POINTS: Final = 80
+
+
+def changes_section(report: Report) -> Section:
+    """What changed since the last run: the value step by step, and accounts from cell to cell."""
+    blocks: list[Block] = []
+    currency = report.forecast.currency
+    changes, moves = report.changes, report.migration
+    lead = ""
+    if changes is not None and len(changes):
+        values = dict(zip(changes["step"], changes["value"], strict=True))
+        then = day(changes["previous_as_of"].iloc[0]) if "previous_as_of" in changes else "the last run"
+        gain = values[NOW] - values[THEN]
+        more = "more" if gain >= 0.0 else "less"
+        lead = f"The expected value is {money(abs(gain), currency, digits=0)} {more} than as of {then}."
+        steps = [(str(s), float(v), s in (THEN, NOW)) for s, v in zip(changes["step"], changes["value"], strict=True)]
+        told = "; ".join(f"{name}: {money(amount, digits=0)}" for name, amount, _ in steps)
+        blocks += [
+            Figure(svg=bridge(steps, label=f"From value then to value now. {told}"), caption="From value then to now"),
+            table_of(
+                changes,
+                [("step", "step", plain), ("accounts", "accounts", whole), ("value", "value", cents)],
+                caption=f"Value over {changes['horizon'].iloc[0]}, step by step" if "horizon" in changes else "Steps",
+            ),
+        ]
+    if moves is not None and len(moves):
+        blocks.append(Words(paragraphs=(migration_summary(moves),)))
+        moved = moves[moves["from_cell"].astype(str) != moves["to_cell"].astype(str)]
+        ordered = moved.sort_values("customers", ascending=False, kind="stable")
+        blocks.append(
+            table_of(
+                ordered.astype({"from_cell": str, "to_cell": str}),
+                [
+                    ("from_cell", "from cell", plain),
+                    ("to_cell", "to cell", plain),
+                    ("customers", "accounts", whole),
+                    ("value_before", "value before", money),
+                    ("value", "value now", money),
+                    ("change", "change", money),
+                ],
+                caption="Accounts that changed their cell of the matrix, the commonest moves",
+                most=10,
+            )
+        )
+    missing = []
+    if changes is None:
+        missing.append("Pass changes=changes_since(previous, forecast, horizon), with the forecast of the last run.")
+    if moves is None:
+        missing.append("Pass migration=migration(before.table, after.table), with the rankings of both runs.")
+    return Section(name="changes", title="What changed", lead=lead, blocks=tuple(blocks), missing=" ".join(missing))
+
+
+def value_section(report: Report) -> Section:
+    """Value with bands: totals by horizon and group, and the cash flow."""
+    forecast = report.forecast
+    totals = forecast.totals.astype({"horizon": str})
+    what = "value" if forecast.plan.has_spend else "purchases"
+    everyone = totals[totals["group"] == EVERYONE]
+    prob = percent(forecast.prob)
+    lead = " ".join(
+        f"Over {row['horizon']}: {money(row[what], forecast.currency if what == 'value' else None, digits=0)} "
+        f"({prob} band {money(row[f'{what}_lower'], digits=0)} to {money(row[f'{what}_upper'], digits=0)})."
+        for _, row in everyone.iterrows()
+    )
+    groups = totals[(totals["group"] != EVERYONE) & (totals["horizon"] == report.horizon)]
+    blocks: list[Block] = [_totals_figure(everyone, what, "horizon", f"{what.capitalize()} by horizon, {prob} bands")]
+    if len(groups):
+        caption = f"{what.capitalize()} by group over {report.horizon}, {prob} bands"
+        blocks.append(_totals_figure(groups.sort_values(what, ascending=False).head(20), what, "group", caption))
+    if report.cash_flow is not None:
+        blocks.append(_cash_flow(report.cash_flow, prob))
+    blocks.append(
+        table_of(
+            totals,
+            [
+                ("group", "group", plain),
+                ("horizon", "horizon", plain),
+                ("customers", "accounts", whole),
+                ("purchases", "purchases", whole),
+                ("revenue", "revenue", money),
+                ("value", "value", money),
+                ("value_lower", f"{prob} band from", money),
+                ("value_upper", "to", money),
+                ("common_share", "common", percent),
+                ("parameter_share", "parameters", percent),
+                ("process_share", "chance", percent),
+                ("note", "note", plain),
+            ],
+            caption="Totals. The last shares say where the doubt comes from: what moves all accounts at once, "
+            "parameters that are not known, and each account's own chance",
+        )
+    )
+    missing = ""
+    if report.cash_flow is None:
+        missing = 'For the cash flow by period pass cash_flow=forecast.cash_flow("quarter") to make_report.'
+    return Section(name="value", title="Value with bands", lead=lead, blocks=tuple(blocks), missing=missing)
+
+
+def _totals_figure(rows: pd.DataFrame, what: str, by: str, caption: str) -> Figure:
+    bars = [
+        Bar(label=str(r[by]), mean=float(r[what]), lower=float(r[f"{what}_lower"]), upper=float(r[f"{what}_upper"]))
+        for _, r in rows.iterrows()
+    ]
+    told = "; ".join(
+        f"{b.label} {short_money(b.mean)} ({short_money(b.lower)} to {short_money(b.upper)})" for b in bars
+    )
+    return Figure(svg=bands(bars, label=f"{caption}: {told}"), caption=caption)
+
+
+def _cash_flow(flow: pd.DataFrame, prob: str) -> Figure:
+    what = "value" if flow["value"].notna().any() else "purchases"
+    shown = flow.head(_MOST_PERIODS)
+    bars = [
+        Bar(label=f"{r.end:%Y-%m}", mean=getattr(r, what), lower=getattr(r, f"{what}_lower"),
+            upper=getattr(r, f"{what}_upper"))
+        for r in shown.itertuples()
+    ]  # fmt: skip
+    last = f", the first {_MOST_PERIODS} periods" if len(flow) > _MOST_PERIODS else ""
+    caption = f"Cash flow: {what} by period (month of its end), {prob} bands{last}"
+    told = "; ".join(f"{bar.label} {short_money(bar.mean)}" for bar in bars)
+    return Figure(svg=columns(bars, label=f"{caption}: {told}"), caption=caption)
+
+
+def matrix_section(report: Report) -> Section:
+    """The matrix of value by potential, how concentrated value is, and goals by owner."""
+    ranking = report.ranking
+    title = "Value by potential"
+    if ranking is None:
+        return Section(name="matrix", title=title, missing="Pass ranking=rank(forecast, potential=...) to make_report.")
+    blocks: list[Block] = []
+    missing = ""
+    cells = ranking.matrix
+    classed = cells[cells["value_class"].notna() & cells["potential_class"].notna()] if len(cells) else cells
+    if report.potential is None and ("headroom" not in ranking.table or ranking.table["headroom"].isna().all()):
+        missing = "Accounts have no potential: pass potential=potential(history, forecast) to rank and to make_report."
+    elif len(classed):
+        blocks.append(_matrix(classed, report.forecast.currency))
+    blocks.append(_lorenz(ranking.lorenz))
+    blocks.append(
+        table_of(
+            ranking.concentration,
+            [
+                ("measure", "measure", plain),
+                ("accounts", "accounts", whole),
+                ("total", "total", money),
+                ("top_accounts", "the top", whole),
+                ("top_share", "bring", percent),
+                ("top_share_lower", "band from", percent),
+                ("top_share_upper", "to", percent),
+                ("half_by", "half is brought by", tenths_of_percent),
+            ],
+            caption="How concentrated money is: what the top 20 % of accounts bring",
+        )
+    )
+    if len(ranking.goals) and not missing:
+        blocks.append(
+            table_of(
+                ranking.goals,
+                [
+                    ("owner", "owner", plain),
+                    ("accounts", "accounts", whole),
+                    ("with_goal", "with a goal", whole),
+                    ("current_revenue", "last 12 months", money),
+                    ("forecast_revenue", "forecast revenue", money),
+                    ("goal", "goal beyond it", money),
+                    ("goal_lower", f"{percent(ranking.prob)} band from", money),
+                    ("goal_upper", "to", money),
+                    ("goal_share", "goal / forecast", tenths_of_percent),
+                ],
+                caption=f"Growth goals by owner over {report.horizon}: sums of what is expected from headroom",
+            )
+        )
+    return Section(name="matrix", title=title, blocks=tuple(blocks), missing=missing)
+
+
+def _matrix(cells: pd.DataFrame, currency: str | None) -> Matrix:
+    by_value = list(dict.fromkeys(cells["value_class"].astype(str)))
+    by_potential = list(dict.fromkeys(cells["potential_class"].astype(str)))[::-1]  # the table begins with the highest
+    most = max(float(cells["value"].max()), 1e-9)
+    found = {(str(r["value_class"]), str(r["potential_class"])): r for r in cells.to_dict("records")}
+    rows = []
+    for value in by_value:
+        line: list[dict[str, Any]] = []
+        for potential in by_potential:
+            cell = found.get((value, potential))
+            if cell is None:
+                line.append({"name": "", "accounts": 0, "shade": 0})
+                continue
+            shade = math.ceil(_SHADES * max(float(cell["value"]), 0.0) / most)
+            line.append(
+                {
+                    "name": str(cell["cell"]),
+                    "accounts": int(cell["accounts"]),
+                    "value": short_money(float(cell["value"])),
+                    "potential": short_money(float(cell["potential_value"])),
+                    "care": str(cell["care"]),
+                    "shade": shade,
+                }
+            )
+        rows.append((value, tuple(line)))
+    unit = f", {currency}" if currency else ""
+    return Matrix(
+        caption=f"Accounts and money by cell{unit}; darker cells hold more value. A cell's name lists its accounts",
+        heads=tuple(by_potential),
+        rows=tuple(rows),
+    )
+
+
+def _lorenz(table: pd.DataFrame) -> Figure:
+    drawn = []
+    for place, (name, rows) in enumerate(table.groupby("measure", sort=False)):
+        kept = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
+        points = zip(kept["share_of_accounts"].astype(float), kept["share_of_value"].astype(float), strict=True)
+        drawn.append(Line(label=str(name), points=tuple(points), style=f"s{place % 3}"))
+    caption = "Concentration: share of the money that the largest share of accounts brings"
+    svg = lines(
+        drawn, label=caption, x_name="share of accounts, the largest first", y_name="share of money", shares=True
+    )
+    return Figure(svg=svg, caption=caption)
+
+
+def ranking_section(report: Report) -> Section:
+    """The ranking's table, which the page fills."""
+    ranking = report.ranking
+    grid = Grid(name="ranking", caption="Accounts")
+    if ranking is None:
+        missing = "No ranking was given: accounts stand by value. Pass ranking=rank(forecast, potential=...)."
+        return Section(name="ranking", title="Accounts", blocks=(grid,), missing=missing)
+    lead = f"{counted(len(ranking.table))} by {_ORDERS.get(ranking.order.by, ranking.order.by)} over {ranking.horizon}."
+    return Section(
+        name="ranking",
+        title="Ranking",
+        lead=lead,
+        blocks=(grid, Words(points=ranking.notes, fold="How to read the ranking")),
+    )
+
+
+_ORDERS: Final = {
+    "mean": "adjusted value",
+    "lower": "the lower end of adjusted value",
+    "p_top": "the probability of being among the first",
+    "carried": "the last year's value carried forward",
+    "stack": "a stack of adjusted value and the last year's value",
+}

@@ -1,0 +1,185 @@
+"""The sections of the page on new customers, and on what goes with losses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+
+from clv_forecast.report.page_charts import Bar, bands
+from clv_forecast.report.page_text import (
+    MISSING,
+    Block,
+    Figure,
+    Section,
+    Words,
+    day,
+    decimal,
+    money,
+    percent,
+    plain,
+    short_money,
+    table_of,
+    whole,
+)
+from clv_forecast.report.report import Report
+
+_MOST_DRAWN: Final = 14
+
+
+def cohorts_section(report: Report) -> Section:
+    """Flow and quality of incoming customers."""
+    title = "New customers"
+    cohorts = report.cohorts
+    if cohorts is None:
+        missing = (
+            "Pass cohorts=cohorts(...) to make_report. The accounts' columns channel and acquired_on part customers by "
+            "channel, and a table acquisition_cost (cohort, channel, amount) tells what they cost."
+        )
+        return Section(name="cohorts", title=title, missing=missing)
+    table = cohorts.table
+    blocks: list[Block] = []
+    each, ends = "value_at_equal_age", ("equal_age_lower", "equal_age_upper")
+    drawn = table[table[each].notna()].tail(_MOST_DRAWN)
+    if len(drawn):
+        several = "channel" in table and table["channel"].nunique() > 1
+        bars = [
+            Bar(
+                label=f"{r['cohort']}, {r['channel']}" if several else str(r["cohort"]),
+                mean=float(r[each]),
+                lower=float(r[ends[0]]),
+                upper=float(r[ends[1]]),
+            )
+            for r in drawn.to_dict("records")
+        ]
+        caption = f"Value of one new customer in its first {cohorts.horizon}, by cohort, the last {len(bars)}"
+        told = "; ".join(f"{bar.label} {short_money(bar.mean)}" for bar in bars)
+        blocks.append(Figure(svg=bands(bars, label=f"{caption}: {told}"), caption=caption))
+    heads: list[tuple[str, str, Any]] = [
+        ("cohort", "cohort", plain),
+        ("channel", "channel", plain),
+        ("new_customers", "new", whole),
+        ("reactivated", "back again", whole),
+        ("value_at_equal_age", f"value each, first {cohorts.horizon}", money),
+        ("equal_age_lower", "band from", money),
+        ("equal_age_upper", "to", money),
+        ("so_far_per_customer", "so far, each", money),
+        ("forecast_per_customer", "ahead, each", money),
+        ("total", "total", money),
+        ("acquisition_cost", "cost", money),
+        ("cac", "cost each", money),
+        ("ltv_to_cac", "value / cost", decimal),
+        ("p_repays_cac", "P(repays)", percent),
+        ("share_repaying", "share repaying", percent),
+        ("allowable_cac", "allowable cost each", money),
+        ("payback_months", "payback, months", decimal),
+        ("judged_by", "judged by", plain),
+    ]
+    known = [h for h in heads if h[0] in table and table[h[0]].notna().any()]
+    newest_first = table.iloc[::-1]
+    blocks.append(
+        table_of(newest_first, known, caption="Cohorts of new customers, by channel, the newest first", most=24)
+    )
+    totals_known = [h for h in heads if h[0] in cohorts.totals and cohorts.totals[h[0]].notna().any()]
+    blocks.append(
+        table_of(
+            cohorts.totals,
+            totals_known,
+            caption="All cohorts together, by channel and by cohort",
+            most=40,
+            fold="Totals by channel and by cohort",
+        )
+    )
+    same_age = cohorts.same_age
+    if len(same_age):
+        ages: list[tuple[str, str, Any]] = [
+            ("cohort", "cohort", plain),
+            ("channel", "channel", plain),
+            ("age_months", "age, months", whole),
+            ("customers", "customers", whole),
+            ("contribution_per_customer", "contribution each", money),
+            ("shrunk", "shrunk to its group", money),
+            ("lower", "band from", money),
+            ("upper", "to", money),
+            ("earlier", "earlier cohorts", money),
+            ("p_better", "P(better)", percent),
+        ]
+        blocks.append(
+            table_of(
+                same_age,
+                ages,
+                caption="Against earlier cohorts at the same age",
+                most=60,
+                fold="Against earlier cohorts at the same age",
+            )
+        )
+    blocks.append(Words(points=tuple(cohorts.notes), fold="How to read the cohorts"))
+    new, back = int(table["new_customers"].sum()), int(table["reactivated"].sum())
+    lead = f"{new:,} new customers since {day(cohorts.opening)}, {back:,} came back after {cohorts.pause} or more."
+    first = cohorts.totals.iloc[0]
+    currency = f" {cohorts.currency}" if cohorts.currency else ""
+    lead += (
+        f" At {percent(cohorts.target_roi)} return and {percent(cohorts.confidence)} confidence one may cost up to "
+        f"{money(first['allowable_cac'])}{currency}"
+    )
+    lead += f"; one cost {money(first['cac'])}{currency}." if pd.notna(first["cac"]) else "."
+    missing = ""
+    if pd.isna(first["cac"]):
+        missing = "What they cost is not known: a table acquisition_cost (cohort, channel, amount) would tell."
+    return Section(name="cohorts", title=title, lead=lead, blocks=tuple(blocks), missing=missing)
+
+
+def drivers_section(report: Report) -> Section:
+    """What goes with money being at risk and lost."""
+    title = "What goes with losses"
+    drivers = report.drivers
+    if drivers is None:
+        missing = (
+            "Pass drivers=loss_drivers(history, forecast, events=...) to make_report. It reads attributes of the "
+            "accounts (region, segment, channel, ...) and events (customer_id, date, kind)."
+        )
+        return Section(name="drivers", title=title, missing=missing)
+    clear = drivers[drivers["verdict"].astype(str).str.startswith("goes with")]
+    lead = (
+        f"{len(clear):,} of {len(drivers):,} kinds of account or event go clearly with more or less loss than accounts "
+        "of equal size and age show. What goes together need not be cause and effect."
+    )
+    shown = drivers[drivers["difference"].notna()].head(_MOST_DRAWN)
+    blocks: list[Block] = []
+    if len(shown):
+        bars = [
+            Bar(
+                label=f"{r['driver']}: {r['level']}",
+                mean=100.0 * float(r["difference"]),
+                lower=100.0 * float(r["lower"]),
+                upper=100.0 * float(r["upper"]),
+            )
+            for r in shown.to_dict("records")
+        ]
+        caption = "Share of expected revenue lost beyond that of like accounts, in points, with bands"
+        told = "; ".join(f"{bar.label} {bar.mean:+.0f}" for bar in bars)
+        blocks.append(Figure(svg=bands(bars, label=f"{caption}: {told}"), caption=caption))
+    blocks.append(
+        table_of(
+            drivers,
+            [
+                ("driver", "driver", plain),
+                ("level", "level", plain),
+                ("accounts", "accounts", whole),
+                ("value_at_risk", "value at risk", money),
+                ("value_lost", "lost", money),
+                ("lost_share", "share lost", percent),
+                ("others_lost_share", "others", percent),
+                ("extra_loss", "lost beyond others", money),
+                ("q_value", "q", _hundredths),
+                ("verdict", "verdict", plain),
+            ],
+            caption="Money at risk and lost, by kind of account and after recorded events, the largest loss first",
+            most=40,
+        )
+    )
+    return Section(name="drivers", title=title, lead=lead, blocks=tuple(blocks))
+
+
+def _hundredths(number: Any) -> str:
+    return MISSING if pd.isna(number) else f"{float(number):.2f}"

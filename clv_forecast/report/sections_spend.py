@@ -1,0 +1,127 @@
+"""The sections of the page on what may be spent, and on accounts that lose money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from clv_forecast.finance.spend import ACQUIRE, WHAT_THE_BASIS_MEANS, AllowableSpend
+from clv_forecast.report.page_accounts import account_spend
+from clv_forecast.report.page_text import (
+    Block,
+    Grid,
+    Section,
+    Words,
+    cents,
+    counted,
+    decimal,
+    money,
+    percent,
+    plain,
+    table_of,
+    whole,
+)
+from clv_forecast.report.report import Report
+
+ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "On average (allowable_expected)": "What the account is expected to bring, less the target return. "
+        "It is met on the average of many accounts and promises nothing for one: many single accounts bring less.",
+        "Pooled (allowable_pooled)": "The account's part of what its whole pool brings with the confidence asked "
+        "for. Chances even out over many accounts, so this is far more than the sum of the single ones; it holds for "
+        "the pool as a whole, if the spend is made on all of it.",
+        "By itself (allowable_single)": "What this one account brings with the confidence asked for, whatever the "
+        "others do. Few accounts are that sure.",
+    }
+)
+
+
+def spend_section(report: Report) -> Section:
+    """What may be spent: totals, what each allowance means, and why so many single ones are 0."""
+    title = "Allowable spend"
+    if not report.spends:
+        return Section(name="spend", title=title, missing="Pass spends=allowable_spend(forecast) to make_report.")
+    blocks: list[Block] = [Words(terms=tuple(ALLOWANCES.items()))]
+    for spend in report.spends:
+        blocks.extend(_one_spend(spend))
+    if account_spend(report) is not None:
+        blocks.append(Grid(name="spend", caption="Allowable spend by account"))
+    first = report.spends[0]
+    return Section(name="spend", title=title, lead=WHAT_THE_BASIS_MEANS[first.basis], blocks=tuple(blocks))
+
+
+def _one_spend(spend: AllowableSpend) -> list[Block]:
+    limit = "" if spend.payback_months is None else f", repaid within {spend.payback_months:g} months"
+    terms = f"{percent(spend.target_roi)} return and {percent(spend.confidence)} confidence over {spend.horizon}{limit}"
+    unit = f", {spend.currency}" if spend.currency else ""
+    sums = spend.totals.select_dtypes("number").sum()
+    amounts = ("value_at_stake", "allowable_expected", "allowable_pooled", "allowable_single")
+    form: list[tuple[str, str, Any]] = [
+        ("group", "pool", plain),
+        ("accounts", "rows", whole),
+        ("sharing", "sharing", whole),
+    ]
+    heads = ("value at stake", "on average", "pooled", "by themselves")
+    form += [(name, head, cents) for name, head in zip(amounts, heads, strict=True)]
+    form += [("payback_months", "payback, months", decimal), ("p_payback", "P(payback)", percent)]
+    kept = [name for name, _, _ in form if name in spend.totals]
+    foot = None
+    if len(spend.totals) > 1:
+        written = {name: write for name, _, write in form}
+        foot = tuple(
+            "all" if n == "group" else "" if n in ("payback_months", "p_payback") else written[n](sums[n]) for n in kept
+        )
+    what = "groups of new customers" if spend.basis == ACQUIRE else "accounts"
+    blocks: list[Block] = [table_of(spend.totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot)]
+    zero = int(spend.zeros["accounts"].sum())
+    if zero and len(spend.table):
+        blocks.append(
+            Words(
+                paragraphs=(
+                    f"{zero:,} of {len(spend.table):,} {what} ({percent(zero / len(spend.table))}) may get nothing by "
+                    f"themselves at {percent(spend.confidence)} confidence. That is no fault of the figures: a single "
+                    "customer's future is that uncertain. What they bring together is known far better, which is what "
+                    "the pooled allowance uses.",
+                )
+            )
+        )
+        blocks.append(
+            table_of(
+                spend.zeros,
+                [("reason", "why 0 by itself", plain), ("accounts", what, whole)],
+                caption=f"Why allowances by themselves are 0 (basis {spend.basis})",
+            )
+        )
+    if spend.notes:
+        blocks.append(Words(points=spend.notes))
+    return blocks
+
+
+def losers_section(report: Report) -> Section:
+    """Accounts that lose money."""
+    title = "Accounts that lose money"
+    losers = report.losers
+    if losers is None:
+        missing = "The forecast has no money: fit with spend='gamma_gamma'."
+        return Section(name="losers", title=title, missing=missing)
+    if not len(losers):
+        told = "No account has cost more than it brought so far, and none is expected to."
+        if all(report.forecast.assumptions[name] == 0.0 for name in ("cost_to_serve", "cost_per_order")):
+            told += (
+                " With no cost to serve and no cost per order this can hardly be otherwise: columns cost_to_serve and "
+                "margin of the accounts, or forecast(cost_to_serve=..., cost_per_order=...), would show who costs more "
+                "than it brings."
+            )
+        return Section(name="losers", title=title, missing=told)
+    ahead = losers.loc[losers["value"] < 0.0, "value"]
+    past = losers.loc[losers["value_to_date"] < 0.0, "value_to_date"]
+    currency = report.forecast.currency
+    lead = (
+        f"{counted(len(past))} lost {money(-past.sum(), currency, digits=0)} so far; {counted(len(ahead))} "
+        f"{'is' if len(ahead) == 1 else 'are'} expected to lose {money(-ahead.sum(), currency, digits=0)} over "
+        f"{report.horizon}. Their allowance is 0 where a loss is expected. What is lost is lost: it is no ground to "
+        "leave an account that is expected to bring some again."
+    )
+    grid = Grid(name="losers", caption="Accounts that lose money")
+    return Section(name="losers", title=title, lead=lead, blocks=(grid,))
