@@ -1,0 +1,262 @@
+"""The verb ``write_crm``: one row per account for the customer system, upserted by its id there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clv_forecast import columns
+from clv_forecast.arguments import instance_of
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.finance.spend import ACQUIRE
+from clv_forecast.report.atomic_file import atomic_file
+from clv_forecast.report.crm_changes import SUFFIXES, compare_with_earlier, read_earlier
+from clv_forecast.report.crm_fields import COUNT, DATE, DECIMALS, FIELDS, ID, MONEY, SHARE, TEXT, field_names
+from clv_forecast.report.report import Report
+from clv_forecast.report.spreadsheet_text import cell_text, csv_text
+
+_FROM_RANKING: Final = (
+    "rank", "rank_lower", "rank_upper", "adjusted_value", "potential_value", "cell", "grade", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CrmFile:
+    """What was written for the customer system. Made by `write_crm`.
+
+    Parameters
+    ----------
+    path : Path
+    fields : dict
+        The target's name of each field written, by ours.
+    written, new, changed, unchanged : int
+        Rows in the file; accounts not in the earlier file, with other values than there, and left out because nothing
+        changed. Without an earlier file all accounts are new.
+    vanished : tuple
+        Ids of the earlier file that are no longer there (from CSV as text). They are not in this file.
+    """
+
+    path: Path
+    fields: dict[str, str]
+    written: int
+    new: int
+    changed: int
+    unchanged: int
+    vanished: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.written:,} rows ({self.new:,} new, {self.changed:,} changed); {self.unchanged:,} "
+            f"unchanged and left out; {len(self.vanished):,} of the earlier file are no longer there"
+        )
+
+
+def write_crm(
+    report: Report,
+    path: str | os.PathLike[str],
+    *,
+    fields: str | Mapping[str, str] = "plain",
+    changed_since: str | os.PathLike[str] | pd.DataFrame | None = None,
+) -> CrmFile:
+    """Write one row per account for the customer system, to be upserted by the customer's id.
+
+    Parameters
+    ----------
+    report : Report
+        From ``make_report``. What it has no input for (a rank without a ranking) is no column.
+    path : path
+        Ends in ``.csv`` (UTF-8, quoted by RFC 4180) or ``.json`` (a list of objects); an earlier file is replaced
+        when the new one is complete.
+    fields : {"plain", "salesforce", "hubspot"} or mapping
+        Names of the fields: ours; custom fields such as ``CLV_Value__c`` with ``CLV_Customer_Id__c`` as external id;
+        ``clv_value``; or a mapping of our names to the target's, which also chooses what is written.
+    changed_since : path or DataFrame, optional
+        An earlier *full* file of the same fields, or its table: only accounts that are new, or whose values as written
+        differ, are written. The day of the run alone is no change.
+
+    Returns
+    -------
+    CrmFile
+
+    Raises
+    ------
+    DomainError
+        If the suffix, a preset or a field is unknown.
+    InputError
+        If ids are not unique as text, or in CSV would be read as a formula: changing them would break the upsert. Or if
+        the earlier file has no such id field, or an id twice.
+    StoreError
+        If a file cannot be read or written.
+
+    Notes
+    -----
+    Values are those over the report's horizon: money in whole cents, probabilities from 0 to 1 with four decimals;
+    ``allowable_spend`` is the pooled one of the report's first spend on accounts. What is missing is an empty field, or
+    null. In CSV an apostrophe goes before text that a spreadsheet would read as a formula; JSON holds the text as it
+    is, without control characters. Ids are never changed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import clv_forecast as clv
+    >>> from clv_forecast.report.report import make_report
+    >>> made = clv.simulate_accounts(50, rng=1)
+    >>> history = clv.purchase_history(made.transactions, as_of=made.as_of, customers=made.accounts)
+    >>> report = make_report(clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=100))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first = write_crm(report, Path(folder) / "crm.csv", fields="hubspot")
+    ...     again = write_crm(report, Path(folder) / "new.csv", fields="hubspot", changed_since=first.path)
+    >>> first.written, first.fields["value"], again.written, again.unchanged
+    (50, 'clv_value', 0, 50)
+    """
+    instance_of(report, Report, "report", "make_report")
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DomainError("A CRM file ends in .csv or .json.", value=str(target))
+    table = crm_table(report, fields=fields)
+    names = {name: there for name, there in field_names(fields).items() if there in table}
+    _check_ids(table[names[columns.CUSTOMER_ID]], suffix)
+    new = np.ones(len(table), dtype=bool)
+    changed = np.zeros(len(table), dtype=bool)
+    vanished: tuple[Any, ...] = ()
+    if changed_since is not None:
+        new, changed, vanished = compare_with_earlier(table, read_earlier(changed_since), names)
+    rows = table[new | changed]
+    with atomic_file(target) as aside:
+        if suffix == ".csv":
+            _write_csv(rows, aside, names)
+        else:
+            _write_json(rows, aside)
+    return CrmFile(
+        path=target,
+        fields=names,
+        written=len(rows),
+        new=int(new.sum()),
+        changed=int(changed.sum()),
+        unchanged=int((~new & ~changed).sum()),
+        vanished=vanished,
+    )
+
+
+def crm_table(report: Report, *, fields: str | Mapping[str, str] = "plain") -> pd.DataFrame:
+    """Return what a CRM file holds as a table: values rounded as written, text as it is.
+
+    Parameters
+    ----------
+    report : Report
+    fields : {"plain", "salesforce", "hubspot"} or mapping
+
+    Returns
+    -------
+    DataFrame
+        One row per account in the history's order; a field without an input is no column.
+
+    Raises
+    ------
+    DomainError
+        If a preset or a field is unknown.
+    """
+    names = field_names(fields)
+    known = _values(report)
+    found = {}
+    for name, there in names.items():
+        if name in known and (name == columns.CUSTOMER_ID or bool(known[name].notna().any())):
+            found[there] = _as_written(known[name], FIELDS[name])
+    return pd.DataFrame(found)
+
+
+def _values(report: Report) -> pd.DataFrame:
+    """All fields that the report has an input for, under our names, not yet rounded."""
+    forecast = report.forecast
+    ahead = forecast.customers[forecast.customers["horizon"] == report.horizon].reset_index(drop=True)
+    ids = ahead[columns.CUSTOMER_ID]
+    table = ahead[[columns.CUSTOMER_ID, "value", "value_lower", "value_upper", "p_alive", "p_loss"]].copy()
+    if report.ranking is not None:
+        ranked = report.ranking.table.set_index(columns.CUSTOMER_ID).reindex(ids)
+        for name in _FROM_RANKING:
+            if name in ranked:
+                table[name] = ranked[name].to_numpy()
+    for spend in report.spends:
+        if spend.basis != ACQUIRE:
+            pooled = spend.table.set_index(columns.CUSTOMER_ID)["allowable_pooled"]
+            table["allowable_spend"] = pooled.reindex(ids).to_numpy()
+            break
+    table["next_order"] = forecast.next_order().set_index(columns.CUSTOMER_ID)["next_order"].reindex(ids).to_numpy()
+    return table.assign(horizon=report.horizon, as_of=forecast.as_of, currency=forecast.currency)
+
+
+def _as_written(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
+    """Round numbers and turn dates to text, so that what is compared is what is written."""
+    if kind == ID:
+        return values
+    if kind == COUNT:
+        return values.astype("Int64")
+    if kind in DECIMALS:
+        # Adding 0 turns -0.0 into 0.0
+        return values.astype("float64").round(DECIMALS[kind]) + 0.0
+    if kind == DATE:
+        return pd.Series(pd.to_datetime(values).dt.strftime("%Y-%m-%d"), dtype="string")
+    return pd.Series([None if pd.isna(one) else cell_text(str(one)) for one in values], dtype="string")
+
+
+def _check_ids(ids: pd.Series[Any], suffix: str) -> None:
+    """Refuse ids that the file cannot carry unchanged, or that are one and the same there."""
+    text = ids.astype(str)
+    twice = text.duplicated()
+    if twice.any():
+        raise InputError(
+            "Ids must be unique as text: the customer system matches rows by them.",
+            value=f"{int(twice.sum())} twice",
+            customer_ids=text[twice],
+        )
+    bad = text.map(lambda one: (csv_text(one) if suffix == ".csv" else cell_text(one)) != one)
+    if bad.any() and suffix == ".csv":
+        raise InputError(
+            "In CSV an id must not begin like a formula or hold control characters: a spreadsheet would run it, and "
+            "changed it would match no account.",
+            value=f"{int(bad.sum())} of {len(ids)} ids",
+            customer_ids=text[bad].map(ascii),
+            remedy="Write to a path that ends in .json.",
+        )
+    if bad.any():
+        raise InputError(
+            "An id must not hold control characters or broken ones: no file can carry it.",
+            value=f"{int(bad.sum())} of {len(ids)} ids",
+            customer_ids=text[bad].map(ascii),
+            remedy="Mend the ids in the log.",
+        )
+
+
+def _write_csv(rows: pd.DataFrame, path: Path, names: dict[str, str]) -> None:
+    kinds = {there: FIELDS[name] for name, there in names.items()}
+    cells = [_csv_cells(rows[there], kinds[there]) for there in rows.columns]
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\r\n")
+        writer.writerow(rows.columns)
+        writer.writerows(zip(*cells, strict=True))
+
+
+def _csv_cells(values: pd.Series[Any], kind: str) -> list[str]:
+    if kind in (MONEY, SHARE):
+        shape = f".{DECIMALS[kind]}f"
+        return ["" if one != one else format(one, shape) for one in values.tolist()]
+    if kind in (TEXT, DATE):
+        return ["" if pd.isna(one) else csv_text(one) for one in values.tolist()]
+    return ["" if pd.isna(one) else str(one) for one in values.tolist()]
+
+
+def _write_json(rows: pd.DataFrame, path: Path) -> None:
+    names_there = rows.columns.tolist()
+    cells = [[None if pd.isna(one) else one for one in rows[there].tolist()] for there in names_there]
+    listed = [dict(zip(names_there, values, strict=True)) for values in zip(*cells, strict=True)]
+    text = ",\n".join(json.dumps(one, ensure_ascii=False, allow_nan=False, default=str) for one in listed)
+    path.write_text(f"[\n{text}\n]\n" if listed else "[]\n", encoding="utf-8")

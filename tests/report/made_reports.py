@@ -1,0 +1,82 @@
+"""Small reports to write: simulated accounts, and the same under hostile names and ids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+import clv_forecast as clv
+from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.forecasting.result import Forecast
+from clv_forecast.inference.model import Model
+from clv_forecast.report.report import Report, make_report
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '=HYPERLINK("http://example.invalid","click")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1:A9)",
+    "\t=1+1",
+    "\r=1+1",
+    "  =cmd|' /C calc'!A0",
+    "\u200b=1+1",
+    "\uff1d1+1",
+    "Smith; =1+1; Sons",
+    "line\n=1+1",
+    "\u202egnp.exe\u202c\u200f",
+    "x" * 10_000,
+    "y" * 40_000,
+    "\U0001f600\U0001f469\u200d\U0001f680 & Co",
+    "bell\x07 and null\x00, _x0041_",
+    '"quoted", with a comma',
+    "http://example.invalid/path",
+    "\ufffe\uffff",
+)
+BROKEN = "half \ud800 a pair"
+"""Tables of text cannot hold it; lists of objects can."""
+
+
+@cache
+def forecast_of(kind: str = "plain", **terms: Any) -> tuple[Forecast, Model]:
+    """A forecast of 60 simulated accounts over 12 months: ``hostile`` names and regions, or ``numbered`` ids."""
+    made = clv.simulate_accounts(60, rng=1)
+    orders, accounts = made.transactions, made.accounts
+    if kind == "hostile":
+        names = [*HOSTILE, *accounts["name"].tolist()[len(HOSTILE) :]]
+        # Every hostile text also names a region, which is a pool of its own
+        accounts = accounts.assign(name=names, region=names)
+    if kind == "numbered":
+        number = {one: place for place, one in enumerate(accounts["customer_id"], start=4)}
+        orders = orders.assign(customer_id=orders["customer_id"].map(number))
+        accounts = accounts[["customer_id", "region"]].assign(customer_id=list(number.values()))
+    currency = None if kind == "plain" else "EUR"
+    history = clv.purchase_history(orders, as_of=made.as_of, customers=accounts, order_id="order_id", currency=currency)
+    model = clv.fit(history, compare=False)
+    return clv.forecast(model, history, horizons=["12 months"], draws=200, **terms), model
+
+
+@cache
+def report_of() -> Report:
+    """Ceiling by region, ceiling of all within six months, and new customers, ranked; simulated."""
+    fc, model = forecast_of()
+    spends = (
+        allowable_spend(fc, by="region"),
+        allowable_spend(fc, payback="6 months"),
+        allowable_spend(fc, basis="acquire", model=model, new_customers=20),
+    )
+    ranking = clv.rank(fc, draws=100, top_k=10)
+    return make_report(fc, ranking=ranking, spends=spends, simulated=True, title="Sixty accounts")
+
+
+@cache
+def hostile_report() -> Report:
+    """Names, pools, reasons and a title that would be formulas, and text that files cannot hold."""
+    fc, _ = forecast_of("hostile")
+    ranking = clv.rank(fc, draws=100, top_k=10)
+    reasons = pd.Series([(*HOSTILE, BROKEN)[k % 21] for k in range(len(ranking.table))], dtype=object)
+    ranking = replace(ranking, table=ranking.table.assign(reason=reasons))
+    return make_report(fc, ranking=ranking, spends=allowable_spend(fc, by="region"), title="=1+1")
