@@ -3,6 +3,7 @@
 from clv_forecast.figures.account_card import draw_account_card
 from clv_forecast.figures.calibration import draw_calibration, draw_deciles, draw_pit
 from clv_forecast.figures.cells import draw_matrix
+from clv_forecast.figures.cohorts import draw_cohorts, draw_same_age
 from clv_forecast.figures.concentration import draw_lorenz
 from clv_forecast.figures.customer import draw_customer_alive, draw_customer_purchases
 from clv_forecast.figures.frequencies import draw_holdout_by_frequency, draw_purchase_frequencies
@@ -18,6 +19,7 @@ from clv_forecast.figures.value_potential import draw_value_potential
 __all__ = [
     "draw_account_card",
     "draw_calibration",
+    "draw_cohorts",
     "draw_customer_alive",
     "draw_customer_purchases",
     "draw_deciles",
@@ -31,6 +33,7 @@ __all__ = [
     "draw_pit",
     "draw_purchase_frequencies",
     "draw_rank_bands",
+    "draw_same_age",
     "draw_shrinkage",
     "draw_totals",
     "draw_tracking",

@@ -7,30 +7,24 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of
-from clv_forecast.errors import DomainError
-from clv_forecast.finance.acquisition_cost import AcquisitionCost, acquisition_costs
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.finance.acquisition_cost import acquisition_costs
 from clv_forecast.finance.cohort_draws import draw_cohorts_jointly
+from clv_forecast.finance.cohort_notes import how_judged, notes_on, notes_on_costs
 from clv_forecast.finance.cohort_table import Terms, Worth, cohort_rows, customer_costs, sum_rows
 from clv_forecast.finance.earned import earned_by
-from clv_forecast.finance.newcomers import AUTO, Newcomers, newcomers_of
+from clv_forecast.finance.newcomers import AUTO, newcomers_of
 from clv_forecast.finance.same_age import MEASURES, same_age_table
 from clv_forecast.finance.spend import CONFIDENCES, level_column
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.bands import check_prob
-from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.forecasting.totals import NO_SHOCK_NOTE
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import accounts_of
-from clv_forecast.units import DAYS_PER_YEAR, Horizon, units_per_year
+from clv_forecast.units import units_per_year
 
-POOLED: Final = "pooled model"
-GROUPED: Final = "groups of the model"
-COVARIATES: Final = "covariates of the model"
 _COLUMNS: Final = (
     *("cohort", "channel", "complete", "new_customers", "reactivated"),
     *("so_far_per_customer", "forecast_per_customer", "value_per_customer", "lower", "upper"),
@@ -156,7 +150,7 @@ def cohorts(
     prob : float, optional
         Probability inside the bands; default: the forecast's.
     accept_failed : bool
-        Whether to go on where a backtest found that the bands of this horizon do not hold.
+        Whether to go on although a backtest found the bands of this horizon to fail.
     progress : callable
 
     Returns
@@ -175,9 +169,10 @@ def cohorts(
     Raises
     ------
     DomainError
-        If an argument lies outside its domain, the forecast has no spend part, or its bands failed.
+        If an argument lies outside its domain, or the forecast has no spend part.
     InputError
-        If nobody is new, the history was made from a summary, or the costs do not fit the cohorts.
+        If a backtest found the bands of this horizon to fail, and ``accept_failed`` is not set; if nobody is new, the
+        history was made from a summary, or the costs do not fit the cohorts.
 
     Notes
     -----
@@ -232,7 +227,7 @@ def cohorts(
             progress=progress,
         ),
     )
-    judged_by = _judged_by(plan, new)
+    judged_by = how_judged(plan, new)
     common: dict[str, Any] = {
         "judged_by": judged_by,
         "prob": terms.prob,
@@ -263,9 +258,9 @@ def cohorts(
         children=new.children,
         opening=new.opening,
         notes=(
-            *_notes(forecast, new, judged_by, horizon, pause, same_age),
+            *notes_on(forecast, new, judged_by, horizon, pause, same_age),
             *costs.notes,
-            *_cost_notes(new, costs),
+            *notes_on_costs(new, costs),
             *known.notes,
         ),
         as_of=forecast.as_of,
@@ -287,13 +282,12 @@ def _checked(
             "Quality of customers is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'."
         )
     forecast.horizons.only([horizon])
-    evidence = forecast.customers.loc[forecast.customers["horizon"] == horizon, "evidence"]
-    if not accept_failed and (evidence == FAILED).any():
-        raise DomainError(
-            "What a customer may cost rests on bands that hold, and a backtest found that those of this horizon do "
-            "not.",
-            value=horizon,
-            remedy="Mend the forecast (another model, a correction, a common shock), or pass accept_failed=True.",
+    words = forecast.customers.loc[forecast.customers["horizon"] == horizon, "evidence"]
+    if not accept_failed and bool((words.astype("string") == FAILED).any()):
+        raise InputError(
+            f"A backtest found the bands over {horizon} to fail: no money may hang on them.",
+            value=f"evidence {FAILED!r}",
+            remedy="Choose a horizon that was tested and held, mend the model, or set accept_failed=True.",
         )
     if finite_number(target_roi, "target_roi") < 0.0:
         raise DomainError("target_roi must not be negative (0.2 is 20 %).", value=target_roi)
@@ -305,74 +299,4 @@ def _checked(
         target_roi=float(target_roi),
         confidence=float(confidence),
         prob=forecast.prob if prob is None else check_prob(prob),
-    )
-
-
-def _judged_by(plan: Plan, new: Newcomers) -> str:
-    """Whether the model tells cohorts or channels apart, beyond what their customers have done."""
-    cells = [part.parameters.cell[new.rows] for part in plan.parts]
-    if all(part.parameters.is_shared for part in plan.parts):
-        told = [any(_within(cell, label) for label in (new.cohort, new.channel)) for cell in cells]
-        return GROUPED if all(told) else POOLED
-    return COVARIATES
-
-
-def _within(cell: NDArray[np.intp], label: NDArray[np.intp]) -> bool:
-    """Whether every cell lies within one of several labels."""
-    pairs = np.unique(np.stack([cell, label]), axis=1)
-    return bool(len(np.unique(label)) > 1 and len(pairs[0]) == len(np.unique(cell)))
-
-
-def _notes(
-    forecast: Forecast, new: Newcomers, judged_by: str, horizon: str, pause: str, same_age: pd.DataFrame
-) -> tuple[str, ...]:
-    notes = []
-    if judged_by == POOLED:
-        notes.append(
-            "The model pools all customers: what is to come differs between cohorts only by what their customers have "
-            "done so far. Differences in the forecast part are understated; same_age compares what really came."
-        )
-    elif judged_by == COVARIATES:
-        notes.append(
-            "Customers differ by covariates in the model: cohorts differ in the forecast part as far as these tell."
-        )
-    notes.append(
-        "An older cohort has had more time: its value per customer is larger for that alone. Compare cohorts by "
-        "value_at_equal_age and in same_age."
-    )
-    if not new.complete.all():
-        cut = [name for name, whole in zip(new.cohorts, new.complete, strict=True) if not whole]
-        notes.append(
-            f"The log shows only a part of {' and '.join(cut)}: counts are low there, and a cost of the whole period "
-            "is divided by too few."
-        )
-    notes += _opening_notes(forecast, new, pause)
-    if same_age.empty:
-        notes.append("No cohort has been seen whole for a month yet: there is nothing to compare at the same age.")
-    if forecast.plan.shock is None:
-        notes.append(f"Bands treat customers as independent ({NO_SHOCK_NOTE}).")
-    if (forecast.customers.loc[forecast.customers["horizon"] == horizon, "evidence"] == FAILED).any():
-        notes.append("A backtest found that the bands of this horizon do not hold.")
-    return tuple(notes)
-
-
-def _opening_notes(forecast: Forecast, new: Newcomers, pause: str) -> list[str]:
-    """Where the log was watched for less than a pause before the first newcomer, some of the new came back."""
-    begin = forecast.history.table[columns.FIRST_PURCHASE].min()
-    watched = (new.opening - begin).days
-    if not new.already_there or watched + 1 >= Horizon.parse(pause).years * DAYS_PER_YEAR:
-        return []
-    return [
-        f"The log was watched for {watched:,} days before the first newcomer, less than a pause of {pause}: rare "
-        "buyers who had been there before look new, the more so the earlier the cohort."
-    ]
-
-
-def _cost_notes(new: Newcomers, costs: AcquisitionCost) -> tuple[str, ...]:
-    nobody = (new.counts() == 0) & (costs.each > 0.0)
-    if not nobody.any():
-        return ()
-    return (
-        f"{np.nansum(costs.each[nobody]):,.2f} of acquisition cost was spent where nobody came ({int(nobody.sum()):,} "
-        "cohorts): it counts in the sums.",
     )

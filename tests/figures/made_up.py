@@ -279,6 +279,40 @@ def ranking(accounts: int = 40, seed: int = 1) -> pd.DataFrame:
     )
 
 
+def cohorts(channels: tuple[str, ...] = ("field", "online")) -> pd.DataFrame:
+    rows = [(cohort, channel) for cohort in ("2023Q4", "2024Q1", "2024Q2") for channel in channels]
+    table = pd.DataFrame(rows, columns=["cohort", "channel"])
+    table["new_customers"] = 40 - 3 * np.arange(len(table))
+    table["value_at_equal_age"] = 900.0 + 50.0 * np.arange(len(table))
+    table["value_per_customer"] = 1.5 * table["value_at_equal_age"]
+    table["total"] = table["value_per_customer"] * table["new_customers"]
+    for lower, upper, name in (
+        ("equal_age_lower", "equal_age_upper", "value_at_equal_age"),
+        ("lower", "upper", "value_per_customer"),
+        ("total_lower", "total_upper", "total"),
+    ):
+        table[lower], table[upper] = 0.8 * table[name], 1.3 * table[name]
+    table["cac"] = np.where(table["cohort"] == "2024Q2", np.nan, 300.0)
+    table["acquisition_cost"] = table["cac"] * table["new_customers"]
+    return table.assign(prob=0.9, currency="EUR")
+
+
+def same_age() -> pd.DataFrame:
+    rows = [
+        (cohort, channel, age)
+        for age in (1, 3)
+        for channel in ("all", "field")
+        for cohort in ("2023Q4", "2024Q1", "2024Q2")
+    ]
+    table = pd.DataFrame(rows, columns=["cohort", "channel", "age_months"])
+    table["customers"] = 40
+    table["contribution_per_customer"] = 100.0 + 10.0 * np.arange(len(table))
+    table["shrunk"] = 130.0
+    table["lower"], table["upper"] = 110.0, 150.0
+    table["p_better"] = np.where(table["cohort"] == "2023Q4", np.nan, 0.25)
+    return table.assign(prob=0.9, currency="EUR")
+
+
 @dataclass(frozen=True)
 class Case:
     """One figure, its table, the columns it cannot do without, and what else it takes."""
@@ -349,6 +383,32 @@ CASES = (
         figures.draw_rank_bands,
         ranking,
         ("rank", "rank_lower", "rank_upper", "customer_id", "adjusted_value", "adjusted_lower", "adjusted_upper"),
+    ),
+    Case(
+        figures.draw_cohorts,
+        cohorts,
+        ("cohort", "channel", "new_customers", "value_at_equal_age", "equal_age_lower", "equal_age_upper"),
+    ),
+    Case(
+        figures.draw_cohorts,
+        cohorts,
+        ("cohort", "channel", "new_customers", "total", "total_lower", "total_upper"),
+        {"quantity": "total"},
+    ),
+    Case(
+        figures.draw_same_age,
+        same_age,
+        (
+            "cohort",
+            "channel",
+            "age_months",
+            "customers",
+            "contribution_per_customer",
+            "shrunk",
+            "lower",
+            "upper",
+            "p_better",
+        ),
     ),
     Case(figures.draw_totals, totals, ("group", "horizon", "customers", "value", "value_lower", "value_upper")),
 )
