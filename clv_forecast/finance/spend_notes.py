@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clv_forecast.finance.spend import ACQUIRE, CEILING, CONFIDENCES, GROW, RETAIN
 from clv_forecast.finance.spend_levels import Levels
 from clv_forecast.finance.spend_terms import SpendTerms
-from clv_forecast.forecasting.adjustments import EXTRAPOLATED
+from clv_forecast.forecasting.adjustments import EXTRAPOLATED, FAILED
 from clv_forecast.forecasting.result import Forecast
 
 _NOTHING = {
@@ -69,6 +69,10 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
             "Pooled allowances treat accounts as independent (the forecast has no common shock): they are too generous."
         )
     words = forecast.customers.loc[forecast.customers["horizon"] == terms.horizon, "evidence"].astype("string")
+    if bool((words == FAILED).any()):
+        notes.insert(
+            0, f"A backtest found the bands over {terms.horizon} to fail; the figures were asked for all the same."
+        )
     if bool((words == EXTRAPOLATED).any()):
         notes.append(f"No backtest stands behind {terms.horizon}: evidence is 'extrapolated'.")
     empty = int((levels.pool[:, place] <= 0.0).sum())
