@@ -52,7 +52,7 @@ def same_age_table(
     rows = []
     days = (as_of - newcomers.ends).days.to_numpy()
     for age in AGES:
-        seen = days >= age * DAYS_PER_YEAR / 12.0
+        seen = days >= np.floor(age * DAYS_PER_YEAR / 12.0)  # purchases have days, not hours
         kept = seen[newcomers.cohort]
         if not kept.any():
             break
