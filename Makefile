@@ -18,7 +18,7 @@ help: ## list the targets
 demo: $(STAMP) ## the main job on CDNOW, printing what it made
 	@.venv/bin/clv-forecast demo
 
-test: $(STAMP) ## quick tests, doctests and branch coverage
+test: $(STAMP) ## quick tests, doctests and coverage of lines
 	@$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_AT_LEAST)
 
 slow: $(STAMP) ## simulation studies of minutes
