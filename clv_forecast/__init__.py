@@ -36,7 +36,7 @@ from clv_forecast.interchange import (
     to_lifetimes,
 )
 from clv_forecast.progress import progress_bars
-from clv_forecast.ranking.account_card import AccountCard, card
+from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.ranking.concentration import concentration, lorenz_curves
 from clv_forecast.ranking.grading import Grading, grade
 from clv_forecast.ranking.loss_drivers import loss_drivers
@@ -46,6 +46,7 @@ from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential
 from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
+from clv_forecast.report.card import card
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 __version__ = "0.4.0"

@@ -38,7 +38,7 @@ def draw_account_card(card: Any, *, figure: Figure | None = None) -> Figure:
     Parameters
     ----------
     card : AccountCard
-        From ``clv_forecast.ranking.account_card.card``. With an ``outlook`` the probability of being alive is drawn
+        From ``clv_forecast.report.card.card``. With an ``outlook`` the probability of being alive is drawn
         too.
     figure : Figure, optional
         An empty one.
@@ -55,11 +55,10 @@ def draw_account_card(card: Any, *, figure: Figure | None = None) -> Figure:
     Examples
     --------
     >>> import clv_forecast as clv
-    >>> from clv_forecast.ranking.account_card import card
     >>> from matplotlib.figure import Figure
     >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
     >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
-    >>> figure = draw_account_card(card(clv.rank(fc, draws=100), fc, 4), figure=Figure(figsize=(12, 8)))
+    >>> figure = draw_account_card(clv.card(clv.rank(fc, draws=100), fc, 4), figure=Figure(figsize=(12, 8)))
     >>> [ax.get_title(loc="left") for ax in figure.axes][0]
     'Revenue by month, and forecast with its 90 % band'
     """

@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from clv_forecast import columns
-from clv_forecast.ranking.ranking import Ranking
 from clv_forecast.ranking.wallets import GIVEN, WHITESPACE
 
 NOW: Final = "now"
@@ -17,7 +16,9 @@ FORECAST: Final = "forecast"
 POTENTIAL: Final = "potential"
 RISK: Final = "risk"
 PLACE: Final = "place"
+SPEND: Final = "spend"
 _PLAIN: Final = 100.0
+_WALLET: Final = ("current_revenue", "wallet", "wallet_lower", "wallet_upper", "wallet_source", "headroom")
 _ORDERS: Final = {
     "mean": "adjusted value",
     "lower": "the lower end of adjusted value",
@@ -45,59 +46,101 @@ class AccountData:
     ----------
     ranked : Series
         Its row of the ranking.
-    ranking : Ranking
     forecast : Series
         Its row of the forecast, at the horizon of the ranking.
     past : Series
         Its row of the history.
-    wallet : Series
-        See ``AccountCard.wallet``.
     potential : Series or None
         Its row of the potential.
     categories : DataFrame or None
+        What it bought lately by category, the largest first: category, revenue, share, last_purchase.
     on_offer : int
         Categories that anybody bought in the same time.
     since : Timestamp
         First day that counts for the categories.
     whitespace : DataFrame or None
+        Categories it does not buy.
+    accounts : int
+        In the ranking.
+    all_revenue : float
+        Of the last 12 months, of all accounts; missing where it is not known.
+    care : str
+        Suggested for the cell it stands in.
+    order_by, horizon : str
+        Of the ranking.
+    prob : float
     """
 
     ranked: pd.Series[Any]
-    ranking: Ranking
     forecast: pd.Series[Any]
     past: pd.Series[Any]
-    wallet: pd.Series[Any]
     potential: pd.Series[Any] | None
     categories: pd.DataFrame | None
     on_offer: int
     since: pd.Timestamp
     whitespace: pd.DataFrame | None
+    accounts: int
+    all_revenue: float
+    care: str
+    order_by: str
+    horizon: str
+    prob: float
+
+    @property
+    def wallet(self) -> dict[str, Any]:
+        """What it brings, is expected to bring and could, a year; without what is not known."""
+        found = {name: self.ranked[name] for name in _WALLET if name in self.ranked}
+        if self.potential is not None:
+            found["annual_revenue"] = self.potential["annual_revenue"]
+        elif "wallet" in found:
+            found["annual_revenue"] = found["wallet"] - found["headroom"]
+        return found
 
     def money(self, amount: float) -> str:
         """An amount with its currency."""
-        small = 0.005 <= abs(amount) < _PLAIN
-        text = f"{amount:,.2f}" if small else f"{round(amount) + 0:,}"
-        currency = self.ranked["currency"]
-        return text if pd.isna(currency) else f"{text} {currency}"
+        return money_text(amount, self.ranked["currency"])
 
     def band(self, lower: float, upper: float) -> str:
         """A band in words."""
-        return f"{self.ranking.prob * 100:g} % band {self.money(lower)} to {self.money(upper)}"
+        return f"{self.prob * 100:g} % band {self.money(lower)} to {self.money(upper)}"
 
 
-def facts_of(data: AccountData) -> pd.DataFrame:
+def facts_of(data: AccountData) -> list[Fact]:
     """All facts of an account that are known; see ``AccountCard.facts``."""
     parts = (_now, _forecast, _potential, _risk, _place)
-    rows = [fact for part in parts for fact in part(data)]
-    return pd.DataFrame(rows, columns=list(Fact._fields))
+    return [fact for part in parts for fact in part(data)]
+
+
+def money_text(amount: float, currency: Any) -> str:
+    """An amount with its currency, where that is known; with cents where it is small.
+
+    Examples
+    --------
+    >>> money_text(1234.5, "EUR"), money_text(12.345, None)
+    ('1,234 EUR', '12.35')
+    """
+    small = 0.005 <= abs(amount) < _PLAIN
+    text = f"{amount:,.2f}" if small else f"{round(amount) + 0:,}"
+    return text if pd.isna(currency) else f"{text} {currency}"
+
+
+def share_text(share: float) -> str:
+    """A share in per cent, with a digit where it is small.
+
+    Examples
+    --------
+    >>> share_text(0.0312), share_text(0.5)
+    ('3.1 %', '50 %')
+    """
+    percent = 100.0 * share
+    return f"{percent:.1f} %" if abs(percent) < 9.95 else f"{percent:.0f} %"
 
 
 def _now(data: AccountData) -> Iterator[Fact]:
     ranked, past = data.ranked, data.past
     if "current_revenue" in ranked:
         amount = float(ranked["current_revenue"])
-        total = float(data.ranking.table["current_revenue"].sum())
-        note = f"{_share(amount / total)} of all accounts'" if total > 0.0 else ""
+        note = f"{share_text(amount / data.all_revenue)} of all accounts'" if data.all_revenue > 0.0 else ""
         yield Fact(NOW, "revenue of the last 12 months", data.money(amount), amount, note)
     first, last = pd.Timestamp(past[columns.FIRST_PURCHASE]), pd.Timestamp(past[columns.LAST_PURCHASE])
     total = float(past[columns.TOTAL_REVENUE])
@@ -110,12 +153,12 @@ def _now(data: AccountData) -> Iterator[Fact]:
     bought = len(data.categories)
     yield Fact(NOW, "categories bought", f"{bought} of {data.on_offer}", float(bought), f"since {data.since.date()}")
     for row in data.categories.head(1).itertuples():
-        note = f"{data.money(float(row.revenue))}, {_share(float(row.share))} of what it buys"  # type: ignore[arg-type]
+        note = f"{data.money(float(row.revenue))}, {share_text(float(row.share))} of what it buys"  # type: ignore[arg-type]
         yield Fact(NOW, "largest category", str(row.category), note=note)
 
 
 def _forecast(data: AccountData) -> Iterator[Fact]:
-    horizon = data.ranking.horizon
+    horizon = data.horizon
     for name, fact, note in (
         ("revenue", f"revenue, next {horizon}", ""),
         ("value", f"value, next {horizon}", "discounted contribution, "),
@@ -140,13 +183,13 @@ def _potential(data: AccountData) -> Iterator[Fact]:
     yield Fact(POTENTIAL, name, data.money(amount), amount, f"{_source(data, given)}; {around}")
     share = ranked.get("share_of_wallet")
     if given and share is not None and not pd.isna(share):
-        yield Fact(POTENTIAL, "share of wallet", _share(float(share)), float(share), "last 12 months")
+        yield Fact(POTENTIAL, "share of wallet", share_text(float(share)), float(share), "last 12 months")
     note = f"that, less the {data.money(own)} expected in a year if it is there"
     yield Fact(POTENTIAL, "headroom, a year", data.money(room), room, note)
     ready = ranked.get("readiness")
     if room > 0.0 and ready is not None and not pd.isna(ready):
-        note = f"share of headroom expected within {data.ranking.horizon} above the forecast"
-        yield Fact(POTENTIAL, "readiness", _share(float(ready)), float(ready), note)
+        note = f"share of headroom expected within {data.horizon} above the forecast"
+        yield Fact(POTENTIAL, "readiness", share_text(float(ready)), float(ready), note)
         goal, value = float(ranked["potential_revenue"]), float(ranked["potential_value"])
         yield Fact(POTENTIAL, "growth goal", data.money(goal), goal, "revenue: headroom x readiness")
         around = ""
@@ -154,8 +197,9 @@ def _potential(data: AccountData) -> Iterator[Fact]:
             around = data.band(float(data.potential["potential_lower"]), float(data.potential["potential_upper"]))
         yield Fact(POTENTIAL, "potential value", data.money(value), value, around)
     for row in () if data.whitespace is None else data.whitespace.head(1).itertuples():
-        note = f"{_share(float(row.peers_share))} of accounts alike buy it; worth {data.money(float(row.whitespace))}"  # type: ignore[arg-type]
-        yield Fact(POTENTIAL, "first category to offer", str(row.category), note=f"{note} a year")
+        bought, worth = float(row.peers_share), float(row.whitespace)  # type: ignore[arg-type]
+        note = f"{share_text(bought)} of accounts alike buy it; worth {data.money(worth)} a year"
+        yield Fact(POTENTIAL, "first category to offer", str(row.category), note=note)
 
 
 def _source(data: AccountData, given: bool) -> str:
@@ -171,17 +215,17 @@ def _source(data: AccountData, given: bool) -> str:
 def _risk(data: AccountData) -> Iterator[Fact]:
     ranked = data.ranked
     alive, at_risk = float(ranked["p_alive"]), float(ranked["value_at_risk"])
-    yield Fact(RISK, "probability of being alive", _share(alive), alive)
+    yield Fact(RISK, "probability of being alive", share_text(alive), alive)
     note = "its value if it is surely there, less its value as things stand"
     yield Fact(RISK, "value at risk", data.money(at_risk), at_risk, note)
     yield Fact(RISK, "fit of the models", str(ranked["model_fit"]))
 
 
 def _place(data: AccountData) -> Iterator[Fact]:
-    ranked, prob = data.ranked, data.ranking.prob
+    ranked, prob = data.ranked, data.prob
     rank, low, high = (int(ranked[name]) for name in ("rank", "rank_lower", "rank_upper"))
-    accounts = len(data.ranking.table)
-    note = f"by {_ORDERS[data.ranking.order.by]}; {prob * 100:g} % band {low:,} to {high:,}"
+    accounts = data.accounts
+    note = f"by {_ORDERS[data.order_by]}; {prob * 100:g} % band {low:,} to {high:,}"
     yield Fact(PLACE, "rank", f"{rank:,} of {accounts:,}", float(rank), note)
     adjusted = float(ranked["adjusted_value"])
     around = data.band(float(ranked["adjusted_lower"]), float(ranked["adjusted_upper"]))
@@ -191,24 +235,16 @@ def _place(data: AccountData) -> Iterator[Fact]:
         yield Fact(
             PLACE,
             f"probability of being among the first {top:,}",
-            _share(float(ranked["p_top"])),
+            share_text(float(ranked["p_top"])),
             float(ranked["p_top"]),
         )
     if not pd.isna(ranked["cell"]):
-        cells = data.ranking.matrix.set_index("cell")
-        yield Fact(PLACE, "cell", str(ranked["cell"]), note=f"belongs there with {_share(float(ranked['p_cell']))}")
-        care = str(cells.loc[ranked["cell"], "care"])
-        if care:
-            yield Fact(PLACE, "suggested care", care)
+        yield Fact(PLACE, "cell", str(ranked["cell"]), note=f"belongs there with {share_text(float(ranked['p_cell']))}")
+        if data.care:
+            yield Fact(PLACE, "suggested care", data.care)
     if not pd.isna(ranked.get("grade")):
         yield Fact(PLACE, "grade", str(ranked["grade"]), float(ranked["grade_score"]))
     referred = ranked.get("referral_value")
     if referred is not None and not pd.isna(referred) and float(referred) != 0.0:
         note = "stands in their rows already"
         yield Fact(PLACE, "value of accounts it referred", data.money(float(referred)), float(referred), note)
-
-
-def _share(share: float) -> str:
-    """A share in per cent, with a digit where it is small."""
-    percent = 100.0 * share
-    return f"{percent:.1f} %" if abs(percent) < 9.95 else f"{percent:.0f} %"

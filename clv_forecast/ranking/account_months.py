@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from clv_forecast import columns
 from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
@@ -51,8 +53,17 @@ def account_months(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
     >>> months["when"].value_counts().to_dict()
     {'past': 18, 'future': 12}
     """
-    found = pd.concat([_past(forecast.history, row), _future(forecast, row, horizon)], ignore_index=True)
-    return found.assign(prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
+    years = forecast.horizons.only([horizon]).years[0]
+    ahead = future_months(forecast.plan, row, years=years, as_of=forecast.as_of, prob=forecast.prob)
+    past = past_months(forecast.history, row)
+    return month_table([past, ahead], prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
+
+
+def month_table(
+    parts: Sequence[pd.DataFrame], *, prob: float, as_of: pd.Timestamp, currency: str | None
+) -> pd.DataFrame:
+    """Past and future months below each other, as ``account_months`` gives them."""
+    return pd.concat(parts, ignore_index=True).assign(prob=prob, as_of=as_of, currency=currency)
 
 
 def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
@@ -61,7 +72,8 @@ def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
     return after if history.table[columns.FIRST_PURCHASE].min() <= after + _DAY else None
 
 
-def _past(history: PurchaseHistory, row: int) -> pd.DataFrame:
+def past_months(history: PurchaseHistory, row: int) -> pd.DataFrame:
+    """Revenue by month of the account in that row of the history; see ``account_months``."""
     if history.events is None:
         return _rows(pd.DatetimeIndex([]), pd.DatetimeIndex([]), PAST, np.empty(0))
     customer = history.table[columns.CUSTOMER_ID].iloc[row]
@@ -74,16 +86,16 @@ def _past(history: PurchaseHistory, row: int) -> pd.DataFrame:
     return _rows(every.start_time, ends, PAST, money.to_numpy(dtype=np.float64))
 
 
-def _future(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
-    years = min(forecast.horizons.only([horizon]).years[0], MOST_MONTHS / 12.0)
-    ends = Horizons.grid("month", years=years)
-    boundaries, rows = ends.boundaries(forecast.plan.unit), np.array([row], dtype=np.intp)
-    expected = expected_money(forecast.plan, rows, boundaries).revenue[0].mean(axis=-1)
-    drawn = np.diff(predictive_money(forecast.plan, rows, boundaries).revenue[0], axis=0, prepend=0.0)
-    last = pd.DatetimeIndex(ends.ends(forecast.as_of))
-    first = pd.DatetimeIndex([forecast.as_of, *last[:-1]]) + _DAY
+def future_months(plan: Plan, row: int, *, years: float, as_of: pd.Timestamp, prob: float) -> pd.DataFrame:
+    """Expected revenue by month of the account in that row of the plan, with its band; see ``account_months``."""
+    ends = Horizons.grid("month", years=min(years, MOST_MONTHS / 12.0))
+    boundaries, rows = ends.boundaries(plan.unit), np.array([row], dtype=np.intp)
+    expected = expected_money(plan, rows, boundaries).revenue[0].mean(axis=-1)
+    drawn = np.diff(predictive_money(plan, rows, boundaries).revenue[0], axis=0, prepend=0.0)
+    last = pd.DatetimeIndex(ends.ends(as_of))
+    first = pd.DatetimeIndex([as_of, *last[:-1]]) + _DAY
     table = _rows(first, last, FUTURE, np.diff(expected, prepend=0.0))
-    table["revenue_lower"], table["revenue_upper"] = band(drawn, forecast.prob)
+    table["revenue_lower"], table["revenue_upper"] = band(drawn, prob)
     return table
 
 

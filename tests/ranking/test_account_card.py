@@ -14,8 +14,9 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.figures.account_card import draw_account_card
 from clv_forecast.history.categories import category_revenue
-from clv_forecast.ranking.account_card import AccountCard, card
+from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.ranking.account_months import MOST_MONTHS, account_months
+from clv_forecast.report.card import card
 from tests.ranking.conftest import Base
 
 HORIZON = "12 months"
@@ -177,6 +178,66 @@ def test_outlook_needs_a_model(base: Base, ranking: clv.Ranking) -> None:
     assert today == pytest.approx(by_fact(found).loc["probability of being alive", "number"], abs=0.02)
 
 
+@pytest.fixture(scope="module")
+def ceiling(base: Base) -> clv.AllowableSpend:
+    return clv.allowable_spend(base.forecast, payback="6 months")
+
+
+def test_spend_is_that_of_the_table_to_the_cent(base: Base, ranking: clv.Ranking, ceiling: clv.AllowableSpend) -> None:
+    table = ceiling.table.set_index("customer_id")
+    sure, doubtful = (table[(table["allowable_single"] > 0.0) == sure].index[0] for sure in (True, False))
+    for account in (sure, doubtful):
+        found = card(ranking, base.forecast, account, spend=ceiling)
+        facts, row = by_fact(found), table.loc[account]
+        for name in ("expected", "single", "pooled"):
+            amount = row[f"allowable_{name}"]
+            assert facts.loc[f"allowable, {name}", "number"] == amount
+            assert facts.loc[f"allowable, {name}", "value"] == f"{amount:,.2f}"
+        assert facts.loc["value at stake (ceiling)", "number"] == row["value_at_stake"]
+        assert "no recommendation" in facts.loc["value at stake (ceiling)", "note"]
+        assert facts.loc["probability of payback", "number"] == row["p_payback"]
+        assert found.spend is not None
+        assert found.spend["payback_limit_months"].item() == 6
+        assert str(found).count("spend:") == 1
+    assert facts.loc["allowable, single", "note"] == table.loc[doubtful, "reason"].rstrip(".") != ""
+    facts = by_fact(card(ranking, base.forecast, sure, spend=ceiling))
+    assert facts.loc["allowable, single", "note"] == (
+        "earns 20 % on this account alone with 80 % confidence, and is back within 6 months"
+    )
+    assert facts.loc["payback", "number"] == table.loc[sure, "payback_months"]
+
+
+def test_spend_of_several_bases(base: Base, ranking: clv.Ranking, ceiling: clv.AllowableSpend) -> None:
+    keep = clv.allowable_spend(base.forecast, basis="retain", uplift=0.2)
+    zero = keep.table.set_index("customer_id")["allowable_expected"] == 0.0
+    found = card(ranking, base.forecast, zero.index[zero][0], spend=[ceiling, keep])
+    facts = by_fact(found)
+    assert found.spend is not None
+    assert found.spend["basis"].tolist() == ["ceiling", "retain"]
+    assert {"value at stake (ceiling)", "value at stake (retain)", "allowable, pooled (retain)"} <= set(facts.index)
+    assert facts.index.is_unique
+    # no allowance, no payback; and the reason stands beside each 0
+    assert "payback (retain)" not in facts.index
+    reason = keep.table.loc[zero.to_numpy(), "reason"].iloc[0]
+    assert facts.loc["allowable, expected (retain)", "note"] == reason.rstrip(".") != ""
+    newcomers = dataclasses.replace(keep, basis="acquire", table=keep.table.drop(columns="customer_id"))
+    alone = card(ranking, base.forecast, found.customer_id, spend=newcomers)
+    assert alone.spend is None
+    assert any("new customers" in note for note in alone.notes)
+
+
+def test_spend_that_does_not_belong(base: Base, ranking: clv.Ranking, ceiling: clv.AllowableSpend) -> None:
+    account = ceiling.table["customer_id"].iloc[0]
+    with pytest.raises(DomainError, match="made by allowable_spend"):
+        card(ranking, base.forecast, account, spend=[ceiling.table])  # type: ignore[list-item]
+    with pytest.raises(DomainError, match="stands once on a card"):
+        card(ranking, base.forecast, account, spend=[ceiling, ceiling])
+    with pytest.raises(DomainError, match="of the accounts of the ranking"):
+        card(ranking, base.forecast, account, spend=dataclasses.replace(ceiling, table=ceiling.table.iloc[1:]))
+    with pytest.raises(DomainError, match="of the day of the forecast"):
+        card(ranking, base.forecast, account, spend=dataclasses.replace(ceiling, as_of=pd.Timestamp("2020-01-01")))
+
+
 @pytest.mark.parametrize("unknown", ["nobody", 1, None])
 def test_unknown_account(base: Base, ranking: clv.Ranking, unknown: object) -> None:
     with pytest.raises(DomainError, match=r"must be in the ranking\. Got: .* Check the id and its type"):
@@ -205,7 +266,8 @@ def test_text_names_every_fact(first: AccountCard) -> None:
 
 def test_figure(base: Base, ranking: clv.Ranking) -> None:
     account = with_headroom(ranking, given=True)
-    found = card(ranking, base.forecast, account, potential=base.potential)
+    spend = clv.allowable_spend(base.forecast)
+    found = card(ranking, base.forecast, account, potential=base.potential, spend=spend)
     figure = draw_account_card(found)
     figure.canvas.draw()
     assert len(figure.axes) == 5
@@ -220,7 +282,7 @@ def test_figure(base: Base, ranking: clv.Ranking) -> None:
     np.testing.assert_allclose([patch.get_width() for patch in gaps.patches], found.whitespace["whitespace"])
     assert rank.lines[0].get_xdata()[0] == found.place["rank"].item()
     written = {text.get_text() for text in facts.texts}
-    assert {"NOW", "FORECAST", "POTENTIAL", "RISK", "PLACE"} <= written
+    assert {"NOW", "FORECAST", "POTENTIAL", "RISK", "PLACE", "SPEND"} <= written
     assert set(found.facts["fact"]) <= written
     low = min(text.get_window_extent().y0 for text in facts.texts)
     assert low >= 0.0, "the facts have room"
