@@ -115,6 +115,7 @@ class Table:
     foot: tuple[str, ...] | None = None
     left_out: str = ""
     fold: str = ""
+    beside: bool = False
     kind: Literal["table"] = "table"
 
 
@@ -179,6 +180,7 @@ def table_of(
     foot: tuple[str, ...] | None = None,
     most: int = 60,
     fold: str = "",
+    beside: bool = False,
 ) -> Table:
     """Make a table of a frame's columns, each given as name, head and how to write it; absent ones are left out."""
     kept = [
@@ -197,4 +199,5 @@ def table_of(
         foot=foot,
         left_out=f"{left:,} more rows are not shown." if left > 0 else "",
         fold=fold,
+        beside=beside,
     )

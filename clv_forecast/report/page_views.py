@@ -13,7 +13,6 @@ from clv_forecast.report.report import Report
 
 LAZY: Final = (
     "reason",
-    "loss_reason",
     "first_purchase",
     "revenue_lower",
     "revenue_upper",
@@ -56,17 +55,17 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
     ranking = [
         column("rank", "rank", "count", tip="1 is the first"),
         *who,
-        column("owner", "owner", "label"),
-        column("cell", "cell", "label", tip="cell of value by potential"),
-        column("current_revenue", "last 12 months", "money", tip="revenue"),
         column("value", f"value, {horizon}", "money", tip="discounted contribution, expected"),
         column("value_lower", f"{prob} band", "band", band=("value_lower", "value_upper")),
         column("expected_purchases", f"purchases, {horizon}", "number"),
         column("potential_value", "potential value", "money", tip="expected from headroom, above the forecast"),
         column("adjusted_value", "adjusted value", "money", tip="value with potential"),
+        column("current_revenue", "last 12 months", "money", tip="revenue"),
         column("p_top", "P(top)", "share", tip="probability of being among the first"),
         column("p_alive", "P(alive)", "share", tip="probability of still being a customer"),
         column("value_at_risk", "at risk", "money", tip="value lost if it has left already"),
+        column("cell", "cell", "label", tip="cell of value by potential"),
+        column("owner", "owner", "label"),
     ]
     money = report.forecast.plan.has_spend
     hidden = {"expected_purchases"} if money else {"value", "value_lower", "current_revenue"}

@@ -57,6 +57,7 @@ def changes_section(report: Report) -> Section:
                 changes,
                 [("step", "step", plain), ("accounts", "accounts", whole), ("value", "value", cents)],
                 caption=f"Value over {changes['horizon'].iloc[0]}, step by step" if "horizon" in changes else "Steps",
+                beside=True,
             ),
         ]
     if moves is not None and len(moves):

@@ -43,15 +43,15 @@ def spend_section(report: Report) -> Section:
     if not report.spends:
         return Section(name="spend", title=title, missing="Pass spends=allowable_spend(forecast) to make_report.")
     blocks: list[Block] = [Words(terms=tuple(ALLOWANCES.items()))]
-    for spend in report.spends:
-        blocks.extend(_one_spend(spend))
+    for place, spend in enumerate(report.spends):
+        blocks.extend(_one_spend(spend, first=place == 0))
     if account_spend(report) is not None:
         blocks.append(Grid(name="spend", caption="Allowable spend by account"))
     first = report.spends[0]
     return Section(name="spend", title=title, lead=WHAT_THE_BASIS_MEANS[first.basis], blocks=tuple(blocks))
 
 
-def _one_spend(spend: AllowableSpend) -> list[Block]:
+def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
     limit = "" if spend.payback_months is None else f", repaid within {spend.payback_months:g} months"
     terms = f"{percent(spend.target_roi)} return and {percent(spend.confidence)} confidence over {spend.horizon}{limit}"
     unit = f", {spend.currency}" if spend.currency else ""
@@ -91,6 +91,7 @@ def _one_spend(spend: AllowableSpend) -> list[Block]:
                 spend.zeros,
                 [("reason", "why 0 by itself", plain), ("accounts", what, whole)],
                 caption=f"Why allowances by themselves are 0 (basis {spend.basis})",
+                fold="" if first else f"Why allowances by themselves are 0 (basis {spend.basis})",
             )
         )
     if spend.notes:

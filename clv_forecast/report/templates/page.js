@@ -131,7 +131,7 @@
       let waiting = 0;
       search.addEventListener("input", () => {
         clearTimeout(waiting);
-        waiting = setTimeout(() => { this.words = folded(search.value).split(/\s+/).filter(Boolean); this.page = 0; this.update(); }, 60);
+        waiting = setTimeout(() => { this.words = folded(search.value).split(/\s+/).filter(Boolean); this.page = 0; this.update(); search.dataset.done = search.value; }, 60);
       });
       const tools = make("div", { class: "tools" }, make("label", {}, "search accounts", search));
       this.selects = new Map();
@@ -148,7 +148,7 @@
       this.next.addEventListener("click", () => { this.page += 1; this.draw(); });
       const size = make("select", { id: "size-" + this.name }, ...PAGES.map((rows) => make("option", { value: String(rows), text: String(rows) })));
       size.addEventListener("change", () => { this.size = Number(size.value); this.page = 0; this.draw(); });
-      const table = make("table", { class: "accounts" }, make("caption", { text: caption + (meta.currency ? ", money in " + meta.currency : "") }));
+      const table = make("table", { class: "accounts" }, make("caption", {}, make("span", { text: caption + (meta.currency ? ", money in " + meta.currency : "") })));
       const heads = make("tr", {});
       this.heads = new Map();
       for (const column of this.view.columns) {
@@ -219,7 +219,7 @@
       this.body.replaceChildren(...rows.map((row) => this.row(row)));
       const of = count === this.all.length ? "" : " (of " + countForm.format(this.all.length) + ")";
       this.status.textContent = count === 0 ? "No account matches." :
-        countForm.format(from + 1) + "–" + countForm.format(from + rows.length) + " of " + countForm.format(count) + (count === 1 ? " account" : " accounts") + of;
+        countForm.format(from + 1) + " to " + countForm.format(from + rows.length) + " of " + countForm.format(count) + (count === 1 ? " account" : " accounts") + of;
       this.back.disabled = this.page === 0;
       this.next.disabled = this.page === pages - 1;
     }
@@ -298,8 +298,10 @@
     const orders = ordersOf(row);
     const revenue = valueOf("revenue", row);
     if (!orders && revenue === null) return null;
+    const narrow = window.innerWidth < 600;
+    const monthsBack = narrow ? 18 : MONTHS_BACK;
     const last = details.orders ? details.orders.last : -1;
-    const first = orders && orders.length ? Math.max(0, Math.min(orders[0][0], last - 11), last - MONTHS_BACK + 1) : last - 11;
+    const first = orders && orders.length ? Math.max(0, Math.min(orders[0][0], last - 11), last - monthsBack + 1) : last - 11;
     const past = last - first + 1;
     const ahead = revenue === null ? 0 : Math.min(Math.max(Math.round(meta.months), 1), 24);
     const shown = (orders || []).filter(([month]) => month >= first);
@@ -308,7 +310,7 @@
     const goal = valueOf("potential_revenue", row);
     const more = goal ? (revenue + goal) / meta.months : 0;
     const most = Math.max(high, each, more, ...shown.map(([, amount]) => amount), 1e-9);
-    const wide = 640, tall = 230, left = 62, top = 14, bottom = 196, right = 632;
+    const wide = narrow ? 360 : 640, tall = 230, left = narrow ? 44 : 62, top = 14, bottom = 196, right = wide - 8;
     const step = (right - left) / (past + ahead);
     const y = (value) => bottom - (bottom - top) * value / most;
     const svg = draw("svg", { class: "chart", viewBox: "0 0 " + wide + " " + tall, role: "img" });
@@ -333,10 +335,10 @@
     }
     svg.append(draw("path", { class: "today", d: "M" + today.toFixed(1) + " " + top + "V" + bottom }));
     if (details.orders) {
-      const stride = Math.max(1, Math.ceil(past / 6));
+      const stride = Math.max(1, Math.ceil(past / (narrow ? 3 : 6)));
       for (let month = first; month <= last; month += stride) {
         const at = left + step * (month - first + 0.5);
-        if (at < today - 40 || month === first) svg.append(draw("text", { class: "tick", x: at.toFixed(1), y: bottom + 16, "text-anchor": "middle" }, monthName(month)));
+        if (at < today - 36 || month === first) svg.append(draw("text", { class: "tick", x: at.toFixed(1), y: bottom + 16, "text-anchor": "middle" }, monthName(month)));
       }
     }
     svg.append(draw("text", { class: "tick", x: today.toFixed(1), y: bottom + 31, "text-anchor": "middle" }, "today"));
@@ -384,7 +386,7 @@
     const at = order.indexOf(row);
     const back = make("button", { type: "button", class: "plain", text: "previous" });
     const next = make("button", { type: "button", class: "plain", text: "next" });
-    const close = make("button", { type: "button", class: "plain", text: "close", id: "card-close" });
+    const close = make("button", { type: "button", class: "plain", text: "close", id: "card-close", autofocus: true });
     back.disabled = at <= 0;
     next.disabled = at < 0 || at >= order.length - 1;
     back.addEventListener("click", () => move(at - 1));

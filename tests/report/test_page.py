@@ -1,0 +1,235 @@
+"""The page as text: what stands in it, that it adds up, and that names stay text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.report.headline import headline_of
+from clv_forecast.report.page import page_html, sections_of, write_page
+from clv_forecast.report.page_accounts import account_table
+from clv_forecast.report.page_data import as_json, monthly_orders
+from tests.report.page_inputs import HOSTILE, HOSTILE_ID, bare_report, full_report, hostile_report
+
+BYTES_PER_ACCOUNT = 600
+
+
+class Reader(HTMLParser):
+    """Elements of a page, their attributes, and its text outside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: dict[str, str] = {}
+        self.words: list[str] = []
+        self._raw = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._raw = (dict(attrs).get("id") or tag) if tag in ("script", "style") else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._raw = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._raw:
+            self.inside[self._raw] = self.inside.get(self._raw, "") + data
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    return page_html(hostile_report())
+
+
+@pytest.fixture(scope="module")
+def read(hostile: str) -> Reader:
+    return Reader(hostile)
+
+
+@pytest.fixture(scope="module")
+def data(read: Reader) -> dict[str, Any]:
+    return {**json.loads(read.inside["tables"]), "late": json.loads(read.inside["details"])}
+
+
+def test_hostile_names_add_no_element(read: Reader) -> None:
+    tags = [tag for tag, _ in read.elements]
+    assert tags.count("script") == 3
+    assert not {"img", "i", "b", "iframe", "object", "a href"} & set(tags)
+    assert not [name for _, attributes in read.elements for name in attributes if name.startswith("on")]
+    assert not [1 for _, attributes in read.elements if "style" in attributes]
+
+
+def test_data_blocks_hold_no_markup_and_only_ascii(read: Reader, data: dict[str, Any]) -> None:
+    for name in ("tables", "details"):
+        block = read.inside[name]
+        assert block.isascii()
+        assert not set(block) & set("<>&")
+    names = data["columns"]["name"]["texts"]
+    assert set(HOSTILE) <= set(names)
+    assert HOSTILE_ID in data["columns"]["customer_id"]["texts"]
+
+
+def test_labels_of_groups_stand_in_tables_as_text(read: Reader, hostile: str) -> None:
+    assert "<img src=x onerror=alert(3)>" in read.text
+    assert "<img" not in hostile
+    assert "Value & potential <i>of</i> accounts" in read.text
+
+
+def test_policy_allows_its_own_script_and_style_only(read: Reader) -> None:
+    policy = next(a["content"] for t, a in read.elements if t == "meta" and "Content-Security-Policy" in a.values())
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    for name in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(read.inside[name].encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+
+
+def test_nothing_points_outside(read: Reader) -> None:
+    for _, attributes in read.elements:
+        for name in ("href", "src", "action", "data", "poster", "srcset"):
+            address = attributes.get(name)
+            assert address is None or address.startswith("#") or address == "data:,"
+    assert "url(" not in read.inside["style"]
+    assert not re.search(
+        r"fetch\(|XMLHttpRequest|import\(|innerHTML|outerHTML|insertAdjacent|eval\(", read.inside["script"]
+    )
+
+
+def test_first_line_agrees_with_the_tables() -> None:
+    report = hostile_report()
+    accounts = account_table(report)
+    headline = headline_of(report, accounts)
+    spend = report.spends[0]
+    pooled = round(float(spend.table["allowable_pooled"].sum()), 2)
+    assert pooled == pytest.approx(float(spend.totals["allowable_pooled"].sum()), abs=0.005)
+    funded = int((spend.table["allowable_pooled"] > 0).sum())
+    assert report.losers is not None and report.ranking is not None
+    assert headline.line == (
+        f"At 20 % return and 80 % confidence, up to {pooled:,.0f} EUR on {funded:,} accounts; "
+        f"{len(report.losers)} accounts lose money; {headline.persons} need a person."
+    )
+    table = report.ranking.table
+    first = table[table["rank"] <= 20]
+    expected = (first["model_fit"] != "ok") | (first["value_at_risk"] > first["value"].clip(lower=0.0))
+    assert headline.persons == int(expected.sum()) > 0
+    assert headline.losing == int((accounts["loses"] != "").sum()) > 0
+    assert any("among the first 20 of the ranking" in rule for rule in headline.rules)
+
+
+def test_columns_tell_what_the_tables_tell(data: dict[str, Any]) -> None:
+    report = hostile_report()
+    assert report.ranking is not None
+    table = report.ranking.table
+    columns = data["columns"]
+    assert columns["customer_id"]["texts"] == table["customer_id"].tolist()
+    assert columns["value"]["numbers"] == pytest.approx(table["value"].tolist(), abs=0.51)
+    by_id = report.spends[0].table.set_index("customer_id").loc[table["customer_id"]]
+    assert columns["allowable_pooled"]["numbers"] == pytest.approx(by_id["allowable_pooled"].tolist(), abs=0.51)
+    seen = report.forecast.history.table.set_index("customer_id").loc[table["customer_id"]]
+    days = (report.forecast.as_of - seen["last_purchase"]).dt.days.tolist()
+    assert columns["last_purchase"]["days"] == days
+    assert data["late"]["columns"]["reason"]["texts"] == table["reason"].tolist()
+
+
+def test_orders_by_month_add_up_to_each_account_s_revenue() -> None:
+    report = hostile_report()
+    accounts = account_table(report)
+    orders = monthly_orders(report, accounts, 2)
+    assert orders is not None
+    owner = np.repeat(np.arange(len(accounts)), orders["count"])
+    sums = np.bincount(owner, weights=orders["amount"], minlength=len(accounts))
+    assert sums == pytest.approx(accounts["total_revenue"].to_numpy(), abs=0.2)
+    assert min(orders["month"]) >= 0
+
+
+def test_every_grid_and_fact_names_a_column(data: dict[str, Any]) -> None:
+    known = set(data["columns"]) | set(data["late"]["columns"])
+    named = [view["key"] for grid in data["grids"].values() for view in grid["columns"]]
+    named += [fact["key"] for topic in data["card"] for fact in topic["facts"]]
+    named += [end for topic in data["card"] for fact in topic["facts"] for end in fact.get("band", [])]
+    assert set(named) <= known
+    eager = {view["key"] for grid in data["grids"].values() for view in grid["columns"]}
+    assert eager <= set(data["columns"])
+    assert {"ranking", "spend", "losers"} == set(data["grids"])
+
+
+def test_a_section_without_input_says_what_would_fill_it() -> None:
+    sections = {section.name: section for section in sections_of(bare_report())}
+    assert "ranking=rank(" in sections["matrix"].missing and "ranking=rank(" in sections["ranking"].missing
+    assert "spends=allowable_spend(" in sections["spend"].missing
+    assert "certificate=backtest(" in sections["certificate"].missing
+    assert "changes_since(" in sections["changes"].missing and "migration(" in sections["changes"].missing
+    assert "acquisition_cost" in sections["cohorts"].missing and "channel" in sections["cohorts"].missing
+    assert "events" in sections["drivers"].missing
+    assert "cost_to_serve" in sections["losers"].missing
+    assert "cash_flow" in sections["value"].missing
+    text = Reader(page_html(bare_report())).text
+    for section in sections.values():
+        assert section.missing in text
+
+
+def test_bare_page_is_small_and_not_marked_simulated(hostile: str, read: Reader) -> None:
+    text = page_html(bare_report())
+    fixed = len(Path("clv_forecast/report/templates/page.js").read_text()) + 80_000
+    assert len(text) < fixed + BYTES_PER_ACCOUNT * 2_349
+    assert "Simulated data" not in text
+    assert "Simulated data" in read.text
+    assert "No backtest stands behind 12 months" in Reader(text).text
+
+
+def test_tables_have_captions_and_heads(read: Reader) -> None:
+    tags = [tag for tag, _ in read.elements]
+    assert tags.count("caption") == tags.count("table") > 3
+    for tag, attributes in read.elements:
+        if tag == "th":
+            assert attributes.get("scope") in ("row", "col")
+        if tag == "svg":
+            assert attributes.get("role") == "img" and attributes.get("aria-label")
+
+
+def test_json_refuses_what_is_no_number() -> None:
+    assert as_json({"a": "\u2028<!--"}) == '{"a":"\\u2028\\u003c!--"}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_json({"a": float("nan")})
+
+
+def test_replaces_a_page_in_one_step(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    assert write_page(bare_report(), target) == target
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(StoreError):
+        write_page(bare_report(), tmp_path)
+    with pytest.raises(DomainError, match="make_report"):
+        write_page(pd.DataFrame(), target)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_all_sections_are_filled_where_all_inputs_are_there() -> None:
+    report = full_report()
+    sections = sections_of(report)
+    assert [section.name for section in sections if section.missing] == []
+    assert all(section.blocks for section in sections)
+    text = Reader(page_html(report)).text
+    assert report.ranking is not None and report.certificate is not None
+    assert report.certificate.verdict.sentences[0] in text
+    assert all(str(cell) in text for cell in report.ranking.matrix["cell"].dropna())
