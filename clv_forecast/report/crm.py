@@ -181,10 +181,10 @@ def _values(report: Report) -> pd.DataFrame:
     ids = ahead[columns.CUSTOMER_ID]
     table = ahead[[columns.CUSTOMER_ID, "value", "value_lower", "value_upper", "p_alive", "p_loss"]].copy()
     if report.ranking is not None:
-        ranked = report.ranking.table.set_index(columns.CUSTOMER_ID).reindex(ids)
+        ranked = report.ranking.table.set_index(columns.CUSTOMER_ID).reindex(ids).reset_index(drop=True)
         for name in _FROM_RANKING:
             if name in ranked:
-                table[name] = ranked[name].to_numpy()
+                table[name] = ranked[name]
     for spend in report.spends:
         if spend.basis != ACQUIRE:
             pooled = spend.table.set_index(columns.CUSTOMER_ID)["allowable_pooled"]

@@ -182,7 +182,8 @@ def _write_rows(sheet: Any, plan: SpendSheet, look: Look) -> None:
         sheet.write_number(row, start - 2, int(eligible[index]))
         sheet.write_number(row, start - 1, int(plan.group[index]))
         for place, value in enumerate(behind[index].tolist(), start=start):
-            if value == value:
+            # An empty cell counts as 0, and most values that are reached with a high confidence are 0
+            if value and value == value:
                 sheet.write_number(row, place, value)
 
 
@@ -233,7 +234,7 @@ def _second_line(plan: SpendSheet) -> str:
     limit = "no payback limit" if spend.payback_months is None else f"paid back within {spend.payback_months:g} months"
     what = "Amounts per new customer. " if spend.basis == ACQUIRE else ""
     money = f"Money in {spend.currency}. " if spend.currency else ""
-    return f"As of {spend.as_of:%Y-%m-%d}; {limit}. {money}{what}The columns behind the last one hold the quantiles."
+    return f"As of {spend.as_of:%Y-%m-%d}; {limit}. {money}{what}The columns behind the last one hold the quantiles; empty is 0."
 
 
 def _behind_in_words(name: str) -> str:

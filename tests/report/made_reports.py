@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import clv_forecast as clv
@@ -42,19 +43,14 @@ BROKEN = "half \ud800 a pair"
 
 @cache
 def forecast_of(kind: str = "plain", **terms: Any) -> tuple[Forecast, Model]:
-    """A forecast of 60 simulated accounts over 12 months: ``hostile`` names and regions, or ``numbered`` ids."""
+    """A forecast of 60 simulated accounts over 12 months, under ``plain`` or ``hostile`` names and regions."""
     made = clv.simulate_accounts(60, rng=1)
     orders, accounts = made.transactions, made.accounts
     if kind == "hostile":
         names = [*HOSTILE, *accounts["name"].tolist()[len(HOSTILE) :]]
         # Every hostile text also names a region, which is a pool of its own
         accounts = accounts.assign(name=names, region=names)
-    if kind == "numbered":
-        number = {one: place for place, one in enumerate(accounts["customer_id"], start=4)}
-        orders = orders.assign(customer_id=orders["customer_id"].map(number))
-        accounts = accounts[["customer_id", "region"]].assign(customer_id=list(number.values()))
-    currency = None if kind == "plain" else "EUR"
-    history = clv.purchase_history(orders, as_of=made.as_of, customers=accounts, order_id="order_id", currency=currency)
+    history = clv.purchase_history(orders, as_of=made.as_of, customers=accounts, order_id="order_id")
     model = clv.fit(history, compare=False)
     return clv.forecast(model, history, horizons=["12 months"], draws=200, **terms), model
 
@@ -70,6 +66,36 @@ def report_of() -> Report:
     )
     ranking = clv.rank(fc, draws=100, top_k=10)
     return make_report(fc, ranking=ranking, spends=spends, simulated=True, title="Sixty accounts")
+
+
+def renamed(report: Report, ids: list[Any], currency: str | None = None) -> Report:
+    """The same report under other ids: every table that a file is made from."""
+    fc = report.forecast
+    names = dict(zip(fc.customer_ids, ids, strict=True))
+    customers = fc.customers.assign(customer_id=_mapped(fc.customers, names))
+    spends = tuple(
+        replace(
+            spend,
+            table=spend.table.assign(customer_id=_mapped(spend.table, names)),
+            levels=spend.levels.assign(customer_id=_mapped(spend.levels, names)),
+            currency=currency,
+        )
+        for spend in report.spends
+        if "customer_id" in spend.table
+    )
+    return replace(
+        report,
+        forecast=replace(fc, customers=customers, customer_ids=np.asarray(ids, dtype=object), currency=currency),
+        ranking=None,
+        spends=spends,
+        losers=None,
+    )
+
+
+def _mapped(table: pd.DataFrame, names: dict[Any, Any]) -> pd.Series[Any]:
+    found = [names[one] for one in table["customer_id"]]
+    kind = None if all(isinstance(one, int) for one in found) else object
+    return pd.Series(found, index=table.index, dtype=kind)
 
 
 @cache

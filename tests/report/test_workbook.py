@@ -1,0 +1,234 @@
+"""The workbook as it is written: stored results, live cells, looks, and text that stays text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.finance.spend import CONFIDENCES
+from clv_forecast.report import workbook as workbook_module
+from clv_forecast.report.assumptions import assumptions_hash, plain_assumptions, plain_value
+from clv_forecast.report.report import make_report
+from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
+from clv_forecast.report.workbook import write_workbook
+from clv_forecast.report.workbook_cells import kind_of
+from tests.report.made_reports import HOSTILE, forecast_of, hostile_report, renamed, report_of
+from tests.report.recalculation import formulas_of, rows_of
+
+OURS = re.compile(
+    r"=(banner|IF\(|IFERROR\(|SUBTOTAL\(109,|SUM\(|ROUND\(SUMIFS\(|COUNTIF\(|INT\(MAX\(0,|\(INT\(INDEX\(|"
+    r"[A-Z]+\d+\*margin_scale$|[A-Z]+\d+\*INT\(MAX\(0,)"
+)
+"""How our own formulas begin."""
+AMOUNTS = {
+    "value_at_stake": "Value at stake",
+    "allowable_expected": "Allowable on average",
+    "allowable_pooled": "Allowable, risk pooled",
+    "allowable_single": "Allowable, each for itself",
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_workbook(report_of(), tmp_path_factory.mktemp("workbook") / "finance.xlsx")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_workbook(hostile_report(), tmp_path_factory.mktemp("workbook") / "hostile.xlsx")
+
+
+def test_sheets(path: Path) -> None:
+    book = openpyxl.load_workbook(path, read_only=True)
+    assert book.sheetnames == [
+        "Assumptions", "Totals", "Ceiling", "Ceiling 2", "Acquire", "Ranking", "Losers", "Method",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sheet", "place"), [("Ceiling", 0), ("Ceiling 2", 1), ("Acquire", 2)])
+def test_stored_results_are_those_of_python(path: Path, sheet: str, place: int) -> None:
+    spend = report_of().spends[place]
+    stored = pd.DataFrame(rows_of(path, sheet))
+    key = "Customer" if place < 2 else "Group"
+    expected = spend.table.set_index("customer_id" if place < 2 else "group")
+    stored = stored.set_index(key).loc[expected.index]
+    for name, head in AMOUNTS.items():
+        np.testing.assert_allclose(stored[head].to_numpy(dtype=float), expected[name].to_numpy(), rtol=1e-14)
+    assert expected["allowable_pooled"].gt(0.0).any()
+
+
+def test_most_at_stake_stands_first(path: Path) -> None:
+    stakes = [row["Value at stake"] for row in rows_of(path, "Ceiling")]
+    assert stakes == sorted(stakes, reverse=True)
+
+
+def test_stored_totals_are_those_of_python(path: Path) -> None:
+    spend = report_of().spends[0]
+    rows = rows_of(path, "Totals", header_row=5)[: len(spend.totals)]
+    for row, (_, total) in zip(rows, spend.totals.iterrows(), strict=True):
+        assert (row["Pool"], row["Accounts"]) == (total["group"], total["accounts"])
+        assert row["Allowable, risk pooled"] == pytest.approx(total["allowable_pooled"], abs=1e-9)
+        assert row["The pool, in cents"] == round(100 * total["allowable_pooled"])
+        assert row["Rows add up to the pool"] == "yes"
+
+
+def test_names_validation_and_protection(path: Path) -> None:
+    book = openpyxl.load_workbook(path)
+    sheet = book["Assumptions"]
+    cells = {}
+    for name in ("target_roi", "confidence", "margin"):
+        where = book.defined_names[name].attr_text
+        cells[name] = sheet[where.split("!")[1].replace("$", "")]
+        assert not cells[name].protection.locked
+    assert [cells[name].value for name in ("target_roi", "confidence", "margin")] == [0.2, 0.8, 0.3]
+    rules = {str(rule.sqref): rule for rule in sheet.data_validations.dataValidation}
+    assert rules[cells["confidence"].coordinate].formula1 == "confidence_levels"
+    assert rules[cells["target_roi"].coordinate].type == rules[cells["margin"].coordinate].type == "decimal"
+    levels = book.defined_names["confidence_levels"].attr_text.split("!")[1].replace("$", "")
+    assert [round(100 * cell.value) for cell in sheet[levels][0]] == list(CONFIDENCES)
+    unlocked = [
+        cell.coordinate for one in book for row in one.iter_rows() for cell in row if not cell.protection.locked
+    ]
+    assert sorted(unlocked) == sorted(cell.coordinate for cell in cells.values())
+    for one in book:
+        assert one.protection.sheet and one.protection.password is None, one.title
+        assert one.freeze_panes is not None, one.title
+
+
+def test_looks(path: Path) -> None:
+    book = openpyxl.load_workbook(path)
+    sheet = book["Ceiling"]
+    assert sheet.auto_filter.ref == f"A6:K{6 + 60}"
+    first = {sheet.cell(6, col).value: sheet.cell(7, col) for col in range(1, 12)}
+    assert first["Allowable, risk pooled"].number_format.startswith("#,##0.00")
+    assert first["P(loss)"].number_format == "0.0%"
+    assert sheet.column_dimensions["D"].width > 12
+    hidden = [one for one in sheet.column_dimensions.values() if one.hidden]
+    assert hidden and min(one.min for one in hidden) == 12
+    assert book["Ranking"]["A6"].value == 1
+
+
+def test_banner_and_mark_of_made_up_data(path: Path, hostile: Path) -> None:
+    book = openpyxl.load_workbook(path, data_only=True)
+    for sheet in book:
+        assert str(sheet["A2"].value).startswith("SIMULATED DATA. As published: target return 20 %, confidence 80 %")
+    assert book["Assumptions"]["A3"].value.startswith("SIMULATED DATA")
+    assert openpyxl.load_workbook(hostile, data_only=True)["Assumptions"]["A2"].value.startswith("As published")
+
+
+def test_hash_of_the_assumptions(path: Path) -> None:
+    report = report_of()
+    sheet = openpyxl.load_workbook(path)["Assumptions"]
+    shown = [row[1].value for row in sheet.iter_rows() if row[0].value == "SHA-256 of them"]
+    assert shown == [assumptions_hash(report)]
+    other = replace(report, spends=(replace(report.spends[0], target_roi=0.25), *report.spends[1:]))
+    assert assumptions_hash(other) != assumptions_hash(report)
+    assert assumptions_hash(replace(report, title="Other")) == assumptions_hash(report)
+    assert plain_assumptions(report)["forecast"]["margin"] == 0.3
+
+
+def test_plain_values() -> None:
+    given = {"a": np.int64(2), "b": [np.nan, np.inf, True], "c": pd.NaT, 4: {"z", "y"}, "d": object()}
+    assert plain_value(given) == {"a": 2, "b": [None, "inf", True], "c": None, "4": ["y", "z"], "d": "object"}
+
+
+def test_hostile_text_is_text(hostile: Path) -> None:
+    report = hostile_report()
+    for sheet, formulas in formulas_of(hostile).items():
+        assert [text for text in formulas if not OURS.match(text)] == [], sheet
+    rows = rows_of(hostile, "Ceiling")
+    assert {row["Name"] for row in rows} >= {cell_text(name) or None for name in HOSTILE}
+    assert rows_of(hostile, "Ranking", header_row=5)[0]["Reason"] == HOSTILE[0]
+    book = openpyxl.load_workbook(hostile)
+    assert (book["Assumptions"]["A1"].value, book["Assumptions"]["A1"].data_type) == (report.title, "s")
+    for sheet in book:
+        for row in sheet.iter_rows():
+            for cell in row:
+                assert cell.hyperlink is None
+                if cell.data_type == "s" and starts_a_formula(cell.value):
+                    assert cell.quotePrefix, cell.coordinate
+
+
+def test_ids_keep_their_type(tmp_path: Path) -> None:
+    report = renamed(report_of(), [12_345_678_901_234_567, *range(5, 64)], currency="EUR")
+    found = rows_of(write_workbook(report, tmp_path / "x.xlsx"), "Ceiling")
+    ids = [row["Customer"] for row in found]
+    assert "12345678901234567" in ids
+    assert sorted(one for one in ids if isinstance(one, int)) == list(range(5, 64))
+    assert "Value at stake (EUR)" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"cost_to_serve": 5.0}, "there are costs beside the margin"),
+        ({"margin": "margin"}, "margins differ by account"),
+        ({"margin": 0.0}, "from a margin above 0"),
+    ],
+)
+def test_the_margin_is_locked_where_values_are_not_proportional(
+    terms: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    report = report_of()
+    fc = replace(report.forecast, assumptions=report.forecast.assumptions | terms)
+    path = write_workbook(replace(report, forecast=fc), tmp_path / "locked.xlsx")
+    book = openpyxl.load_workbook(path)
+    where = book.defined_names["margin"].attr_text.split("!")[1].replace("$", "")
+    assert book["Assumptions"][where].protection.locked
+    assert words in "".join(str(cell.value) for row in book["Assumptions"].iter_rows() for cell in row)
+    scale = book.defined_names["margin_scale"].attr_text.split("!")[1].replace("$", "")
+    assert book["Assumptions"][scale].value == "=IF(settings_valid,1,NA())"
+
+
+def test_without_allowable_spend_nothing_is_live(tmp_path: Path) -> None:
+    path = write_workbook(make_report(forecast_of()[0]), tmp_path / "bare.xlsx")
+    assert not any(formulas_of(path).values())
+    assert openpyxl.load_workbook(path)["Losers"]["A2"].value == "As published."
+
+
+def test_one_return_and_confidence_for_all(tmp_path: Path) -> None:
+    report = report_of()
+    mixed = replace(report, spends=(report.spends[0], replace(report.spends[1], confidence=0.9)))
+    with pytest.raises(DomainError, match=r"one target_roi and one confidence.*0\.9"):
+        write_workbook(mixed, tmp_path / "x.xlsx")
+    with pytest.raises(DomainError, match=r"ends in \.xlsx"):
+        write_workbook(report, tmp_path / "x.xls")
+
+
+def test_same_report_same_bytes(path: Path, tmp_path: Path) -> None:
+    assert write_workbook(report_of(), tmp_path / "again.xlsx").read_bytes() == path.read_bytes()
+
+
+def test_an_earlier_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "finance.xlsx"
+    target.write_text("earlier")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(workbook_module, "write_method", fail)
+    with pytest.raises(StoreError, match="disk full"):
+        write_workbook(report_of(), target)
+    assert target.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(StoreError, match="not a folder"):
+        (tmp_path / "folder.xlsx").mkdir()
+        write_workbook(report_of(), tmp_path / "folder.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("value_lower", "money"), ("p_alive", "share"), ("rank_lower", "count"), ("payback_months", "months"),
+        ("confidence", "share"), ("ltv_to_cac", "number"), ("purchases_lower", "number"),
+    ],
+)  # fmt: skip
+def test_kinds_of_columns(name: str, kind: str) -> None:
+    assert kind_of(name, np.dtype(float)) == kind
