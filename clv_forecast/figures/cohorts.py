@@ -27,6 +27,8 @@ _WIDTH: Final = 0.7
 _MARKS: Final = ("o", "s", "^", "D", "v", "P")
 _LETTER: Final = 0.55
 _KEY_LINE: Final = 15.0
+_LONGEST: Final = 18
+_BESIDE: Final = 4  # letters that a mark and its room take
 
 
 def draw_cohorts(table: pd.DataFrame, *, quantity: str = "value_at_equal_age", ax: Axes | None = None) -> Axes:
@@ -78,7 +80,7 @@ def draw_cohorts(table: pd.DataFrame, *, quantity: str = "value_at_equal_age", a
         some = rows[(rows["channel"].astype(str) == channel).to_numpy(dtype=bool)]
         at = _places(some, names) + (place - (len(channels) - 1) / 2.0) * step
         colour = _COLOURS[place]
-        label = "" if len(channels) == 1 else style.short(channel)
+        label = "" if len(channels) == 1 else style.short(channel, _LONGEST)
         ax.vlines(at, some[low], some[high], color=colour, alpha=style.INTERVAL_ALPHA, linewidth=5)
         ax.plot(at, some[quantity], _MARKS[place], color=colour, markersize=5.5, markeredgecolor="white", label=label)
         if cost in some.columns:
@@ -94,10 +96,11 @@ def draw_cohorts(table: pd.DataFrame, *, quantity: str = "value_at_equal_age", a
     if quantity == "value_at_equal_age" and horizon:
         words = f"value per customer in its first {horizon}"
     title = f"{words.capitalize()}, {band_name(table)}{shown}{told if costed else ''}"
-    lines = len(channels) > 1
+    columns = _columns_of_key(ax)
+    lines = -(-len(channels) // columns) if len(channels) > 1 else 0
     style.dress(ax, title=title, y=in_currency("value", table), x="first purchase in", pad=9.0 + _KEY_LINE * lines)
     if lines:
-        _key_above(ax)
+        _key_above(ax, columns)
     return ax
 
 
@@ -169,7 +172,7 @@ def draw_same_age(
     title = f"{measure.capitalize()} per customer in its first {int(age)} {month}{where}, {shrunk}s; above: chance of "
     title += "being better than earlier cohorts"
     style.dress(ax, title=title, y=in_currency(measure, table), x="first purchase in", pad=9.0 + _KEY_LINE)
-    _key_above(ax)
+    _key_above(ax, 2)
     return ax
 
 
@@ -203,9 +206,15 @@ def _cohort_ticks(
     ax.set_xlim(-0.6, len(names) - 0.4)
 
 
-def _key_above(ax: Axes) -> None:
+def _columns_of_key(ax: Axes) -> int:
+    """How many names of the key have room beside each other."""
+    longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=1)
+    wide, _ = style.size_in_points(ax)
+    return max(1, int(wide / ((longest + _BESIDE) * style.TICK_SIZE * _LETTER)))
+
+
+def _key_above(ax: Axes, columns: int) -> None:
     ax.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3 if len(ax.get_lines()) <= 3 else 6, frameon=False,
-        borderaxespad=0.0, borderpad=0.2, fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2,
-        columnspacing=1.4,
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, borderaxespad=0.0, borderpad=0.2,
+        fontsize=style.TICK_SIZE, labelcolor=style.TEXT, handlelength=1.2, columnspacing=1.4,
     )  # fmt: skip

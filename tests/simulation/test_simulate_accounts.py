@@ -12,7 +12,7 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
-TABLES = ("transactions", "accounts", "events", "future", "truth")
+TABLES = ("transactions", "accounts", "events", "future", "truth", "acquisition_cost")
 
 
 @pytest.fixture(scope="module")
