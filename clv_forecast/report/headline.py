@@ -16,6 +16,13 @@ from clv_forecast.report.page_text import MISSING, counted, money, percent, shor
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
+ORDERS: Final = {
+    "mean": "adjusted value",
+    "lower": "the lower end of adjusted value",
+    "p_top": "the probability of being among the first",
+    "carried": "the last year's value carried forward",
+    "stack": "a stack of adjusted value and the last year's value",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +107,7 @@ def band_line(certificate: Certificate) -> tuple[str, str]:
 def _opening(report: Report) -> str:
     currency = report.forecast.currency
     if report.spends:
-        spend = report.spends[0]
-        total = float(spend.totals["allowable_pooled"].sum())
-        number = int((spend.table["allowable_pooled"] > 0.0).sum())
-        on = f"{counted(number, 'group')} of new customers" if spend.basis == ACQUIRE else counted(number)
-        return (
-            f"At {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence, up to "
-            f"{money(total, currency, digits=0)} on {on}"
-        )
+        return _opening_of_spend(report.spends[0])
     total_row = _total(report)
     if not report.forecast.plan.has_spend:
         return (
@@ -120,10 +120,30 @@ def _opening(report: Report) -> str:
     )
 
 
+def _opening_of_spend(spend: AllowableSpend) -> str:
+    at = f"At {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence, up to"
+    pooled = spend.table["allowable_pooled"]
+    if spend.basis == ACQUIRE:
+        span = money(pooled.max(), spend.currency)
+        if len(pooled) > 1:
+            span = f"{money(pooled.min())} to {span}, by group,"
+        return f"{at} {span} for each new customer"
+    total = money(float(spend.totals["allowable_pooled"].sum()), spend.currency, digits=0)
+    return f"{at} {total} on {counted(int((pooled > 0.0).sum()))}"
+
+
 def _rule_of_spend(spend: AllowableSpend) -> str:
+    pools = len(spend.totals)
+    whom = (
+        "new customers"
+        if spend.basis == ACQUIRE
+        else "accounts"
+        if pools == 1
+        else f"accounts of each of {pools} pools"
+    )
     return (
         f"What may be spent, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is pooled: at that "
-        "confidence it holds for all its accounts together, not for each alone."
+        f"confidence it holds for the {whom} together, not for each alone."
     )
 
 
@@ -141,7 +161,10 @@ def _warnings(report: Report) -> tuple[str, ...]:
     if report.ranking is not None and (
         report.ranking.order.by in _CARRIED or (check is not None and check.carrying_wins)
     ):
-        found.append(report.ranking.order.why)
+        why = report.ranking.order.why
+        found.append(
+            why if "ordered by" in why else f"Accounts are ordered by {ORDERS[report.ranking.order.by]}. {why}"
+        )
     evidence = evidence_of(report)
     if evidence == FAILED:
         found.append(f"The backtest failed at {report.horizon}: do not act on these figures without other grounds.")
@@ -164,11 +187,11 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         found.append(KeyFigure(number=number, what=f"value over {report.horizon}", note=note, link="value"))
     if report.spends:
         spend = report.spends[0]
-        sums = spend.totals[["allowable_expected", "allowable_single"]].sum()
+        sums = (spend.table.head(1) if spend.basis == ACQUIRE else spend.totals).select_dtypes("number").sum()
         note = (
             f"on average {short_money(sums['allowable_expected'])}, each alone {short_money(sums['allowable_single'])}"
         )
-        number = f"{short_money(float(spend.totals['allowable_pooled'].sum()))} {currency}".strip()
+        number = f"{short_money(sums['allowable_pooled'])} {currency}".strip()
         found.append(KeyFigure(number=number, what=f"allowable spend ({spend.basis})", note=note, link="spend"))
     if report.losers is not None:
         low = float(report.losers.loc[report.losers["value"] < 0.0, "value"].sum())

@@ -97,7 +97,7 @@ def page_html(report: Report) -> str:
 
 
 def sections_of(report: Report) -> tuple[Section, ...]:
-    """The sections in the order of reading; those without input say what would fill them."""
+    """The sections in the order of reading; those without input say what would fill them, and come last."""
     makers = (
         changes_section,
         value_section,
@@ -110,7 +110,8 @@ def sections_of(report: Report) -> tuple[Section, ...]:
         drivers_section,
         audit_section,
     )
-    return tuple(make(report) for make in makers)
+    sections = [make(report) for make in makers]
+    return tuple(sorted(sections, key=lambda section: not section.blocks and not section.lead))
 
 
 def _template(name: str) -> str:

@@ -69,6 +69,8 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
     ]
     money = report.forecast.plan.has_spend
     hidden = {"expected_purchases"} if money else {"value", "value_lower", "current_revenue"}
+    if not _adds_to_value(accounts):
+        hidden |= {"adjusted_value", "adjusted_lower"}
     views = {
         "ranking": _grid(
             accounts,
@@ -116,10 +118,15 @@ def _grid(
     down: bool,
     rows: list[int] | None = None,
 ) -> View:
-    shown = [view for view in columns if view["key"] in accounts]
+    shown = [view for view in columns if view["key"] in accounts and accounts[view["key"]].notna().any()]
     if accounts.get("spend_group", pd.Series(["all"])).nunique() < 2:  # one pool tells nothing
         shown = [view for view in shown if view["key"] != "spend_group"]
     return {"columns": shown, "filters": filters, "sort": first, "down": down, "rows": rows}
+
+
+def _adds_to_value(accounts: pd.DataFrame) -> bool:
+    """Whether adjusted values are more than values: else they would be told twice."""
+    return "adjusted_value" in accounts and not np.allclose(accounts["adjusted_value"], accounts["value"])
 
 
 def _filters(accounts: pd.DataFrame) -> list[str]:
@@ -211,5 +218,7 @@ def card_view(report: Report, accounts: pd.DataFrame) -> list[View]:
             ],
         ),
     ]
-    kept = [(title, [fact for fact in facts if fact["key"] in accounts]) for title, facts in topics]
+    silent = set() if _adds_to_value(accounts) else {"adjusted_value"}
+    known = {name for name in accounts if name not in silent and accounts[name].notna().any()}
+    kept = [(title, [fact for fact in facts if fact["key"] in known]) for title, facts in topics]
     return [{"title": title, "facts": facts} for title, facts in kept if facts]

@@ -11,6 +11,7 @@ import pandas as pd
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.ranking.migration import migration_summary
 from clv_forecast.report.changes import NOW, THEN
+from clv_forecast.report.headline import ORDERS
 from clv_forecast.report.page_charts import Bar, Line, bands, bridge, columns, lines
 from clv_forecast.report.page_text import (
     Block,
@@ -121,12 +122,14 @@ def value_section(report: Report) -> Section:
                 ("common_share", "common", percent),
                 ("parameter_share", "parameters", percent),
                 ("process_share", "chance", percent),
-                ("note", "note", plain),
             ],
             caption="Totals. The last shares say where the doubt comes from: what moves all accounts at once, "
             "parameters that are not known, and each account's own chance",
         )
     )
+    notes = tuple(dict.fromkeys(str(note) for note in totals["note"] if note))
+    if notes:
+        blocks.append(Words(paragraphs=tuple(f"Bands of totals: {note}." for note in notes)))
     missing = ""
     if report.cash_flow is None:
         missing = 'For the cash flow by period pass cash_flow=forecast.cash_flow("quarter") to make_report.'
@@ -263,19 +266,10 @@ def ranking_section(report: Report) -> Section:
     if ranking is None:
         missing = "No ranking was given: accounts stand by value. Pass ranking=rank(forecast, potential=...)."
         return Section(name="ranking", title="Accounts", blocks=(grid,), missing=missing)
-    lead = f"{counted(len(ranking.table))} by {_ORDERS.get(ranking.order.by, ranking.order.by)} over {ranking.horizon}."
+    lead = f"{counted(len(ranking.table))} by {ORDERS[ranking.order.by]} over {ranking.horizon}."
     return Section(
         name="ranking",
         title="Ranking",
         lead=lead,
         blocks=(grid, Words(points=ranking.notes, fold="How to read the ranking")),
     )
-
-
-_ORDERS: Final = {
-    "mean": "adjusted value",
-    "lower": "the lower end of adjusted value",
-    "p_top": "the probability of being among the first",
-    "carried": "the last year's value carried forward",
-    "stack": "a stack of adjusted value and the last year's value",
-}

@@ -107,14 +107,15 @@ def losers_section(report: Report) -> Section:
         missing = "The forecast has no money: fit with spend='gamma_gamma'."
         return Section(name="losers", title=title, missing=missing)
     if not len(losers):
+        missing = ""
         told = "No account has cost more than it brought so far, and none is expected to."
         if all(report.forecast.assumptions[name] == 0.0 for name in ("cost_to_serve", "cost_per_order")):
-            told += (
-                " With no cost to serve and no cost per order this can hardly be otherwise: columns cost_to_serve and "
+            missing = (
+                "With no cost to serve and no cost per order this can hardly be otherwise: columns cost_to_serve and "
                 "margin of the accounts, or forecast(cost_to_serve=..., cost_per_order=...), would show who costs more "
                 "than it brings."
             )
-        return Section(name="losers", title=title, missing=told)
+        return Section(name="losers", title=title, lead=told, missing=missing)
     ahead = losers.loc[losers["value"] < 0.0, "value"]
     past = losers.loc[losers["value_to_date"] < 0.0, "value_to_date"]
     currency = report.forecast.currency

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,11 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clv_forecast as clv
 from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.ranking.order import Order
 from clv_forecast.report.headline import headline_of
 from clv_forecast.report.page import page_html, sections_of, write_page
 from clv_forecast.report.page_accounts import account_table
-from clv_forecast.report.page_data import as_json, monthly_orders
+from clv_forecast.report.page_data import as_json, monthly_orders, page_data
+from clv_forecast.report.report import make_report
 from tests.report.page_inputs import HOSTILE, HOSTILE_ID, bare_report, full_report, hostile_report
 
 BYTES_PER_ACCOUNT = 600
@@ -132,6 +136,37 @@ def test_first_line_agrees_with_the_tables() -> None:
     assert headline.persons == int(expected.sum()) > 0
     assert headline.losing == int((accounts["loses"] != "").sum()) > 0
     assert any("among the first 20 of the ranking" in rule for rule in headline.rules)
+
+
+def test_what_would_mislead_stands_before_the_first_line() -> None:
+    report = hostile_report()
+    assert report.ranking is not None
+    why = "Carrying the last value forward wins on this base. Accounts are therefore ordered by it."
+    ranking = dataclasses.replace(report.ranking, order=Order(by="carried", weight=0.0, why=why))
+    failed = dataclasses.replace(
+        report.forecast, customers=report.forecast.customers.assign(evidence=pd.Categorical(["failed"] * 200))
+    )
+    changed = dataclasses.replace(report, ranking=ranking, forecast=failed)
+    warnings = headline_of(changed, account_table(changed)).warnings
+    assert warnings[0] == why
+    assert warnings[1].startswith("The backtest failed at 12 months")
+    text = page_html(changed)
+    assert text.index(why) < text.index("The backtest failed") < text.index('id="first-line"')
+
+
+def test_without_money_the_page_tells_purchases() -> None:
+    history = bare_report().forecast.history
+    forecast = clv.forecast(clv.fit(history, spend=None, compare=False), history, horizons=["12 months"], draws=100)
+    report = make_report(forecast)
+    accounts = account_table(report)
+    line = headline_of(report, accounts).line
+    assert (
+        line
+        == f"Over 12 months 2,349 accounts are expected to make {accounts['expected_purchases'].sum():,.0f} purchases."
+    )
+    assert "spend='gamma_gamma'" in next(s.missing for s in sections_of(report) if s.name == "losers")
+    heads = [view["key"] for view in json.loads(page_data(report, accounts)[0])["grids"]["ranking"]["columns"]]
+    assert "expected_purchases" in heads and "value" not in heads
 
 
 def test_columns_tell_what_the_tables_tell(data: dict[str, Any]) -> None:
