@@ -159,9 +159,10 @@ def cohorts(
         Columns of ``table``: cohort; channel ("all" without a split); complete, whether the log shows the whole
         period; new_customers; reactivated, customers who came back in the period; so_far_per_customer,
         forecast_per_customer and their sum value_per_customer with its band lower to upper; value_at_equal_age with
-        its band, what a customer brings from the day it came to the age of one horizon, seen or forecast; total with
-        its band; acquisition_cost; cac, the cost per customer; ltv_to_cac; p_repays_cac, the probability that the
-        total reaches the cost; share_repaying, the expected share of customers who bring what one cost;
+        its band, what a customer brings from the day it came to the age of one horizon, seen or forecast (the mean of
+        draws); total with its band; acquisition_cost; cac, the cost per customer; ltv_to_cac; p_repays_cac, the
+        probability that the total reaches the cost; share_repaying, the expected share of customers who bring what one
+        cost;
         allowable_cac, the largest cost at which ``1 + target_roi`` times it is reached with the stated confidence;
         payback_months since acquisition; judged_by, prob, confidence, target_roi, horizon, as_of, currency. Without a
         cost, what needs it is missing, not 0.

@@ -14,7 +14,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.observations import opening_end
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.ranking.accounts import Accounts
+from clv_forecast.ranking.accounts import MOST_LABELS, Accounts
 from clv_forecast.units import DAYS_PER_YEAR, Horizon
 
 Places = NDArray[np.intp]
@@ -105,7 +105,7 @@ def newcomers_of(
     Raises
     ------
     DomainError
-        If the period or the column is unknown, or ``pause`` is no length of time.
+        If the period or the column is unknown, the column has more than 100 labels, or ``pause`` is no length of time.
     InputError
         If the log shows no new customer.
 
@@ -210,7 +210,14 @@ def _labels(accounts: Accounts, by: str | None) -> pd.Series[Any] | None:
             value=f"columns {known}",
             remedy="Pass accounts=..., one row per account with that column, or by=None.",
         )
-    return accounts.table[name]
+    labels = accounts.table[name]
+    if labels.nunique() > MOST_LABELS:
+        raise DomainError(
+            f"Cohorts are split into at most {MOST_LABELS} channels.",
+            value=f"{name} has {labels.nunique():,} labels",
+            remedy="Take a column of kinds of accounts, not of single ones.",
+        )
+    return labels
 
 
 def _returns(history: PurchaseHistory, purchases: pd.DataFrame, away: float, child: NDArray[np.bool_]) -> pd.DataFrame:

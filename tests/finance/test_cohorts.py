@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import clv_forecast as clv
+from clv_forecast import figures
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.cohort_notes import COVARIATES, GROUPED, POOLED, how_judged
 from clv_forecast.finance.cohort_table import allowable, reached
@@ -422,6 +424,34 @@ def test_a_young_log_has_nothing_to_compare(model: clv.Model, log: pd.DataFrame)
     assert found.same_age.empty
     assert "p_better" in found.same_age.columns
     assert any("nothing to compare" in note for note in found.notes)
+
+
+def test_what_cannot_be_judged(fc: clv.Forecast, model: clv.Model) -> None:
+    with pytest.raises(InputError, match="made from a summary"):
+        cohorts(dataclasses.replace(fc, history=dataclasses.replace(fc.history, events=None)))
+    single = pd.DataFrame({"customer_id": fc.customer_ids, "tax number": np.arange(500)})
+    with pytest.raises(DomainError, match=r"at most 100 channels.*tax number has 500"):
+        cohorts(fc, accounts=single, by="tax number")
+    silent = clv.fit(fc.history, spend=None, compare=False, draws=100)
+    with pytest.raises(DomainError, match="needs a spend part"):
+        cohorts(clv.forecast(silent, fc.history, draws=100, horizons=["12 months"]))
+
+
+def test_another_table_of_accounts_splits_by_its_own_column(fc: clv.Forecast, found: Cohorts) -> None:
+    kinds = pd.DataFrame({"customer_id": np.arange(400), "size": np.where(np.arange(400) < 90, "large", "small")})
+    other = cohorts(fc, accounts=kinds, by="size")
+    assert other.by == "size"
+    assert set(other.table["channel"]) == {"large", "small", "(missing)"}
+    assert other.totals["total"].iloc[0] == pytest.approx(found.totals["total"].iloc[0])
+    assert any("no row in the customers' table" in note for note in other.notes)
+
+
+def test_the_figures_take_the_tables(found: Cohorts) -> None:
+    for ax in (
+        figures.draw_cohorts(found.table, ax=Figure().subplots()),
+        figures.draw_same_age(found.same_age, age_months=3, ax=Figure().subplots()),
+    ):
+        assert ax.has_data()
 
 
 def test_words(found: Cohorts) -> None:
