@@ -202,11 +202,12 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         found.append(KeyFigure(number=f"{persons:,}", what="need a person", note=note, link="ranking"))
     if report.certificate is not None:
         held, _ = band_line(report.certificate)
+        note = f"backtest over {report.certificate.horizons[-1]}"
         found.append(
             KeyFigure(
                 number=held,
                 what="of outcomes in 90 % bands",
-                note=f"backtest; {evidence_of(report)}",
+                note=note,
                 link="certificate",
             )
         )

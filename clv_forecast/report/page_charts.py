@@ -11,8 +11,8 @@ from typing import Final
 from clv_forecast.report.page_text import short_money
 
 WIDTH: Final = 460.0
-_LETTER: Final = 6.1
-_LONGEST: Final = 26
+_LETTER: Final = 6.8
+_LONGEST: Final = 30
 _EDGE: Final = 14.0
 
 
@@ -54,7 +54,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 def bands(bars: Sequence[Bar], *, label: str) -> str:
     """Draw means as dots with their bands, one row each, along one axis of money."""
     shown = [b for b in bars if math.isfinite(b.mean)]
-    left = min(max((len(_short(b.label)) for b in shown), default=4) * _LETTER + 12.0, 178.0)
+    left = min(max((len(_short(b.label)) for b in shown), default=4) * _LETTER + 14.0, 212.0)
     ends = [v for b in shown for v in (b.mean, b.lower, b.upper) if math.isfinite(v)]
     low, high = min([0.0, *ends]), max([0.0, *ends]) or 1.0
     row, top = 26.0, 6.0
@@ -151,7 +151,7 @@ def bridge(steps: Sequence[tuple[str, float, bool]], *, label: str) -> str:
         spans.append((name, start, level, "total" if total else "gain" if amount >= 0.0 else "loss", amount))
     ends = [v for _, a, b, _, _ in spans for v in (a, b)]
     low, high = min([0.0, *ends]), max([0.0, *ends]) or 1.0
-    left, row, top = 178.0, 28.0, 4.0
+    left, row, top = 206.0, 28.0, 4.0
 
     def x(value: float) -> float:
         return left + (WIDTH - left - 60.0) * (value - low) / ((high - low) or 1.0)

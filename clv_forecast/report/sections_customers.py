@@ -37,7 +37,7 @@ def cohorts_section(report: Report) -> Section:
             "channel, and a table acquisition_cost (cohort, channel, amount) tells what they cost."
         )
         return Section(name="cohorts", title=title, missing=missing)
-    table = cohorts.table
+    table = cohorts.table.assign(cohort=_named(cohorts.table))
     blocks: list[Block] = []
     each, ends = "value_at_equal_age", ("equal_age_lower", "equal_age_upper")
     drawn = table[table[each].notna()].tail(_MOST_DRAWN)
@@ -63,8 +63,6 @@ def cohorts_section(report: Report) -> Section:
         ("value_at_equal_age", f"value each, first {cohorts.horizon}", money),
         ("equal_age_lower", "band from", money),
         ("equal_age_upper", "to", money),
-        ("so_far_per_customer", "so far, each", money),
-        ("forecast_per_customer", "ahead, each", money),
         ("total", "total", money),
         ("acquisition_cost", "cost", money),
         ("cac", "cost each", money),
@@ -179,6 +177,12 @@ def drivers_section(report: Report) -> Section:
         )
     )
     return Section(name="drivers", title=title, lead=lead, blocks=tuple(blocks))
+
+
+def _named(table: pd.DataFrame) -> list[str]:
+    """Cohorts by name; of those whose period the log does not show in full, it says so."""
+    whole_ones = table["complete"].astype(bool)
+    return [f"{c}" if full else f"{c} (in part)" for c, full in zip(table["cohort"], whole_ones, strict=True)]
 
 
 def _hundredths(number: Any) -> str:
