@@ -7,7 +7,7 @@ from typing import Any, Final
 from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES
 from clv_forecast.report.assumptions import flat_assumptions, hash_of, plain_assumptions
 from clv_forecast.report.report import Report
-from clv_forecast.report.workbook_cells import COUNT, LOW_HEADER, MONEY, NUMBER, TEXT, Look, put, put_headers, put_text
+from clv_forecast.report.workbook_cells import COUNT, LOW_HEADER, MONEY, NUMBER, TEXT, Look, put_headers, put_text
 from clv_forecast.report.workbook_settings import (
     ASSUMPTIONS,
     Settings,
@@ -23,6 +23,7 @@ _HEAD: Final = 4
 _LIVE: Final = "Live: change it, and the allowable spend follows."
 _RE_RUN: Final = "Locked: it needs a re-run."
 _LEVELS_FROM: Final = 1
+_NOT_THERE: Final = object()
 _ONE_LINE: Final = 16.0
 _BANNER_COLUMNS: Final = 50
 _WIDTHS: Final = (34.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0)
@@ -231,10 +232,15 @@ def _write_all(sheet: Any, report: Report, row: int, look: Look) -> None:
     plain = plain_assumptions(report)
     put_text(sheet, row, 0, "All assumptions of the published run", look, "section")
     put_text(sheet, row + 1, 0, "SHA-256 of them", look, "plain")
-    put_text(sheet, row + 1, 1, hash_of(plain), look, "plain")
-    for offset, (name, value) in enumerate(flat_assumptions(plain), start=2):
+    put_text(sheet, row + 1, 1, hash_of(plain), look, "aside")
+    rows = flat_assumptions(plain)
+    given = {name: value for name, value in rows if name.startswith("forecast.")}
+    # A spend repeats the terms of the forecast: they are hashed, but need not be read twice
+    shown = [one for one in rows if one[1] != given.get(f"forecast.{one[0].rpartition('.')[2]}", _NOT_THERE)]
+    for offset, (name, value) in enumerate([*given.items(), *(one for one in shown if one[0] not in given)], start=2):
         put_text(sheet, row + offset, 0, name, look, "plain")
-        if value is None:
-            put_text(sheet, row + offset, 1, "none", look, "plain")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            sheet.write_number(row + offset, 1, value, look.roles["aside"])
         else:
-            put(sheet, row + offset, 1, value, TEXT, look)
+            text = {None: "none", True: "yes", False: "no"}.get(value, value)
+            put_text(sheet, row + offset, 1, str(text), look, "aside")

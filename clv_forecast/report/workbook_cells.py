@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -167,14 +168,15 @@ def in_words(name: str) -> str:
 
     Examples
     --------
-    >>> in_words("p_alive"), in_words("value_lower")
-    ('P(alive)', 'Value lower')
+    >>> in_words("p_alive"), in_words("value_lower"), in_words("ltv_to_cac")
+    ('P(alive)', 'Value lower', 'LTV to CAC')
     """
     if name.startswith("p_"):
-        return f"P({name[2:].replace('_', ' ')})"
+        return f"P({name[2:].replace('_', ' ').replace('cac', 'CAC')})"
     if name == columns.CUSTOMER_ID:
         return "Customer"
-    return name.replace("_", " ").capitalize()
+    words = name.replace("_", " ").capitalize()
+    return re.sub(r"\b(cac|ltv)\b", lambda found: found[0].upper(), words, flags=re.IGNORECASE)
 
 
 def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> None:

@@ -77,7 +77,8 @@ def _margin(report: Report) -> tuple[float | None, str, str]:
     terms = report.forecast.assumptions
     given = terms["margin"]
     if isinstance(given, bool) or not isinstance(given, int | float):
-        words = f"from {given!r}" if isinstance(given, str) else "differs by account"
+        # It stands in a formula: no quotation mark may end it there, and no constant there is longer than 255
+        words = "from {!r}".format(given.replace('"', "'")[:40]) if isinstance(given, str) else "differs by account"
         return None, words, "Locked: margins differ by account, so values are not proportional to one number."
     words = _percent(given)
     if given <= 0.0:

@@ -234,7 +234,7 @@ def _second_line(plan: SpendSheet) -> str:
     limit = "no payback limit" if spend.payback_months is None else f"paid back within {spend.payback_months:g} months"
     what = "Amounts per new customer. " if spend.basis == ACQUIRE else ""
     money = f"Money in {spend.currency}. " if spend.currency else ""
-    return f"As of {spend.as_of:%Y-%m-%d}; {limit}. {money}{what}The columns behind the last one hold the quantiles; empty is 0."
+    return f"As of {spend.as_of:%Y-%m-%d}; {limit}. {money}{what}Quantiles stand behind the last column; empty is 0."
 
 
 def _behind_in_words(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -11,8 +11,11 @@ from clv_forecast import columns
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import Look, column_of, put, put_headers, put_text
 
+if TYPE_CHECKING:
+    from clv_forecast.finance.cohorts import Cohorts
+
 _HEADER_ROW: Final = 4
-_EVERYWHERE: Final = frozenset({"as_of", "currency", "prob", "horizon"})
+_EVERYWHERE: Final = frozenset({"as_of", "currency", "prob", "horizon", "confidence", "target_roi"})
 _RANKING: Final = (
     "rank",
     columns.CUSTOMER_ID,
@@ -56,12 +59,25 @@ def static_tables(report: Report) -> list[tuple[str, str, str, pd.DataFrame]]:
         title = f"Accounts that lost money, or are expected to over {report.horizon}"
         found.append(("Losers", title, "Their allowable spend is 0 where the forecast is a loss.", report.losers))
     if report.cohorts is not None:
-        line = f"Bands hold {report.forecast.prob:.0%}."
-        found.append(("Cohorts", "New customers by cohort", line, report.cohorts.table))
-        if len(report.cohorts.same_age):
-            line = "Each cohort against earlier ones when they were as old."
-            found.append(("Cohorts at one age", "New customers at the same age", line, report.cohorts.same_age))
+        found.extend(_cohorts(report.cohorts))
     return found
+
+
+def _cohorts(cohorts: Cohorts) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+    line = (
+        f"Bands hold {cohorts.prob:.0%}; one may cost what is allowed at {cohorts.target_roi:.0%} return and "
+        f"{cohorts.confidence:.0%} confidence, over {cohorts.horizon}."
+    )
+    yield "Cohorts", f"New customers by {cohorts.period} and channel", line, cohorts.table
+    yield (
+        "Cohort totals",
+        "New customers: all, by channel and by cohort",
+        f"{line} Do not add up its rows.",
+        cohorts.totals,
+    )
+    if len(cohorts.same_age):
+        line = f"Bands hold {cohorts.prob:.0%}. Each cohort against earlier ones when they were as old."
+        yield "Cohorts at one age", "New customers at the same age", line, cohorts.same_age
 
 
 def write_table(sheet: Any, title: str, line: str, table: pd.DataFrame, currency: str | None, look: Look) -> None:

@@ -156,6 +156,26 @@ def test_hostile_text_is_text(hostile: Path) -> None:
                     assert cell.quotePrefix, cell.coordinate
 
 
+@pytest.mark.parametrize("sheet", ["Ceiling", "Ceiling 2", "Acquire"])
+def test_a_row_reads_its_own_cells_only(path: Path, sheet: str) -> None:
+    """So whole rows can be sorted."""
+    for row in openpyxl.load_workbook(path)[sheet].iter_rows(min_row=7):
+        for cell in row:
+            if cell.data_type == "f":
+                # Names such as pool_cents_1 are no cells
+                read = re.findall(r"(?<![A-Za-z_])[A-Z]{1,3}(\d+)\b", str(cell.value))
+                assert read and set(read) == {str(cell.row)}, cell.value
+
+
+def test_a_margin_column_with_quotation_marks_breaks_no_formula(tmp_path: Path) -> None:
+    report = report_of()
+    fc = replace(report.forecast, assumptions=report.forecast.assumptions | {"margin": 'my "best" &' + "x" * 300})
+    path = write_workbook(replace(report, forecast=fc), tmp_path / "quoted.xlsx")
+    banner = str(openpyxl.load_workbook(path)["Assumptions"]["A2"].value)
+    assert '"best"' not in banner
+    assert max(map(len, re.findall(r'"([^"]*)"', banner))) < 255
+
+
 def test_ids_keep_their_type(tmp_path: Path) -> None:
     report = renamed(report_of(), [12_345_678_901_234_567, *range(5, 64)], currency="EUR")
     found = rows_of(write_workbook(report, tmp_path / "x.xlsx"), "Ceiling")

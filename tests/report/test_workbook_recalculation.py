@@ -208,6 +208,7 @@ def test_csv_where_semicolons_separate(tmp_path: Path, program: Callable[[str], 
         assert len(list(csv.reader(lines))) == 61
 
 
+@pytest.mark.slow
 def test_equal_shares_fall_alike(tmp_path: Path, program: Callable[[str], str]) -> None:
     """Many equal accounts: halves of cents are rounded alike on both sides."""
     fc, _ = forecast_of()
