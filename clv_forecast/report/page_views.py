@@ -83,25 +83,25 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
     if "allowable_expected" in accounts:
         spend = [
             *who,
-            column("owner", "owner", "label"),
-            column("spend_group", "pool", "label"),
             column("value_at_stake", "value at stake", "money"),
             column("allowable_expected", "on average", "money", tip="allowable_expected"),
             column("allowable_pooled", "pooled", "money", tip="allowable_pooled"),
             column("allowable_single", "by itself", "money", tip="allowable_single"),
             column("payback_months", "payback, months", "number", tip="median; empty where fewer than half repay"),
+            column("spend_group", "pool", "label"),
+            column("owner", "owner", "label"),
             column("spend_reason", "why 0 by itself", "text"),
         ]
         views["spend"] = _grid(accounts, spend, filters=[], first="allowable_pooled", down=True)
     if report.losers is not None and len(report.losers):
         losers = [
             *who,
-            column("owner", "owner", "label"),
-            column("loses", "loses", "label"),
-            column("value_to_date", "contribution to date", "money", tip="not discounted"),
             column("value", f"value, {horizon}", "money"),
             column("value_lower", f"{prob} band", "band", band=("value_lower", "value_upper")),
+            column("value_to_date", "contribution to date", "money", tip="not discounted"),
             column("p_loss", "P(loss)", "share", tip="probability that its value is below 0"),
+            column("loses", "loses", "label"),
+            column("owner", "owner", "label"),
             column("loss_reason", "why", "text"),
         ]
         rows = np.flatnonzero(accounts["loses"].to_numpy() != "").tolist()

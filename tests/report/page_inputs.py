@@ -83,20 +83,21 @@ def bare_report() -> Report:
     return make_report(clv.forecast(clv.fit(history, compare=False), history, horizons=[HORIZON], draws=100))
 
 
+@functools.cache
 def full_report() -> Report:
     """Every section filled, from simulated accounts."""
-    sim = clv.simulate_accounts(400, rng=2)
+    sim = clv.simulate_accounts(300, rng=1)
     history = clv.purchase_history(
         sim.transactions, as_of=sim.as_of, customers=sim.accounts, order_id="order_id", category="category"
     )
     model = clv.fit(history, compare=False)
-    certificate = clv.backtest(history, horizon="12 months", draws=200)
-    terms = {"horizons": [HORIZON], "margin": "margin", "cost_to_serve": "cost_to_serve", "draws": 200}
+    certificate = clv.backtest(history, horizon="6 months", draws=100)
+    terms = {"horizons": [HORIZON], "margin": "margin", "cost_to_serve": "cost_to_serve", "draws": 100}
     forecast = clv.forecast(model, history, **terms, shock=certificate.shock, evidence=certificate.evidence)
     then = history.split(sim.as_of - pd.Timedelta(days=91)).calibration
     before = clv.forecast(clv.fit(then, compare=False), then, **terms)
     potential = clv.potential(history, forecast)
-    ranking = clv.rank(forecast, potential=potential, top_k=40, draws=200)
+    ranking = clv.rank(forecast, potential=potential, top_k=40, draws=100)
     return make_report(
         forecast,
         title="All sections",
@@ -107,7 +108,7 @@ def full_report() -> Report:
         certificate=certificate,
         drivers=clv.loss_drivers(history, forecast, events=sim.events),
         changes=changes_since(before, forecast, HORIZON),
-        migration=clv.migration(clv.rank(before, draws=200).table, ranking.table),
+        migration=clv.migration(clv.rank(before, draws=100).table, ranking.table),
         cash_flow=forecast.cash_flow("quarter"),
         simulated=True,
     )
