@@ -86,12 +86,14 @@ def bare_report() -> Report:
 @functools.cache
 def full_report() -> Report:
     """Every section filled, from simulated accounts."""
-    sim = clv.simulate_accounts(300, rng=1)
+    sim = clv.simulate_accounts(200, rng=1)
     history = clv.purchase_history(
         sim.transactions, as_of=sim.as_of, customers=sim.accounts, order_id="order_id", category="category"
     )
     model = clv.fit(history, compare=False)
-    certificate = clv.backtest(history, horizon="6 months", draws=100)
+    certificate = clv.backtest(
+        history, horizon="6 months", origins=["2023-06-30", "2023-12-31", "2024-06-30"], draws=100
+    )
     terms = {"horizons": [HORIZON], "margin": "margin", "cost_to_serve": "cost_to_serve", "draws": 100}
     forecast = clv.forecast(model, history, **terms, shock=certificate.shock, evidence=certificate.evidence)
     then = history.split(sim.as_of - pd.Timedelta(days=91)).calibration
