@@ -26,7 +26,8 @@ class Worth:
     """What newcomers are worth; arrays of shape (newcomer,), discounted to the day each came.
 
     ``at_horizon_age`` is contribution so far up to the age of one horizon, ``expected`` what the horizon ahead brings;
-    ``group`` is the place of each newcomer's cohort and channel among those with somebody in them.
+    ``group`` is the place of each newcomer's cohort and channel among those with somebody in them; ``repeats`` are the
+    repeat purchases so far, ``expected_repeats`` those that the model expects of a new customer.
     """
 
     so_far: Floats
@@ -34,6 +35,8 @@ class Worth:
     expected: Floats
     group: Places
     draws: CohortDraws
+    repeats: Floats
+    expected_repeats: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +123,12 @@ def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, ter
     lower, upper = (float(end) for end in band(draws, terms.prob))
     so_far, expected = float(worth.so_far[chosen].sum()), float(worth.expected[chosen].sum())
     total = so_far + expected
+    expected_repeats = float(worth.expected_repeats[chosen].sum())
     alike = worth.draws.at_horizon_age[groups].sum(axis=0) + float(worth.at_horizon_age[chosen].sum())
     alike_lower, alike_upper = (float(end) for end in band(alike, terms.prob))
     return {
         "new_customers": customers,
+        "repeat_ratio": float(worth.repeats[chosen].sum() / expected_repeats) if expected_repeats > 0.0 else nan,
         "so_far_per_customer": so_far / customers,
         "forecast_per_customer": expected / customers,
         "value_per_customer": total / customers,
@@ -147,6 +152,7 @@ def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, ter
 
 
 _PER_CUSTOMER = (
+    "repeat_ratio",
     *("so_far_per_customer", "forecast_per_customer", "value_per_customer", "lower", "upper"),
     *("value_at_equal_age", "equal_age_lower", "equal_age_upper", "cac", "ltv_to_cac"),
     *("share_repaying", "allowable_cac", "payback_months"),

@@ -15,6 +15,7 @@ from clv_forecast.finance.cohort_draws import draw_cohorts_jointly
 from clv_forecast.finance.cohort_notes import how_judged, notes_on, notes_on_costs
 from clv_forecast.finance.cohort_table import Terms, Worth, cohort_rows, customer_costs, sum_rows
 from clv_forecast.finance.earned import earned_by
+from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.newcomers import AUTO, newcomers_of
 from clv_forecast.finance.same_age import MEASURES, same_age_table
 from clv_forecast.finance.spend import CONFIDENCES, level_column
@@ -26,7 +27,7 @@ from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.units import units_per_year
 
 _COLUMNS: Final = (
-    *("cohort", "channel", "complete", "new_customers", "reactivated"),
+    *("cohort", "channel", "complete", "new_customers", "reactivated", "repeat_ratio"),
     *("so_far_per_customer", "forecast_per_customer", "value_per_customer", "lower", "upper"),
     *("value_at_equal_age", "equal_age_lower", "equal_age_upper"),
     *("total", "total_lower", "total_upper"),
@@ -157,15 +158,15 @@ def cohorts(
     -------
     Cohorts
         Columns of ``table``: cohort; channel ("all" without a split); complete, whether the log shows the whole
-        period; new_customers; reactivated, customers who came back in the period; so_far_per_customer,
-        forecast_per_customer and their sum value_per_customer with its band lower to upper; value_at_equal_age with
-        its band, what a customer brings from the day it came to the age of one horizon, seen or forecast (the mean of
-        draws); total with its band; acquisition_cost; cac, the cost per customer; ltv_to_cac; p_repays_cac, the
-        probability that the total reaches the cost; share_repaying, the expected share of customers who bring what one
-        cost;
-        allowable_cac, the largest cost at which ``1 + target_roi`` times it is reached with the stated confidence;
-        payback_months since acquisition; judged_by, prob, confidence, target_roi, horizon, as_of, currency. Without a
-        cost, what needs it is missing, not 0.
+        period; new_customers; reactivated, customers who came back in the period; repeat_ratio, repeat purchases of
+        the newcomers so far over what the model expects of a new customer (far from 1 it does not describe them);
+        so_far_per_customer, forecast_per_customer and their sum value_per_customer with its band lower to upper;
+        value_at_equal_age with its band, what a customer brings from the day it came to the age of one horizon, seen
+        or forecast (the mean of draws); total with its band; acquisition_cost; cac, the cost per customer;
+        ltv_to_cac; p_repays_cac, the probability that the total reaches the cost; share_repaying, the expected share
+        of customers who bring what one cost; allowable_cac, the largest cost at which ``1 + target_roi`` times it is
+        reached with the stated confidence; payback_months since acquisition; judged_by, prob, confidence, target_roi,
+        horizon, as_of, currency. Without a cost, what needs it is missing, not 0.
 
     Raises
     ------
@@ -227,6 +228,8 @@ def cohorts(
             thresholds=customer_costs(new, costs),
             progress=progress,
         ),
+        repeats=plan.frequency[new.rows],
+        expected_repeats=expected_repeats(plan, new.rows),
     )
     judged_by = how_judged(plan, new)
     common: dict[str, Any] = {
@@ -259,6 +262,7 @@ def cohorts(
         children=new.children,
         opening=new.opening,
         notes=(
+            *fit_note(float(worth.repeats.sum()), float(worth.expected_repeats.sum())),
             *notes_on(forecast, new, judged_by, horizon, pause, same_age),
             *costs.notes,
             *notes_on_costs(new, costs),

@@ -18,6 +18,7 @@ from clv_forecast.finance.cohort_notes import COVARIATES, GROUPED, POOLED, how_j
 from clv_forecast.finance.cohort_table import allowable, reached
 from clv_forecast.finance.cohorts import Cohorts, cohorts
 from clv_forecast.finance.newcomers import children_of_known
+from clv_forecast.models import bg_nbd
 from clv_forecast.ranking.accounts import Accounts
 from tests.finance.arrivals import AS_OF, START, arrivals
 
@@ -444,6 +445,25 @@ def test_another_table_of_accounts_splits_by_its_own_column(fc: clv.Forecast, fo
     assert set(other.table["channel"]) == {"large", "small", "(missing)"}
     assert other.totals["total"].iloc[0] == pytest.approx(found.totals["total"].iloc[0])
     assert any("no row in the customers' table" in note for note in other.notes)
+
+
+def test_a_model_that_does_not_describe_newcomers_is_told(
+    fc: clv.Forecast, found: Cohorts, model: clv.Model, log: pd.DataFrame
+) -> None:
+    whole = found.totals.iloc[0]
+    assert 0.8 < whole["repeat_ratio"] < 1.25
+    assert not any("does not describe newcomers" in note for note in found.notes)
+    table, plan = fc.history.table, fc.plan
+    rows = np.flatnonzero(~table["already_there"])
+    params = dataclasses.asdict(plan.parts[0].purchases_of_cell(0))
+    draws = bg_nbd.Params(**{name: np.asarray(field)[:40] for name, field in params.items()})
+    each = bg_nbd.expected_purchases_new(draws, horizon=table["T"].to_numpy()[None, rows]).mean(axis=0)
+    assert whole["repeat_ratio"] == pytest.approx(table["frequency"][rows].sum() / each.sum())
+    again = log["date"] > log.groupby("customer_id")["date"].transform("min")
+    rarely = log[~again | (np.arange(len(log)) % 3 == 0)]
+    told = cohorts(forecast_of(model, rarely, None))
+    assert 0.2 < told.totals["repeat_ratio"].iloc[0] < 0.5
+    assert "does not describe newcomers, and their forecast is likely too high" in told.notes[0]
 
 
 def test_the_figures_take_the_tables(found: Cohorts) -> None:
