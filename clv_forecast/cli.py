@@ -14,6 +14,8 @@ from clv_forecast.errors import ClvForecastError, DomainError, FitError
 from clv_forecast.history.cleaning import check_refunds
 from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.progress import progress_bars
+from clv_forecast.report.stored_card import save_card_figure, stored_card
+from clv_forecast.report.stored_run import read_run
 from clv_forecast.tables_as_text import demo_text
 
 EXIT_BAD_DATA = 1
@@ -85,6 +87,21 @@ def audit(
         )
         progress("read", 1, 1)
     typer.echo(str(history.audit))
+
+
+@app.command()
+def card(
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("output/cdnow"),
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the card too, to a file such as card.png or card.svg.")
+    ] = None,
+) -> None:
+    """Tell all that a run knows and expects of one account, and what may be spent on it."""
+    found = stored_card(read_run(run), account)
+    if figure is not None:
+        typer.echo(f"Drawn: {save_card_figure(found, figure)}", err=True)
+    typer.echo(str(found))
 
 
 def main() -> None:

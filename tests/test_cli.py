@@ -8,7 +8,9 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast import cli, demo
+from clv_forecast.report.run_folder import write_run
 from clv_forecast.tables_as_text import demo_text
+from tests.report.stored_runs import numbered
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -77,3 +79,41 @@ def test_demo_writes_everything_and_replaces_it(monkeypatch, tmp_path):
     with pytest.raises(clv.StoreError, match="Choose another folder"):
         demo.write_folder(replace(made, folder=theirs))
     assert [p.name for p in theirs.iterdir()] == ["thesis.txt"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    made = numbered()
+    return write_run(made.report, tmp_path_factory.mktemp("runs") / "cdnow", model=made.model).folder
+
+
+def test_card_prints_the_account_of_the_run(monkeypatch, capsys, run_folder, tmp_path):
+    made = numbered()
+    expected = str(clv.card(made.report.ranking, made.report.forecast, 4, model=made.model))
+    picture = tmp_path / "card.png"
+    code, out, err = run(monkeypatch, capsys, "card", "4", "--run", run_folder, "--figure", picture)
+    assert code in (0, None) and out == f"{expected}\n" and str(picture) in err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "cdnow").symlink_to(run_folder)
+    code, out, _ = run(monkeypatch, capsys, "card", "4")
+    assert code in (0, None) and out == f"{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["5"], 2, "Nearest: 4"),
+        (["4", "--figure", "card.docx"], 2, "suffix"),
+        ([], 2, "ID"),
+    ],
+)
+def test_errors_of_card_become_exit_codes(monkeypatch, capsys, run_folder, arguments, code, message):
+    got, out, err = run(monkeypatch, capsys, "card", *arguments, "--run", run_folder)
+    assert got == code and message in err and "Traceback" not in err and out == ""
+
+
+def test_card_without_a_run(monkeypatch, capsys, tmp_path):
+    code, out, err = run(monkeypatch, capsys, "card", "4", "--run", tmp_path / "nothing")
+    assert code == 1 and "There is no run" in err and "clv-forecast demo" in err and out == ""

@@ -92,14 +92,33 @@ def customer_path(
     if not isinstance(model, Stack):
         instance_of(model, Model, "model", "fit")
     instance_of(history, PurchaseHistory, "history", "purchase_history")
-    ahead = Horizon.parse(horizon)
     purchases = history.purchases()
-    row = _row_of(history, customer_id)
     bought = purchases[(purchases[columns.CUSTOMER_ID] == customer_id).to_numpy(dtype=bool)]
+    return path_of(model, history, bought, customer_id, horizon=horizon, draws=draws, prob=prob, seed=as_seed(rng))
+
+
+def path_of(
+    model: Model | Stack,
+    history: PurchaseHistory,
+    bought: pd.DataFrame,
+    customer_id: Any,
+    *,
+    horizon: str,
+    draws: int,
+    prob: float,
+    seed: int,
+) -> pd.DataFrame:
+    """The path of ``customer_path`` from the customer's own purchases, which the history need not be able to list.
+
+    Raises
+    ------
+    DomainError
+        If the customer is not in the history, or an argument lies outside its domain.
+    """
+    ahead = Horizon.parse(horizon)
+    row = _row_of(history, customer_id)
     terms = resolve_terms(history, margin=1.0, cost_to_serve=0.0, cost_per_order=0.0)
-    plan = make_plan(
-        model, history, terms=terms, discount=0.0, draws=draws, seed=as_seed(rng), shock=None, correction=None
-    )
+    plan = make_plan(model, history, terms=terms, discount=0.0, draws=draws, seed=seed, shock=None, correction=None)
     past = _replay(bought, history)
     past = _with_alive(past, plan, row, prob)
     past["purchases_lower"] = past["purchases_upper"] = past["purchases"] = past[columns.FREQUENCY].astype(float)

@@ -55,7 +55,7 @@ def account_months(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
     """
     years = forecast.horizons.only([horizon]).years[0]
     ahead = future_months(forecast.plan, row, years=years, as_of=forecast.as_of, prob=forecast.prob)
-    past = past_months(forecast.history, row)
+    past = past_months(_purchases(forecast.history, row), forecast.as_of)
     return month_table([past, ahead], prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
 
 
@@ -72,18 +72,24 @@ def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
     return after if history.table[columns.FIRST_PURCHASE].min() <= after + _DAY else None
 
 
-def past_months(history: PurchaseHistory, row: int) -> pd.DataFrame:
-    """Revenue by month of the account in that row of the history; see ``account_months``."""
-    if history.events is None:
+def past_months(own: pd.DataFrame | None, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Revenue by month of an account with these purchases, None where they are not known; see ``account_months``."""
+    if own is None:
         return _rows(pd.DatetimeIndex([]), pd.DatetimeIndex([]), PAST, np.empty(0))
+    months = own[columns.DATE].dt.to_period("M")
+    every = pd.period_range(months.min(), as_of.to_period("M"), freq="M")
+    money = own.groupby(months)[columns.AMOUNT].sum().reindex(every, fill_value=0.0)
+    ends = pd.DatetimeIndex([min(end.normalize(), as_of) for end in every.end_time])
+    return _rows(every.start_time, ends, PAST, money.to_numpy(dtype=np.float64))
+
+
+def _purchases(history: PurchaseHistory, row: int) -> pd.DataFrame | None:
+    if history.events is None:
+        return None
     customer = history.table[columns.CUSTOMER_ID].iloc[row]
     purchases = history.purchases()
-    own = purchases[(purchases[columns.CUSTOMER_ID] == customer).to_numpy(dtype=bool)]
-    months = own[columns.DATE].dt.to_period("M")
-    every = pd.period_range(months.min(), history.as_of.to_period("M"), freq="M")
-    money = own.groupby(months)[columns.AMOUNT].sum().reindex(every, fill_value=0.0)
-    ends = pd.DatetimeIndex([min(end.normalize(), history.as_of) for end in every.end_time])
-    return _rows(every.start_time, ends, PAST, money.to_numpy(dtype=np.float64))
+    own: pd.DataFrame = purchases[(purchases[columns.CUSTOMER_ID] == customer).to_numpy(dtype=bool)]
+    return own
 
 
 def future_months(plan: Plan, row: int, *, years: float, as_of: pd.Timestamp, prob: float) -> pd.DataFrame:
