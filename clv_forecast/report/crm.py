@@ -174,6 +174,16 @@ def crm_table(report: Report, *, fields: str | Mapping[str, str] = "plain") -> p
     return pd.DataFrame(found)
 
 
+def csv_holds_ids(report: Report) -> bool:
+    """Whether a CSV file can carry the ids unchanged; else the file must be JSON, see `write_crm`.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    return not any(csv_text(one) != one for one in map(str, report.forecast.customer_ids))
+
+
 def _values(report: Report) -> pd.DataFrame:
     """All fields that the report has an input for, under our names, not yet rounded."""
     forecast = report.forecast

@@ -57,7 +57,7 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     DomainError
-        If the path does not end in ``.xlsx``, or the allowable spends are of different return or confidence.
+        If the path does not end in ``.xlsx``.
     StoreError
         If the file cannot be written.
 
@@ -66,9 +66,10 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     Sheets: Assumptions; Totals; one for each allowable spend; Ranking, Losers and Cohorts where they are given;
     Method. The allowances are formulas with the published results stored beside them, so that a viewer that does not
     calculate shows the published run. They follow the target return, the confidence (one of the stored levels) and,
-    where one margin holds for all and there are no other costs, the margin; a banner on every sheet says when they
-    differ from the published run. Sheets are protected without a password. Text is written as text whatever it begins
-    with. A whole number of more than 15 digits, which a spreadsheet would change, is written as text.
+    where one margin holds for all and there are no other costs, the margin. A spend of another return or confidence
+    than the first is fixed, and says so. A banner on every sheet says when the settings differ from the published
+    run. Sheets are protected without a password. Text is written as text whatever it begins with. A whole number of
+    more than 15 digits, which a spreadsheet would change, is written as text.
 
     Examples
     --------

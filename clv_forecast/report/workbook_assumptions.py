@@ -177,7 +177,8 @@ def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Lo
     row += 2
     for plan in plans:
         table = plan.spend.table
-        put_text(sheet, row, 0, f"{plan.spend.basis} (each)" if plan.spend.basis == ACQUIRE else plan.spend.basis, look)
+        each = " (each)" if plan.spend.basis == ACQUIRE else ""
+        put_text(sheet, row, 0, f"{plan.spend.basis}{each}{'' if plan.live else ' (fixed)'}", look)
         put_text(sheet, row, 1, plan.spend.horizon, look)
         for place, name in enumerate(("value_at_stake", *ALLOWANCES), start=2):
             formula, total = f"=SUM({plan.cells(name)})", float(table[name].sum())

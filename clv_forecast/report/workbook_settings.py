@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clv_forecast.errors import DomainError
 from clv_forecast.report.report import Report
 
 ASSUMPTIONS: Final = "Assumptions"
@@ -46,25 +45,12 @@ class Settings:
 
 
 def settings_of(report: Report) -> Settings:
-    """Read the settings of a report.
-
-    Raises
-    ------
-    DomainError
-        If its allowable spends are of different return or confidence: one sheet of assumptions serves them all.
-    """
-    pairs = {(spend.target_roi, spend.confidence) for spend in report.spends}
-    if len(pairs) > 1:
-        raise DomainError(
-            "All allowable spends of a workbook must have one target_roi and one confidence.",
-            value="; ".join(f"{spend.basis}: {spend.target_roi:g}, {spend.confidence:g}" for spend in report.spends),
-            remedy="Make them with the same, or write a workbook of each.",
-        )
-    roi, confidence = next(iter(pairs), (None, None))
+    """Read the settings of a report: those of its first allowable spend."""
+    first = next(iter(report.spends), None)
     margin, words, why = _margin(report)
     return Settings(
-        target_roi=roi,
-        confidence=confidence,
+        target_roi=None if first is None else first.target_roi,
+        confidence=None if first is None else first.confidence,
         margin=margin,
         margin_words=words,
         why_locked=why,
@@ -80,7 +66,7 @@ def _margin(report: Report) -> tuple[float | None, str, str]:
         # It stands in a formula: no quotation mark may end it there, and no constant there is longer than 255
         words = "from {!r}".format(given.replace('"', "'")[:40]) if isinstance(given, str) else "differs by account"
         return None, words, "Locked: margins differ by account, so values are not proportional to one number."
-    words = _percent(given)
+    words = per_cent(given)
     if given <= 0.0:
         return None, words, "Locked: values can only be scaled from a margin above 0."
     if any(terms[name] != 0.0 for name in ("cost_to_serve", "cost_per_order")):
@@ -112,8 +98,8 @@ def banner_text(settings: Settings) -> str:
     mark = SIMULATED if settings.simulated else ""
     if settings.target_roi is None or settings.confidence is None:
         return f"{mark}As published."
-    return f"{mark}As published: target return {_percent(settings.target_roi)}, confidence " + (
-        f"{_percent(settings.confidence)}, margin {settings.margin_words}."
+    return f"{mark}As published: target return {per_cent(settings.target_roi)}, confidence " + (
+        f"{per_cent(settings.confidence)}, margin {settings.margin_words}."
     )
 
 
@@ -154,8 +140,15 @@ def as_published_formula(settings: Settings) -> str:
 
 
 def _changed(words: str, name: str, published: Any) -> str:
-    return f'&"{words}"&ROUND(100*{name},4)&" % (published {_percent(published)})"'
+    return f'&"{words}"&ROUND(100*{name},4)&" % (published {per_cent(published)})"'
 
 
-def _percent(share: float) -> str:
+def per_cent(share: float) -> str:
+    """Return a share in per cent, as the banner's formula shows it.
+
+    Examples
+    --------
+    >>> per_cent(0.225)
+    '22.5 %'
+    """
     return f"{round(100.0 * share, 4):g} %"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from clv_forecast.finance.spend import (
     payback_column,
 )
 from clv_forecast.report.workbook_cells import COUNT, MONEY, SHARE, Column, Look, column_of, put, put_headers, put_text
-from clv_forecast.report.workbook_settings import at_level, cents
+from clv_forecast.report.workbook_settings import at_level, cents, per_cent
 
 ALLOWANCES: Final = ("allowable_expected", "allowable_pooled", "allowable_single")
 HEADERS: Final = {
@@ -49,6 +49,8 @@ class SpendSheet:
     number : int
         From 1; the name of its pools carries it.
     spend : AllowableSpend
+    live : bool
+        Whether it follows the settings; one of other return or confidence than the first's is fixed.
     table : DataFrame
         Its rows as shown, most at stake first, with names where they are known.
     levels : DataFrame
@@ -62,6 +64,7 @@ class SpendSheet:
     name: str
     number: int
     spend: AllowableSpend
+    live: bool
     table: pd.DataFrame
     levels: pd.DataFrame
     group: NDArray[np.intp]
@@ -92,7 +95,8 @@ def spend_sheets(spends: tuple[AllowableSpend, ...], names: pd.DataFrame | None)
         taken.append(title)
         if taken.count(title) > 1:
             title = f"{title} {taken.count(title)}"
-        found.append(_plan(title, number, spend, names))
+        live = (spend.target_roi, spend.confidence) == (spends[0].target_roi, spends[0].confidence)
+        found.append(replace(_plan(title, number, spend, names), live=live))
     return tuple(found)
 
 
@@ -120,6 +124,7 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
         name=title,
         number=number,
         spend=spend,
+        live=True,
         table=table,
         levels=levels,
         group=np.array([pools[group] for group in table["group"].tolist()], dtype=np.intp),
@@ -173,7 +178,7 @@ def _write_rows(sheet: Any, plan: SpendSheet, look: Look) -> None:
     eligible = plan.levels["eligible"].to_numpy(dtype=bool)
     for index in range(len(plan.table)):
         row = _FIRST_ROW + index
-        formulas = _formulas(plan, letters, row + 1)
+        formulas = _formulas(plan, letters, row + 1) if plan.live else {}
         for place, column, values in shown:
             if column.name in formulas:
                 sheet.write_formula(row, place, formulas[column.name], money, values[index])
@@ -234,6 +239,9 @@ def _second_line(plan: SpendSheet) -> str:
     limit = "no payback limit" if spend.payback_months is None else f"paid back within {spend.payback_months:g} months"
     what = "Amounts per new customer. " if spend.basis == ACQUIRE else ""
     money = f"Money in {spend.currency}. " if spend.currency else ""
+    if not plan.live:
+        at = f"{per_cent(spend.target_roi)} return and {per_cent(spend.confidence)} confidence"
+        what = f"FIXED at {at}: it does not follow the sheet of assumptions. {what}"
     return f"As of {spend.as_of:%Y-%m-%d}; {limit}. {money}{what}Quantiles stand behind the last column; empty is 0."
 
 

@@ -134,7 +134,10 @@ def _write_pool(sheet: Any, plan: SpendSheet, row: int, index: int, group: Any, 
     ]
     formula = "=" + cents(at_level(spans[0]), at_level(spans[1]) if len(spans) > 1 else None)
     pool = _pool_of(spend, levels)
-    sheet.write_formula(row, _POOL, formula, look.kinds[COUNT], pool)
+    if plan.live:
+        sheet.write_formula(row, _POOL, formula, look.kinds[COUNT], pool)
+    else:
+        sheet.write_number(row, _POOL, pool, look.kinds[COUNT])
     if spend.basis != ACQUIRE:
         letter, rows = letter_of(_POOL), letter_of(3 + _FROM_ROWS.index("allowable_pooled"))
         adds_up = abs(100.0 * float(total["allowable_pooled"]) - pool) < 0.5

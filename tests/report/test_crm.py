@@ -13,7 +13,7 @@ import pytest
 
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.report import crm as crm_module
-from clv_forecast.report.crm import crm_table, write_crm
+from clv_forecast.report.crm import crm_table, csv_holds_ids, write_crm
 from clv_forecast.report.crm_fields import FIELDS, field_names
 from clv_forecast.report.report import Report
 from clv_forecast.report.spreadsheet_text import starts_a_formula
@@ -207,6 +207,8 @@ def test_an_id_that_csv_would_change_is_refused(bad: str, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"1 of 60 ids.*ends in \.json"):
         write_crm(report, tmp_path / "crm.csv")
     assert not (tmp_path / "crm.csv").exists()
+    assert not csv_holds_ids(report)
+    assert csv_holds_ids(report_of())
     if "\x07" in bad:
         with pytest.raises(InputError, match="no file can carry it"):
             write_crm(report, tmp_path / "crm.json")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.spend import CONFIDENCES
 from clv_forecast.report import workbook as workbook_module
 from clv_forecast.report.assumptions import assumptions_hash, plain_assumptions, plain_value
@@ -207,19 +208,46 @@ def test_the_margin_is_locked_where_values_are_not_proportional(
     assert book["Assumptions"][scale].value == "=IF(settings_valid,1,NA())"
 
 
+def test_cohorts_stay_as_published(tmp_path: Path) -> None:
+    one = {"cohort": "2024Q1", "channel": "web", "new_customers": 3, "value_per_customer": 12.5, "total": 37.5}
+    table = pd.DataFrame([one, one | {"channel": "@shop", "value_per_customer": -2.0}])
+    found = Cohorts(
+        table=table, totals=table, same_age=table.assign(age_months=3), levels=table, by="channel", period="quarter",
+        horizon="12 months", pause="12 months", measure="contribution", judged_by="pooled model", target_roi=0.2,
+        confidence=0.8, prob=0.9, already_there=0, children=0, opening=pd.Timestamp("2024-01-01"), notes=("A note.",),
+        as_of=report_of().forecast.as_of, currency=None,
+    )  # fmt: skip
+    path = write_workbook(replace(report_of(), cohorts=found), tmp_path / "cohorts.xlsx")
+    rows = rows_of(path, "Cohorts", header_row=5)
+    assert [row["Value per customer"] for row in rows] == pytest.approx(found.table["value_per_customer"].tolist())
+    assert "Cohort totals" in openpyxl.load_workbook(path, read_only=True).sheetnames
+    assert formulas_of(path)["Cohorts"] == ["=banner"]
+    words = str(openpyxl.load_workbook(path, read_only=True)["Cohorts"]["A3"].value)
+    assert words.startswith("The figures of this sheet are those of the published run.")
+
+
 def test_without_allowable_spend_nothing_is_live(tmp_path: Path) -> None:
     path = write_workbook(make_report(forecast_of()[0]), tmp_path / "bare.xlsx")
     assert not any(formulas_of(path).values())
     assert openpyxl.load_workbook(path)["Losers"]["A2"].value == "As published."
 
 
-def test_one_return_and_confidence_for_all(tmp_path: Path) -> None:
-    report = report_of()
-    mixed = replace(report, spends=(report.spends[0], replace(report.spends[1], confidence=0.9)))
-    with pytest.raises(DomainError, match=r"one target_roi and one confidence.*0\.9"):
-        write_workbook(mixed, tmp_path / "x.xlsx")
+def test_a_spend_of_other_settings_is_fixed(tmp_path: Path) -> None:
+    """The live cells are those of the first; another's numbers stay, and say so."""
+    first, other, _ = report_of().spends
+    report = replace(report_of(), spends=(first, replace(other, target_roi=0.5, confidence=0.9)))
+    path = write_workbook(report, tmp_path / "mixed.xlsx")
+    assert [text for text in formulas_of(path)["Ceiling 2"] if not text.startswith(("=banner", "=SUBTOTAL"))] == []
+    found = pd.DataFrame(rows_of(path, "Ceiling 2")).set_index("Customer")[AMOUNTS["allowable_pooled"]]
+    assert found.to_dict() == other.table.set_index("customer_id")["allowable_pooled"].to_dict()
+    book = openpyxl.load_workbook(path)
+    assert "FIXED at 50 % return and 90 % confidence" in book["Ceiling 2"]["A4"].value
+    assert "ceiling (fixed)" in [row[0].value for row in book["Assumptions"].iter_rows()]
+
+
+def test_the_path_must_be_that_of_a_workbook(tmp_path: Path) -> None:
     with pytest.raises(DomainError, match=r"ends in \.xlsx"):
-        write_workbook(report, tmp_path / "x.xls")
+        write_workbook(report_of(), tmp_path / "x.xls")
 
 
 def test_same_report_same_bytes(path: Path, tmp_path: Path) -> None:
