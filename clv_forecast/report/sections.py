@@ -36,6 +36,7 @@ from clv_forecast.report.report import Report
 _MOST_PERIODS: Final = 24
 _SHADES: Final = 5
 _POINTS: Final = 80
+_NOTHING: Final = 0.5
 
 
 def changes_section(report: Report) -> Section:
@@ -50,6 +51,8 @@ def changes_section(report: Report) -> Section:
         gain = values[NOW] - values[THEN]
         more = "more" if gain >= 0.0 else "less"
         lead = f"The expected value is {money(abs(gain), currency, digits=0)} {more} than as of {then}."
+        if abs(gain) < _NOTHING:
+            lead = f"The expected value is that of {then}."
         steps = [(str(s), float(v), s in (THEN, NOW)) for s, v in zip(changes["step"], changes["value"], strict=True)]
         told = "; ".join(f"{name}: {money(amount, digits=0)}" for name, amount, _ in steps)
         blocks += [

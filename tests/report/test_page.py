@@ -154,6 +154,24 @@ def test_what_would_mislead_stands_before_the_first_line() -> None:
     assert text.index(why) < text.index("The backtest failed") < text.index('id="first-line"')
 
 
+def test_first_line_of_new_customers_is_for_each_of_them() -> None:
+    report = hostile_report()
+    spend = report.spends[0]
+    groups = spend.table.drop(columns="customer_id").head(2).assign(allowable_pooled=[20.76, 5.0])
+    changed = dataclasses.replace(report, spends=(dataclasses.replace(spend, basis="acquire", table=groups), spend))
+    line = headline_of(changed, account_table(changed)).line
+    assert line.startswith(
+        "At 20 % return and 80 % confidence, up to 5.00 to 20.76 EUR, by group, for each new customer; 7 accounts lose"
+    )
+    pooled = account_table(changed)["allowable_pooled"].sum()
+    assert pooled == pytest.approx(spend.table["allowable_pooled"].sum())
+
+
+def test_what_changed_says_where_nothing_did() -> None:
+    changes = next(section for section in sections_of(hostile_report()) if section.name == "changes")
+    assert changes.lead == f"The expected value is that of {hostile_report().forecast.as_of:%Y-%m-%d}."
+
+
 def test_without_money_the_page_tells_purchases() -> None:
     history = bare_report().forecast.history
     forecast = clv.forecast(clv.fit(history, spend=None, compare=False), history, horizons=["12 months"], draws=100)
