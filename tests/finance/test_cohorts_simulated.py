@@ -35,7 +35,7 @@ def what_came(log: pd.DataFrame, *, first_year_only: bool = False) -> pd.Series:
 @pytest.mark.slow
 def test_bands_of_totals_hold_the_future() -> None:
     inside, at_age, narrow, place = [], [], [], []
-    for seed in range(10):
+    for seed in range(8):
         log = arrivals(np.random.default_rng(seed), 1000)
         table = judged(log, by=None).table.set_index("cohort")
         came, at_birthday = what_came(log)[table.index], what_came(log, first_year_only=True)[table.index]
@@ -47,7 +47,7 @@ def test_bands_of_totals_hold_the_future() -> None:
         each = at_birthday / table["new_customers"]
         at_age.append(each.between(table["equal_age_lower"], table["equal_age_upper"])[young])
         place.append(came > table["total"])
-    assert 0.78 < np.mean(inside) < 0.99  # 60 bands of 90 %: standard error 3.9 %
+    assert 0.78 < np.mean(inside) < 0.99  # 48 bands of 90 %: standard error 4.3 %
     assert 0.78 < np.mean(np.concatenate(at_age)) < 0.99
     assert 0.3 < np.mean(place) < 0.7
     assert np.mean(narrow) < 0.5  # a fifth of the band would not do
