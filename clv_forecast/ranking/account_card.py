@@ -16,6 +16,8 @@ _NO_CATEGORY: Final = (
 )
 _NO_POTENTIAL: Final = "Made without potential: no band of it, and no categories that accounts alike buy."
 _SHORT_LOG: Final = "The log is shorter than 12 months: no revenue of the last 12 months."
+_JOINERS: Final = "\u200c\u200d"
+_LONGEST: Final = 400
 _PLACE: Final = ("rank", "rank_lower", "rank_upper", "p_top", "top_k", "cell", "p_cell", "grade")
 
 
@@ -77,12 +79,25 @@ class AccountCard:
 
     def __str__(self) -> str:
         wide = max(len(fact) for fact in self.facts["fact"])
-        lines = [self.name if str(self.customer_id) == self.name else f"{self.name} ({self.customer_id})", self.reason]
+        name, own = _one_line(self.name), _one_line(str(self.customer_id))
+        lines = [name if name == own else f"{name} ({own})", _one_line(self.reason)]
         for topic in self.facts["topic"].unique().tolist():
             lines.append(f"{topic}:")
             for row in self.facts[self.facts["topic"] == topic].itertuples():
-                lines.append(f"  {row.fact:<{wide}}  {row.value}{f'  ({row.note})' if row.note else ''}")
+                lines.append(_one_line(f"{row.fact:<{wide}}  {row.value}{f'  ({row.note})' if row.note else ''}", "  "))
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+def _one_line(text: str, indent: str = "") -> str:
+    r"""Text for a terminal: what would move the cursor, change colours or turn letters around is shown as ?.
+
+    Examples
+    --------
+    >>> _one_line("a\x1b[31mb\nc")
+    'a?[31mb?c'
+    """
+    shown = "".join(letter if letter.isprintable() or letter in _JOINERS else "?" for letter in text)
+    return indent + (shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}\u2026")
 
 
 def put_together(

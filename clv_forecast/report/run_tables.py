@@ -160,7 +160,7 @@ def _check_arrow(name: str, values: pd.Series[Any]) -> None:
 
     try:
         pa.Array.from_pandas(values)
-    except (pa.ArrowException, OverflowError, TypeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise _not_plain(f"{name}.{values.name}: {error}") from error
 
 

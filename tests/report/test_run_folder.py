@@ -13,7 +13,9 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError, StoreError
+from clv_forecast.finance.cohorts import cohorts
 from clv_forecast.report import run_folder
+from clv_forecast.report.changes import changes_since
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.run_tables import check_storable
 from clv_forecast.report.stored_run import MANIFEST, StoredRun, read_run
@@ -158,6 +160,7 @@ def test_a_failure_leaves_the_earlier_run(tmp_path: Path, monkeypatch: pytest.Mo
         ([1, 2.5], r"1 \(whole number\) and 2\.5 \(number\)"),
         ([{1}, {2}], r"plain values: text, numbers.*customers\.region"),
         ([2**80, 1], r"plain values"),
+        (["\ud800", "a"], r"plain values"),
     ],
 )
 def test_what_parquet_would_change_is_refused_before_anything_is_written(
@@ -231,3 +234,40 @@ def test_incomplete_and_damaged_runs_are_refused(copy: Path, tmp_path: Path) -> 
 def test_unknown_table(run: StoredRun) -> None:
     with pytest.raises(DomainError, match=r"no such table\. Got: sales\. It has history, "):
         run.table("sales")
+
+
+@pytest.mark.slow
+def test_every_section_of_a_report_is_stored(tmp_path: Path) -> None:
+    base = simulated().report
+    forecast, ranking = base.forecast, base.ranking
+    assert ranking is not None
+    found = cohorts(forecast)
+    certificate = clv.backtest(numbered().report.forecast.history, horizon="26 weeks", draws=100)
+    report = dataclasses.replace(
+        base,
+        cohorts=found,
+        certificate=certificate,
+        drivers=clv.loss_drivers(forecast.history, forecast),
+        changes=changes_since(forecast, forecast, base.horizon),
+        migration=clv.migration(ranking.table, ranking.table),
+    )
+    stored = write_run(report, tmp_path / "run")
+    expected = {
+        "cohorts": found.table,
+        "cohort_totals": found.totals,
+        "cohorts_same_age": found.same_age,
+        "drivers": report.drivers,
+        "changes": report.changes,
+        "migration": report.migration,
+        "cash_flow": report.cash_flow,
+    }
+    for name, table in expected.items():
+        assert table is not None
+        pd.testing.assert_frame_equal(
+            stored.table(name)[[*table.columns]].drop(columns="currency", errors="ignore"),
+            table.drop(columns="currency", errors="ignore").reset_index(drop=True),
+            check_dtype=False,
+        )
+    told = json.loads((stored.folder / "certificate" / "certificate.json").read_text())
+    assert told == certificate.to_dict()
+    assert (stored.folder / "certificate" / "scores.parquet").is_file()
