@@ -9,6 +9,7 @@ from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_fre
 from clv_forecast.evaluation.heterogeneity import heterogeneity
 from clv_forecast.evaluation.model_comparison import ModelComparison, compare_models
 from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.finance.cohorts import Cohorts, cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import AllowableSpend
 from clv_forecast.finance.uplift import Uplift
@@ -47,6 +48,13 @@ from clv_forecast.ranking.potential import Potential, potential
 from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
 from clv_forecast.report.card import card
+from clv_forecast.report.changes import changes_since
+from clv_forecast.report.crm import CrmFile, write_crm
+from clv_forecast.report.page import write_page
+from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.run_folder import write_run
+from clv_forecast.report.stored_run import StoredRun, read_run
+from clv_forecast.report.workbook import write_workbook
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 __version__ = "0.4.0"
@@ -57,8 +65,10 @@ __all__ = [
     "Audit",
     "Certificate",
     "ClvForecastError",
+    "Cohorts",
     "CommonShock",
     "Correction",
+    "CrmFile",
     "DomainError",
     "Evidence",
     "Finding",
@@ -77,17 +87,21 @@ __all__ = [
     "Ranking",
     "RankingCheck",
     "Recipe",
+    "Report",
     "Sampler",
     "SimulatedAccounts",
     "Split",
     "Stack",
     "StoreError",
+    "StoredRun",
     "Uplift",
     "ValueDraws",
     "account_metrics",
     "allowable_spend",
     "backtest",
     "card",
+    "changes_since",
+    "cohorts",
     "compare_models",
     "concentration",
     "customer_path",
@@ -105,6 +119,7 @@ __all__ = [
     "lorenz_curves",
     "losing_accounts",
     "loss_drivers",
+    "make_report",
     "migration",
     "migration_summary",
     "new_customer_value",
@@ -115,6 +130,7 @@ __all__ = [
     "purchase_frequencies",
     "purchase_history",
     "rank",
+    "read_run",
     "recency_frequency_matrix",
     "shrinkage_table",
     "simulate_accounts",
@@ -122,4 +138,8 @@ __all__ = [
     "summary_from_lifetimes",
     "summary_to_lifetimes",
     "to_lifetimes",
+    "write_crm",
+    "write_page",
+    "write_run",
+    "write_workbook",
 ]

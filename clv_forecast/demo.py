@@ -1,88 +1,170 @@
-"""The main job on real data: the CDNOW log from orders to value, written to a folder."""
+"""The main job, twice: the real CDNOW log, and a simulated base of business customers with every section filled."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
-from clv_forecast.atomic_folder import atomic_folder
+from clv_forecast.evaluation.backtest import backtest
+from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.finance.cohorts import cohorts
+from clv_forecast.finance.uplift import Uplift
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value
-from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.history.samples import load_cdnow
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.loss_drivers import loss_drivers
+from clv_forecast.ranking.migration import migration
+from clv_forecast.ranking.potential import potential
+from clv_forecast.ranking.ranking import rank
+from clv_forecast.report.changes import changes_since
+from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.run_folder import write_run
+from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
+
+CDNOW: Final = "cdnow"
+B2B: Final = "b2b_simulated"
 
 AS_OF = "1998-06-30"
-_MARK = "forecast_assumptions.json"
 COHORT_BEGINS = "1997-01-01"
 """All customers of CDNOW's file are new: none of them had bought before the log begins."""
 
+_YEAR: Final = "12 months"
+_RETAINED: Final = Uplift(share=0.2, lower=0.1, upper=0.3)
+_GROWN: Final = Uplift(share=0.1, lower=0.05, upper=0.16)
+"""What the simulated company takes its measures to achieve: assumptions, as no trial stands behind them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Demo:
-    """What the main job made, and where it lies."""
+class DemoRun:
+    """One run: its report, its model, and where its files lie."""
 
+    report: Report
     history: PurchaseHistory
     model: Model
-    forecast: Forecast
     new_customer: pd.DataFrame
     folder: Path
 
 
-def run_demo(folder: Path, *, progress: Progress = silent) -> Demo:
-    """Audit, fit and forecast the full CDNOW log (23,570 customers), and write the tables to ``folder``.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Demo:
+    """What the main job made."""
 
-    The folder is written aside and put in place at the end, so it is complete or not there.
+    cdnow: DemoRun
+    b2b: DemoRun
+
+
+def run_demo(folder: Path, *, accounts: int = 300, progress: Progress = silent) -> Demo:
+    """Audit, fit, backtest, forecast, rank and report the full CDNOW log (23,570 customers), and a simulated base.
+
+    Each run's folder is written aside and put in place at the end, so it is complete or not there.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets two folders, ``cdnow`` and ``b2b_simulated``; those of an earlier demo are replaced.
+    accounts : int
+        Of the simulated base.
+    progress : callable
 
     Raises
     ------
     StoreError
-        If the folder holds something else, or cannot be written.
+        If a folder holds something else, or cannot be written.
     """
+    return Demo(cdnow=_cdnow(folder / CDNOW, progress), b2b=_b2b(folder / B2B, accounts, progress))
+
+
+def _cdnow(folder: Path, progress: Progress) -> DemoRun:
     progress("read", 0, 1)
     history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", observed_from=COHORT_BEGINS)
     progress("read", 1, 1)
     model = fit(history, progress=progress)
-    result = forecast(model, history, progress=progress)
-    demo = Demo(
-        history=history,
-        model=model,
-        forecast=result,
-        new_customer=new_customer_value(model),
-        folder=folder,
+    certificate = backtest(history, horizon="39 weeks", progress=progress)
+    ahead = forecast(model, history, shock=certificate.shock, evidence=certificate.evidence, progress=progress)
+    new_customer = new_customer_value(model)
+    report = make_report(
+        ahead,
+        title="CDNOW",
+        horizon=_YEAR,
+        ranking=rank(ahead, progress=progress),
+        spends=[
+            allowable_spend(ahead, progress=progress),
+            allowable_spend(ahead, basis="acquire", model=model, progress=progress),
+        ],
+        cohorts=cohorts(ahead, period="month", progress=progress),
+        certificate=certificate,
     )
-    write_folder(demo)
-    return demo
+    tables = {"new_customer": new_customer}
+    write_run(report, folder, model=model, tables=tables, progress=progress)
+    return DemoRun(report=report, history=history, model=model, new_customer=new_customer, folder=folder)
 
 
-def write_folder(demo: Demo) -> None:
-    """Write the tables, the audit, the fit report and the model; an earlier demo's folder is replaced.
+def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
+    sim = simulate_accounts(accounts, rng=1)
+    history = _history_of(sim, sim.as_of)
+    model = fit(history, progress=progress)
+    certificate = backtest(history, horizon=_YEAR, progress=progress)
+    terms = {"margin": "margin", "cost_to_serve": "cost_to_serve"}
+    ahead = forecast(
+        model,
+        history,
+        horizons=[_YEAR, "36 months"],
+        **terms,
+        shock=certificate.shock,
+        evidence=certificate.evidence,
+        by="segment",
+        progress=progress,
+    )
+    found = potential(history, ahead, progress=progress)
+    ranking = rank(ahead, potential=found, top_k=50, progress=progress)
+    earlier = _history_of(sim, sim.as_of - pd.DateOffset(months=3))
+    before = forecast(fit(earlier, compare=False), earlier, horizons=[_YEAR], **terms, progress=progress)
+    ranking_before = rank(before, potential=potential(earlier, before, progress=progress), top_k=50)
+    new_customer = new_customer_value(model, horizons=[_YEAR])
+    report = make_report(
+        ahead,
+        title="A simulated base of business customers",
+        ranking=ranking,
+        potential=found,
+        spends=[
+            allowable_spend(ahead, progress=progress),
+            allowable_spend(ahead, basis="retain", uplift=_RETAINED, progress=progress),
+            allowable_spend(ahead, basis="grow", uplift=_GROWN, potential=found, progress=progress),
+            allowable_spend(ahead, basis="acquire", model=model, progress=progress),
+        ],
+        cohorts=cohorts(ahead, acquisition_cost=sim.acquisition_cost, progress=progress),
+        certificate=certificate,
+        drivers=loss_drivers(history, ahead, events=sim.events, progress=progress),
+        changes=changes_since(before, ahead, _YEAR),
+        migration=migration(ranking_before.table, ranking.table),
+        simulated=True,
+    )
+    write_run(
+        report,
+        folder,
+        model=model,
+        tables={"new_customer": new_customer},
+        progress=progress,
+    )
+    return DemoRun(report=report, history=history, model=model, new_customer=new_customer, folder=folder)
 
-    Raises
-    ------
-    StoreError
-        If the folder holds something else, or cannot be written.
-    """
-    with atomic_folder(demo.folder, replaces=lambda older: (older / _MARK).is_file()) as aside:
-        (aside / _MARK).write_text(json.dumps(_assumptions(demo.forecast), indent=2) + "\n", encoding="utf-8")
-        demo.history.table.to_parquet(aside / "history.parquet", index=False)
-        demo.forecast.customers.to_parquet(aside / "forecast.parquet", index=False)
-        demo.forecast.totals.to_csv(aside / "totals.csv", index=False)
-        demo.forecast.next_order().to_parquet(aside / "next_order.parquet", index=False)
-        demo.new_customer.to_csv(aside / "new_customer.csv", index=False)
-        demo.model.parameters.to_csv(aside / "parameters.csv", index=False)
-        (aside / "audit.txt").write_text(f"{demo.history.audit}\n", encoding="utf-8")
-        (aside / "audit.json").write_text(json.dumps(demo.history.audit.to_dict(), indent=1), encoding="utf-8")
-        (aside / "fit_report.txt").write_text(f"{demo.model.report}\n", encoding="utf-8")
-        demo.model.save(aside / "model")
 
-
-def _assumptions(result: Forecast) -> dict[str, object]:
-    plain = (str, int, float, type(None))
-    return {name: value if isinstance(value, plain) else str(value) for name, value in result.assumptions.items()}
+def _history_of(sim: SimulatedAccounts, as_of: pd.Timestamp) -> PurchaseHistory:
+    """What the company knew at a day: its log up to it, and the accounts in it."""
+    lines = sim.transactions[sim.transactions["date"] <= as_of]
+    return purchase_history(
+        lines,
+        as_of=as_of,
+        customers=sim.accounts[sim.accounts["customer_id"].isin(lines["customer_id"])],
+        order_id="order_id",
+        category="category",
+        margin="margin",
+        currency="EUR",
+    )

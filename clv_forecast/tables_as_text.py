@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from clv_forecast.report.headline import headline_of
+from clv_forecast.report.page_accounts import account_table
+
 if TYPE_CHECKING:
-    from clv_forecast.demo import Demo
+    from clv_forecast.demo import Demo, DemoRun
 
 
 def demo_text(demo: Demo) -> str:
-    """Describe what the main job made: the audit, the parameters, the totals, the best customers, the files."""
+    """Describe what the main job made: the audit, the parameters, the totals, what may be spent, the files."""
+    cdnow = demo.cdnow
     parts = [
-        "THE LOG",
-        str(demo.history.audit),
+        "THE LOG (CDNOW)",
+        str(cdnow.history.audit),
         "THE MODEL",
-        str(demo.model.report),
-        table_text(demo.model.parameters[_PARAMETERS], 4),
+        str(cdnow.model.report),
+        table_text(cdnow.model.parameters[_PARAMETERS], 4),
         "THE FORECAST",
-        str(demo.forecast),
+        str(cdnow.report.forecast),
+        "WHAT MAY BE SPENT",
+        str(cdnow.report.spends[0]),
         "A NEW CUSTOMER",
-        table_text(demo.new_customer[_NEW_CUSTOMER], 2),
-        f"THE TEN MOST VALUABLE CUSTOMERS ({demo.forecast.horizons.labels[-1]})",
-        table_text(demo.forecast.top(10)[_TOP], 2),
-        "FILES",
-        "\n".join(f"  {path}" for path in sorted(demo.folder.rglob("*")) if path.is_file()),
+        table_text(cdnow.new_customer[_NEW_CUSTOMER], 2),
+        f"THE TEN MOST VALUABLE CUSTOMERS ({cdnow.report.forecast.horizons.labels[-1]})",
+        table_text(cdnow.report.forecast.top(10)[_TOP], 2),
+        *(part for run in (cdnow, demo.b2b) for part in _run_text(run)),
     ]
     return "\n\n".join(parts)
+
+
+def _run_text(run: DemoRun) -> list[str]:
+    """First line of a run's page, and its files."""
+    headline = headline_of(run.report, account_table(run.report))
+    return [
+        f"FILES: {run.report.title}{' (SIMULATED)' if run.report.simulated else ''}",
+        "\n".join(["  " + headline.line, *(f"  {path}" for path in _files(run.folder))]),
+    ]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 _PARAMETERS = ["parameter", "estimate", "standard_error", "lower", "upper"]
