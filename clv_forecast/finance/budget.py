@@ -1,0 +1,299 @@
+"""The verb ``allocate_budget``: where a given sum, or a number of hours, changes most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.finance.budget_solvers import (
+    Solution,
+    brought,
+    in_cents,
+    marginal,
+    solve_diminishing,
+    solve_whole,
+)
+from clv_forecast.finance.budget_terms import (
+    DIMINISHING,
+    EXPECTED,
+    MONEY,
+    POOLED,
+    SINGLE,
+    BudgetTerms,
+    budget_terms,
+)
+from clv_forecast.finance.spend import AllowableSpend
+
+Floats = NDArray[np.float64]
+
+_GAP_WORTH_SAYING: Final = 1e-4
+_CAUTION_IN_WORDS: Final = {
+    EXPECTED: "expected value",
+    POOLED: "what all accounts of a group reach together",
+    SINGLE: "what each account reaches for itself",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Budget:
+    """How a budget is shared out. Made by `allocate_budget`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per account, see ``allocate_budget``.
+    total, spent, unspent : float
+        In money, or in hours.
+    incremental_value : float
+        Money that the whole allocation brings, at the chosen caution.
+    last_unit_buys : float
+        Money that one more unit of the budget would bring: 0 where it would stay unspent.
+    net : float or None
+        ``incremental_value`` less what is spent; in hours only where they have a price.
+    resource, returns, caution : str
+    assumptions : dict
+        Everything the numbers depend on, plain.
+    notes : tuple of str
+        What a reader must know, the most important first.
+    basis, horizon : str
+    as_of : Timestamp
+    currency : str or None
+    """
+
+    table: pd.DataFrame
+    total: float
+    spent: float
+    unspent: float
+    incremental_value: float
+    last_unit_buys: float
+    net: float | None
+    resource: str
+    returns: str
+    caution: str
+    assumptions: dict[str, Any]
+    notes: tuple[str, ...]
+    basis: str
+    horizon: str
+    as_of: pd.Timestamp
+    currency: str | None
+
+    def __repr__(self) -> str:
+        return f"<Budget of {self.total:,.2f} ({self.resource}) over {len(self.table):,} accounts>"
+
+    def __str__(self) -> str:
+        money = "" if self.currency is None else f" {self.currency}"
+        unit = money if self.resource == MONEY else " hours"
+        served = int((self.table["allocated"] > 0.0).sum())
+        net = "" if self.net is None else f", {self.net:,.2f} more than it costs"
+        lines = [
+            f"Budget of {self.total:,.2f}{unit} ({self.basis}, {self.horizon}, {self.returns} returns)",
+            f"  {self.spent:,.2f} go to {served:,} of {len(self.table):,} accounts, {self.unspent:,.2f} stay unspent",
+            f"  it brings {self.incremental_value:,.2f}{money}{net}, counting {_CAUTION_IN_WORDS[self.caution]}",
+            f"  one more unit of the budget would bring {self.last_unit_buys:,.2f}{money}",
+            *(f"  Note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def allocate_budget(
+    spend: AllowableSpend,
+    total: float,
+    *,
+    cost: Any,
+    resource: str = MONEY,
+    least: Any = 0.0,
+    most: Any = None,
+    caution: str = EXPECTED,
+    returns: str = DIMINISHING,
+    price: float | None = None,
+) -> Budget:
+    r"""Share out a budget so that it brings the most incremental value.
+
+    With :math:`V_i` the incremental value of the measure on an account, which is what its cost :math:`c_i` buys, and
+    :math:`s_i` what is spent there,
+
+    .. math::
+        \max_s \sum_i V_i \, \frac{1 - e^{-s_i / c_i}}{1 - e^{-1}} \quad \text{with} \quad
+        \sum_i s_i \le \text{total}, \; l_i \le s_i \le u_i
+
+    for diminishing returns. Of whole measures each is taken or not: :math:`s_i \in \{0, c_i\}`, bringing
+    :math:`V_i` or nothing.
+
+    Parameters
+    ----------
+    spend : AllowableSpend
+        Of basis ``retain`` or ``grow``. Its uplift is the effect of spending ``cost`` on an account.
+    total : float
+        Of money or hours; money in whole cents.
+    cost : float, or Series or mapping by customer_id
+        What the measure costs per account, in the unit of ``total``; above 0.
+    resource : {"money", "hours"}
+    least, most : float, or Series or mapping by customer_id
+        Bounds of what is spent on an account; an account that is not named has none. Money is rounded to the cents
+        within them.
+    caution : {"expected", "pooled", "single"}
+        Which value counts: the expected one; the account's share of what its group reaches together with the
+        confidence of ``spend``; or what it reaches for itself with it.
+    returns : {"diminishing", "whole"}
+    price : float, optional
+        Money per hour: hours are then spent only where they bring more than they cost.
+
+    Returns
+    -------
+    Budget
+        Its ``table`` has customer_id, allocated, incremental_value, last_unit_buys (what a further unit would bring on
+        this account; of whole measures what one unit of the measure brings), value_of_measure (at the chosen caution),
+        cost, least, most, note (why it gets nothing, or a bound), horizon, as_of, currency.
+
+    Raises
+    ------
+    DomainError
+        If an argument is outside its domain, or the spend is of another basis.
+    InputError
+        If an account is unknown, has no cost, its bounds are crossed, or the minimums exceed the total.
+
+    Notes
+    -----
+    Money is spent only where a further unit brings back ``1 + target_roi``, its return included; what is left stays
+    unspent. The same holds for hours with a price; without one all hours are used that bring anything. Accounts that
+    are expected to lose money, or on which the measure brings nothing, get their minimum. With diminishing returns the
+    allocation is exact but for cents, with whole measures within the gap of ``assumptions``.
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> fc = clv.forecast(clv.fit(history, compare=False), history, horizons=["12 months"], draws=200)
+    >>> spend = clv.allowable_spend(fc, basis="retain", uplift=0.3)
+    >>> budget = allocate_budget(spend, 100.0, cost=0.5)
+    >>> budget.spent, bool(budget.last_unit_buys > 1.2)
+    (100.0, True)
+    """
+    terms = budget_terms(
+        spend,
+        total,
+        cost=cost,
+        resource=resource,
+        least=least,
+        most=most,
+        caution=caution,
+        returns=returns,
+        price=price,
+    )
+    found = solve_whole(terms.task) if terms.whole else solve_diminishing(terms.task)
+    cents = resource == MONEY and not terms.whole
+    amounts = in_cents(terms.task, found.amounts) if cents else found.amounts
+    value = brought(terms.task, amounts, whole=terms.whole)
+    spent = min(round(float(amounts.sum()), 2) if resource == MONEY else float(amounts.sum()), terms.task.total)
+    rate = 1.0 if resource == MONEY else price
+    return Budget(
+        table=_table(spend, terms, amounts, value, found.price),
+        total=float(total),
+        spent=spent,
+        unspent=round(float(total) - spent, 9),
+        incremental_value=float(value.sum()),
+        last_unit_buys=found.price,
+        net=None if rate is None else float(value.sum()) - rate * spent,
+        resource=resource,
+        returns=returns,
+        caution=caution,
+        assumptions=_assumptions(spend, terms, found, cost=cost, least=least, most=most),
+        notes=_notes(spend, terms, amounts, found, spent),
+        basis=spend.basis,
+        horizon=spend.horizon,
+        as_of=spend.as_of,
+        currency=spend.currency,
+    )
+
+
+def _table(spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, value: Floats, price: float) -> pd.DataFrame:
+    task = terms.task
+    slope = marginal(task, amounts, whole=terms.whole)
+    return pd.DataFrame(
+        {
+            columns.CUSTOMER_ID: terms.ids,
+            "allocated": amounts,
+            "incremental_value": value,
+            "last_unit_buys": slope,
+            "value_of_measure": task.worth,
+            "cost": task.cost,
+            "least": terms.least,
+            "most": terms.most,
+            "note": pd.array(_row_notes(terms, amounts, slope, price), dtype="string"),
+            "horizon": spend.horizon,
+            "as_of": spend.as_of,
+            "currency": spend.currency,
+        }
+    )
+
+
+def _row_notes(terms: BudgetTerms, amounts: Floats, slope: Floats, price: float) -> NDArray[np.object_]:
+    """Why an account gets nothing, or no more and no less than a bound."""
+    task, below = terms.task, slope < terms.task.required
+    nothing = amounts == 0.0
+    capped = terms.most < task.cost if terms.whole else (amounts >= terms.most) & (slope > price)
+    cases = [
+        (~terms.known, "What the measure brings on it is not known."),
+        (~terms.eligible, "It is expected to lose money."),
+        (task.worth <= 0.0, "The measure brings nothing here."),
+        (capped, "Its maximum allows no more."),
+        (~nothing & (amounts <= task.least) & (slope < max(price, task.required)), "It gets its minimum only."),
+        (nothing & below, "What it brings is below the required return."),
+        (nothing, "The budget brings more elsewhere."),
+    ]
+    return np.asarray(np.select([where for where, _ in cases], [text for _, text in cases], ""), dtype=object)
+
+
+def _notes(
+    spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, found: Solution, spent: float
+) -> tuple[str, ...]:
+    task, notes = terms.task, []
+    left = task.total - spent
+    if terms.caution != EXPECTED and not (task.worth > 0.0).any():
+        notes.append(
+            f"At {spend.confidence:.0%} confidence the measure brings nothing anywhere: only minimums are spent."
+        )
+    elif left > 1e-6 and terms.whole and found.price > 0.0:
+        notes.append("What is left is too little for another whole measure that is worth it.")
+    elif left > 1e-6 and task.required > 0.0:
+        notes.append(f"The rest stays unspent: a further unit brings back less than the {task.required:,.2f} required.")
+    elif left > 1e-6:
+        notes.append("The rest stays unspent: no account on which it would bring anything may get more.")
+    if found.gap > _GAP_WORTH_SAYING:
+        notes.append(f"Another choice could bring up to {found.gap:.2%} more: the solver ran out of time.")
+    beyond = int((amounts > task.cost * (1.0 + 1e-9)).sum()) if not terms.whole else 0
+    if beyond:
+        notes.append(
+            f"{beyond:,} accounts get more than the measure costs: what that brings follows from the assumed curve."
+        )
+    if spend.payback_months is not None:
+        notes.append("The limit of payback of the spend is not applied: the budget looks at the whole horizon.")
+    if not terms.known.all():
+        notes.append(f"On {int((~terms.known).sum()):,} accounts the value of the measure is not known: taken as 0.")
+    return tuple(notes)
+
+
+def _assumptions(
+    spend: AllowableSpend, terms: BudgetTerms, found: Solution, *, cost: Any, least: Any, most: Any
+) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return value if value is None or np.isscalar(value) else "by account"
+
+    own = {
+        "total": terms.task.total,
+        "resource": terms.resource,
+        "cost": plain(cost),
+        "least": plain(least),
+        "most": plain(most),
+        "caution": terms.caution,
+        "returns": terms.returns,
+        "price": terms.price,
+        "required_per_unit": terms.task.required,
+        "gap": found.gap,
+    }
+    return {**spend.assumptions, **own}
