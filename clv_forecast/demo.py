@@ -111,12 +111,12 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
     history = _history_of(sim, sim.as_of)
     model = fit(history, progress=progress)
     certificate = backtest(history, horizon=_YEAR, progress=progress)
-    terms = {"margin": "margin", "cost_to_serve": "cost_to_serve"}
     ahead = forecast(
         model,
         history,
         horizons=[_YEAR, "36 months"],
-        **terms,
+        margin="margin",
+        cost_to_serve="cost_to_serve",
         shock=certificate.shock,
         evidence=certificate.evidence,
         by="segment",
@@ -125,7 +125,9 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
     found = potential(history, ahead, progress=progress)
     ranking = rank(ahead, potential=found, top_k=50, progress=progress)
     earlier = _history_of(sim, sim.as_of - pd.DateOffset(months=3))
-    before = forecast(fit(earlier, compare=False), earlier, horizons=[_YEAR], **terms, progress=progress)
+    before = forecast(
+        fit(earlier, compare=False), earlier, horizons=[_YEAR], margin="margin", cost_to_serve="cost_to_serve"
+    )
     ranking_before = rank(before, potential=potential(earlier, before, progress=progress), top_k=50)
     new_customer = new_customer_value(model, horizons=[_YEAR])
     report = make_report(

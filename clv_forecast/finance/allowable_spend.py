@@ -14,6 +14,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.acquisition import Acquisition, newcomer_groups
 from clv_forecast.finance.allowances import allowance, ladder, share_out
 from clv_forecast.finance.effects import Effect, Everything, Growth, Retention
+from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.payback import Payback, payback_of
 from clv_forecast.finance.spend import (
     ACQUIRE,
@@ -264,7 +265,30 @@ def _of_new_customers(
     rungs = np.zeros(len(names)), np.full(len(names), 1.0 / count)
     cents = _cents(levels, eligible, terms, pooled)
     labels = np.asarray(names, dtype=object)
-    return _assemble(forecast, terms, levels, eligible, cents, paid, rungs, None, labels, group, names, customers=count)
+    return _assemble(
+        forecast,
+        terms,
+        levels,
+        eligible,
+        cents,
+        paid,
+        rungs,
+        None,
+        labels,
+        group,
+        names,
+        customers=count,
+        warnings=_about_newcomers(forecast),
+    )
+
+
+def _about_newcomers(forecast: Forecast) -> tuple[str, ...]:
+    """Whether those who came so far are like the new customers of the model."""
+    new = np.flatnonzero(~forecast.history.table[columns.ALREADY_THERE].to_numpy(dtype=bool))
+    if not len(new):
+        return ()
+    plan = forecast.plan
+    return fit_note(float(plan.frequency[new].sum()), float(expected_repeats(plan, new).sum()))
 
 
 def _pool_cents(levels: Levels, terms: SpendTerms) -> Floats:
@@ -300,6 +324,7 @@ def _assemble(
     group: NDArray[np.intp],
     names: tuple[str, ...],
     customers: int | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> AllowableSpend:
     head = {} if ids is None else {columns.CUSTOMER_ID: ids}
     reasons = zero_reasons(levels, eligible, cents["allowable_single"], terms)
@@ -335,7 +360,7 @@ def _assemble(
         confidence=terms.confidence / 100.0,
         payback_months=terms.limit_months,
         assumptions=_assumptions(forecast, terms, customers),
-        notes=notes_of(forecast, terms, levels),
+        notes=(*warnings, *notes_of(forecast, terms, levels)),
         as_of=forecast.as_of,
         currency=forecast.currency,
     )

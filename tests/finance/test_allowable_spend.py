@@ -204,6 +204,15 @@ def test_new_customers(forecast, model):
     half = clv.allowable_spend(forecast, basis="acquire", model=model, new_customers=300, uplift=0.5).table.iloc[0]
     assert half["value_at_stake"] == pytest.approx(0.5 * row["value_at_stake"])
     assert "customer_id" not in found.table
+    assert not any("does not describe newcomers" in note for note in found.notes)
+
+
+def test_a_model_that_does_not_describe_newcomers_is_named(forecast, model):
+    faster = dataclasses.replace(model.draws.purchases, alpha=model.draws.purchases.alpha / 3.0)
+    other = dataclasses.replace(model, draws=dataclasses.replace(model.draws, purchases=faster))
+    fc = clv.forecast(other, forecast.history, horizons=["12 months"], draws=100)
+    found = clv.allowable_spend(fc, basis="acquire", model=other, new_customers=50)
+    assert "does not describe newcomers" in found.notes[0]
 
 
 def test_evidence_that_failed_is_refused(model, history):
