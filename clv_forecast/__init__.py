@@ -9,6 +9,7 @@ from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_fre
 from clv_forecast.evaluation.heterogeneity import heterogeneity
 from clv_forecast.evaluation.model_comparison import ModelComparison, compare_models
 from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.finance.budget import Budget, allocate_budget
 from clv_forecast.finance.cohorts import Cohorts, cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import AllowableSpend
@@ -63,6 +64,7 @@ __all__ = [
     "AccountCard",
     "AllowableSpend",
     "Audit",
+    "Budget",
     "Certificate",
     "ClvForecastError",
     "Cohorts",
@@ -97,6 +99,7 @@ __all__ = [
     "Uplift",
     "ValueDraws",
     "account_metrics",
+    "allocate_budget",
     "allowable_spend",
     "backtest",
     "card",
