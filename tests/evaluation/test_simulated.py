@@ -100,9 +100,9 @@ def test_the_benchmark_does_what_the_verb_does():
 
 @pytest.mark.slow
 def test_totals_cover_with_the_shock_and_not_without():
-    """40 logs with a known shock: 90 % bands hold at their rate once it is learnt from two windows or more."""
+    """24 logs with a known shock: 90 % bands hold at their rate once it is learnt from two windows or more."""
     rows = []
-    for repetition in range(40):
+    for repetition in range(24):
         log = simulate_log(Truth(), customers=1000, windows=5, rng=np.random.default_rng([7, repetition]))
         rows.append(covered_totals(log, 5, seed=repetition).assign(repetition=repetition))
     table = pd.concat(rows)

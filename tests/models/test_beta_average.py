@@ -118,8 +118,8 @@ def test_broadcasts_and_leaves_its_arguments():
 
 @pytest.mark.slow
 def test_wide_points_against_mpmath():
-    """Two hundred points of the whole domain at 50 digits, each of the rate and of both integrals."""
-    a, b, s, w, _ = random_points(200, seed=11)
+    """Sixty points of the whole domain at 50 digits, each of the rate and of both integrals."""
+    a, b, s, w, _ = random_points(60, seed=11)
     checked = 0
     with mp.workdps(50):
         for a_i, b_i, s_i, w_i in zip(a, b, s, w, strict=True):
@@ -140,4 +140,4 @@ def test_wide_points_against_mpmath():
             ]
             np.testing.assert_allclose(value, exact, rtol=1e-9, atol=1e-290)
             checked += 1
-    assert checked > 180
+    assert checked > 54

@@ -138,7 +138,7 @@ def test_likelihood_against_2f1():
 
 @pytest.mark.slow
 def test_likelihood_against_2f1_on_many_points():
-    _hold_likelihood_against_2f1(1500, 5)
+    _hold_likelihood_against_2f1(600, 5)
 
 
 def test_gradient_against_mpmath():
