@@ -62,7 +62,7 @@ def simulated() -> Made:
 def numbered() -> Made:
     """Customers of CDNOW, numbered, without a currency."""
     log = clv.load_cdnow("1/10")
-    history = clv.purchase_history(log[log["customer_id"] < 3000], as_of="1998-06-30", observed_from="1997-01-01")
+    history = clv.purchase_history(log[log["customer_id"] < 1200], as_of="1998-06-30", observed_from="1997-01-01")
     model = clv.fit(history, compare=False, draws=100)
     forecast = clv.forecast(model, history, horizons=[HORIZON], draws=100)
     return Made(model=model, report=make_report(forecast, ranking=clv.rank(forecast, draws=100)))

@@ -80,7 +80,7 @@ def test_card_of_a_numbered_customer(whole: StoredRun) -> None:
 def test_card_of_a_stack_of_models(tmp_path: Path) -> None:
     history = numbered().report.forecast.history
     both = clv.stack([numbered().model, clv.fit(history, "mbg_nbd", compare=False, draws=100)], [1.0, 3.0])
-    forecast = clv.forecast(both, history, horizons=["60 months", "lifetime"], lifetime_years=2.0, draws=100, rng=7)
+    forecast = clv.forecast(both, history, horizons="lifetime", lifetime_years=2.0, draws=100, rng=7)
     ranking = clv.rank(forecast, horizon="lifetime", draws=100)
     run = write_run(make_report(forecast, ranking=ranking), tmp_path / "run", model=both)
     stored = run.model()
@@ -101,7 +101,8 @@ def test_without_a_model_there_are_no_months_ahead(tmp_path: Path) -> None:
     assert any("holds no model" in note for note in found.notes)
     assert report.ranking is not None
     pd.testing.assert_frame_equal(found.facts, card(report.ranking, report.forecast, 4).facts)
-    save_card_figure(found, tmp_path / "card.svg")
+    picture = save_card_figure(found, tmp_path / "deep" / "card.svg")
+    assert "<svg" in picture.read_text(encoding="utf-8")
 
 
 def test_a_history_made_from_a_summary(tmp_path: Path) -> None:
@@ -157,9 +158,7 @@ def test_unknown_accounts(ids: list[object], wanted: object, message: str) -> No
         known_id(pd.Series(ids), wanted)
 
 
-def test_figure(run: StoredRun, tmp_path: Path) -> None:
-    found = stored_card(run, run.table("ranking", only=["customer_id"])["customer_id"].iloc[0])
-    path = save_card_figure(found, tmp_path / "deep" / "card.png")
-    assert path.read_bytes().startswith(b"\x89PNG")
+def test_a_figure_of_an_unknown_format(whole: StoredRun, tmp_path: Path) -> None:
     with pytest.raises(DomainError, match=r"suffix of its file\. Got: card\.docx\. Choose one of .*png"):
-        save_card_figure(found, tmp_path / "card.docx")
+        save_card_figure(stored_card(whole, 4), tmp_path / "card.docx")
+    assert list(tmp_path.iterdir()) == []
