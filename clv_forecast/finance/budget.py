@@ -135,7 +135,7 @@ def allocate_budget(
     resource : {"money", "hours"}
     least, most : float, or Series or mapping by customer_id
         Bounds of what is spent on an account; an account that is not named has none. Money is rounded to the cents
-        within them.
+        within them. Default: nothing, and what the measure costs; above that its effect is read off the assumed curve.
     caution : {"expected", "pooled", "single"}
         Which value counts: the expected one; the account's share of what its group reaches together with the
         confidence of ``spend``; or what it reaches for itself with it.

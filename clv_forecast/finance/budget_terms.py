@@ -92,7 +92,10 @@ def budget_terms(
     ids = spend.table[columns.CUSTOMER_ID].reset_index(drop=True)
     costs = _per_account(cost, ids, "cost", missing=None)
     _refuse(~(np.isfinite(costs) & (costs > 0.0)), ids, "cost must be a finite number above 0.", costs)
-    low, high = _per_account(least, ids, "least", missing=0.0), _per_account(most, ids, "most", missing=np.inf)
+    low = _per_account(least, ids, "least", missing=0.0)
+    high = _per_account(most, ids, "most", missing=np.inf)
+    if most is None and returns == DIMINISHING:  # beyond what the measure costs its effect is a guess
+        high = np.maximum(costs, low)
     _refuse(~(np.isfinite(low) & (low >= 0.0)), ids, "least must be finite and not negative.", low)
     _refuse(high < 0.0, ids, "most must not be negative.", high)
     _refuse(low > high, ids, "least must not be above most.", low)

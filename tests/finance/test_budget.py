@@ -169,7 +169,7 @@ def test_more_money_never_brings_less_and_stops_where_it_does_not_come_back() ->
     spend, cost = random_case(2)
     for returns in ("diminishing", "whole"):
         totals = [0.0, 0.01, 10.0, 333.33, 2000.0, 1e5, 1e6]
-        budgets = [allocate_budget(spend, t, cost=cost, returns=returns) for t in totals]
+        budgets = [allocate_budget(spend, t, cost=cost, most=1e9, returns=returns) for t in totals]
         assert (np.diff([b.incremental_value for b in budgets]) >= -1e-3).all()
         assert (np.diff([b.last_unit_buys for b in budgets]) <= 1e-9).all()
         assert all(b.spent <= b.total and b.spent + b.unspent == pytest.approx(b.total) for b in budgets)
@@ -179,13 +179,14 @@ def test_more_money_never_brings_less_and_stops_where_it_does_not_come_back() ->
         assert budgets[-1].net == pytest.approx(budgets[-1].incremental_value - budgets[-1].spent)
     used = budgets[-1].table[budgets[-1].table["allocated"] > 0.0]
     assert (used["incremental_value"] >= 1.2 * used["cost"] * (1 - 1e-9)).all()
-    marginal = allocate_budget(spend, 1e6, cost=cost).table.query("allocated > 0")["last_unit_buys"]
+    marginal = allocate_budget(spend, 1e6, cost=cost, most=1e9).table.query("allocated > 0")["last_unit_buys"]
     assert marginal.to_numpy() == pytest.approx(1.2, rel=0.02) and (marginal >= 1.2 * (1 - 1e-9)).all()
 
 
 def test_what_an_account_is_spared_earns_its_return_when_asked_for_more() -> None:
     spent = [
-        allocate_budget(spend_of([100.0] * 4, target_roi=roi), 1e4, cost=20.0).spent for roi in (-0.5, 0.0, 0.2, 1.0)
+        allocate_budget(spend_of([100.0] * 4, target_roi=roi), 1e4, cost=20.0, most=1e9).spent
+        for roi in (-0.5, 0.0, 0.2, 1.0)
     ]
     assert spent == sorted(spent, reverse=True) and len(set(spent)) == 4
     assert spent[1] == pytest.approx(4 * 20.0 * np.log(5.0 / AT_COST), abs=0.04)
@@ -194,7 +195,7 @@ def test_what_an_account_is_spared_earns_its_return_when_asked_for_more() -> Non
 @pytest.mark.parametrize("total", [0.01, 0.07, 10.0, 99.99, 1034.56])
 def test_money_is_in_whole_cents_and_no_cent_is_lost(total: float) -> None:
     spend, cost = random_case(5, 97)
-    budget = allocate_budget(spend, total, cost=cost, least={"c1": 0.001})
+    budget = allocate_budget(spend, total, cost=cost, most=1e9, least={"c1": 0.001})
     cents = allotted(budget) * 100.0
     np.testing.assert_allclose(cents, np.rint(cents), atol=1e-9)
     assert np.rint(cents).sum() == round(total * 100) and budget.unspent == 0.0
@@ -214,7 +215,7 @@ def test_without_an_effect_only_minimums_are_spent(returns: str, resource: str) 
 
 def test_losers_get_what_is_asked_for_and_no_more() -> None:
     spend = spend_of([500.0, 500.0, -40.0, np.nan], eligible=[True, False, True, True])
-    budget = allocate_budget(spend, 60.0, cost=10.0, least={"c2": 2.0}, resource="hours")
+    budget = allocate_budget(spend, 60.0, cost=10.0, most=1e9, least={"c2": 2.0}, resource="hours")
     assert allotted(budget) == pytest.approx([58.0, 0.0, 2.0, 0.0])
     assert budget.table["note"].tolist() == [
         "", "It is expected to lose money.", "The measure brings nothing here.",
@@ -239,7 +240,7 @@ def test_caution_counts_what_is_reached() -> None:
 
 def test_hours_with_a_price_are_spent_while_they_pay() -> None:
     spend = spend_of([1000.0, 100.0], target_roi=0.0)
-    free, priced = (allocate_budget(spend, 40.0, cost=4.0, resource="hours", price=p) for p in (None, 50.0))
+    free, priced = (allocate_budget(spend, 40.0, cost=4.0, most=1e9, resource="hours", price=p) for p in (None, 50.0))
     assert free.spent == pytest.approx(40.0) and free.unspent == pytest.approx(0.0, abs=1e-9)
     assert priced.spent < 10.0 and priced.last_unit_buys == 0.0
     assert priced.net == pytest.approx(priced.incremental_value - 50.0 * priced.spent)
@@ -341,3 +342,10 @@ def test_of_a_real_forecast(forecast) -> None:
         assert budget.table["value_of_measure"].sum() == pytest.approx(expected)
     pd.testing.assert_frame_equal(spend.table, before[0])
     pd.testing.assert_frame_equal(spend.levels, before[1])
+
+
+def test_nothing_is_spent_beyond_what_the_measure_costs_unless_allowed() -> None:
+    spend = spend_of([1000.0, 900.0, 1.0])
+    budget = allocate_budget(spend, 100.0, cost=10.0)
+    assert allotted(budget).tolist() == [10.0, 10.0, 0.0] and budget.unspent == 80.0
+    assert allotted(allocate_budget(spend, 100.0, cost=10.0, most=60.0)).sum() > 80.0
