@@ -54,6 +54,7 @@ from clv_forecast.report.crm import CrmFile, write_crm
 from clv_forecast.report.page import write_page
 from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
+from clv_forecast.report.stored_card import stored_card
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.report.workbook import write_workbook
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
@@ -138,6 +139,7 @@ __all__ = [
     "shrinkage_table",
     "simulate_accounts",
     "stack",
+    "stored_card",
     "summary_from_lifetimes",
     "summary_to_lifetimes",
     "to_lifetimes",

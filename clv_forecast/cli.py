@@ -39,9 +39,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path("output/cdnow"),
+    output: Annotated[Path, typer.Option(help="Folder for the two runs.")] = Path("output"),
 ) -> None:
-    """Run the main job on the real CDNOW log: audit, fit, forecast with bands."""
+    """Run the main job on the real CDNOW log, and on simulated accounts: from orders to page, workbook and CRM file."""
     with progress_bars() as progress:
         made = run_demo(output, progress=progress)
     typer.echo(demo_text(made))

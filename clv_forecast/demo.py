@@ -26,6 +26,7 @@ from clv_forecast.ranking.ranking import rank
 from clv_forecast.report.changes import changes_since
 from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
+from clv_forecast.report.stored_run import is_run
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 CDNOW: Final = "cdnow"
@@ -36,6 +37,7 @@ COHORT_BEGINS = "1997-01-01"
 """All customers of CDNOW's file are new: none of them had bought before the log begins."""
 
 _YEAR: Final = "12 months"
+_DRAWS: Final = 500
 _RETAINED: Final = Uplift(share=0.2, lower=0.1, upper=0.3)
 _GROWN: Final = Uplift(share=0.1, lower=0.05, upper=0.16)
 """What the simulated company takes its measures to achieve: assumptions, as no trial stands behind them."""
@@ -87,7 +89,9 @@ def _cdnow(folder: Path, progress: Progress) -> DemoRun:
     progress("read", 1, 1)
     model = fit(history, progress=progress)
     certificate = backtest(history, horizon="39 weeks", progress=progress)
-    ahead = forecast(model, history, shock=certificate.shock, evidence=certificate.evidence, progress=progress)
+    ahead = forecast(
+        model, history, draws=_DRAWS, shock=certificate.shock, evidence=certificate.evidence, progress=progress
+    )
     new_customer = new_customer_value(model)
     report = make_report(
         ahead,
@@ -102,8 +106,13 @@ def _cdnow(folder: Path, progress: Progress) -> DemoRun:
         certificate=certificate,
     )
     tables = {"new_customer": new_customer}
-    write_run(report, folder, model=model, tables=tables, progress=progress)
+    write_run(report, folder, model=model, tables=tables, replaces=_earlier_demo, progress=progress)
     return DemoRun(report=report, history=history, model=model, new_customer=new_customer, folder=folder)
+
+
+def _earlier_demo(folder: Path) -> bool:
+    """Whether a folder may be replaced: it holds a run, or what the demo wrote before there were runs."""
+    return is_run(folder) or (folder / "forecast_assumptions.json").is_file()
 
 
 def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
@@ -120,6 +129,7 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
         shock=certificate.shock,
         evidence=certificate.evidence,
         by="segment",
+        draws=_DRAWS,
         progress=progress,
     )
     found = potential(history, ahead, progress=progress)
@@ -142,6 +152,7 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
             allowable_spend(ahead, basis="acquire", model=model, progress=progress),
         ],
         cohorts=cohorts(ahead, acquisition_cost=sim.acquisition_cost, progress=progress),
+        cash_flow=ahead.cash_flow("quarter", progress=progress),
         certificate=certificate,
         drivers=loss_drivers(history, ahead, events=sim.events, progress=progress),
         changes=changes_since(before, ahead, _YEAR),

@@ -1,9 +1,5 @@
 """The command line: what it prints, where it writes, and its exit codes."""
 
-import json
-from dataclasses import replace
-
-import pandas as pd
 import pytest
 
 import clv_forecast as clv
@@ -55,29 +51,34 @@ def test_missing_file(monkeypatch, capsys, tmp_path):
     assert code == 1 and "nothing.csv" in err
 
 
-def test_demo_writes_everything_and_replaces_it(monkeypatch, tmp_path):
+@pytest.mark.slow
+def test_demo_writes_two_whole_runs_and_replaces_them(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "load_cdnow", lambda: clv.load_cdnow("1/10"))
-    folder = tmp_path / "out" / "cdnow"
+    monkeypatch.setattr(demo, "_DRAWS", 200)
+    (tmp_path / "cdnow").mkdir()
+    (tmp_path / "cdnow" / "forecast_assumptions.json").write_text("{}")  # of a version before there were runs
+    (tmp_path / "cdnow" / "left_over").write_text("from an earlier run")
     stages = []
-    made = demo.run_demo(folder, progress=lambda stage, done, total: stages.append(stage))
+    made = demo.run_demo(tmp_path, accounts=150, progress=lambda stage, done, total: stages.append(stage))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b2b_simulated", "cdnow"]
+    assert not (tmp_path / "cdnow" / "left_over").exists()
+    assert {"read", "backtest", "forecast", "allowable spend", "payback", "write"} <= set(stages)
     text = demo_text(made)
-    for part in ("log-likelihood", "no season or trend: too narrow", "TEN MOST VALUABLE", str(folder / "totals.csv")):
+    for part in ("log-likelihood", "no recommendation", "TEN MOST VALUABLE", str(tmp_path / "cdnow" / "report.html")):
         assert part in text
-    assert {"read", "forecast"} <= set(stages)
-    stored = pd.read_parquet(folder / "forecast.parquet")
-    assert len(stored) == len(made.forecast.customers)
-    assert json.loads((folder / "forecast_assumptions.json").read_text())["discount_rate_annual"] == 0.1
-    assert json.loads((folder / "audit.json").read_text())
-    assert clv.load_model(folder / "model").purchases == "bg_nbd"
-    (folder / "left_over").write_text("from an earlier run")
-    demo.write_folder(made)
-    assert not (folder / "left_over").exists() and (folder / "totals.csv").exists()
-    assert [p.name for p in folder.parent.iterdir()] == ["cdnow"]
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
+    for name, run in (("cdnow", made.cdnow), ("b2b_simulated", made.b2b)):
+        stored = clv.read_run(tmp_path / name)
+        assert len(stored.table("forecast")) == len(run.report.forecast.customers)
+        for file in ("report.html", "finance.xlsx", "crm.csv", "manifest.json", "audit.json"):
+            assert (tmp_path / name / file).stat().st_size > 500
+    page = (tmp_path / "b2b_simulated" / "report.html").read_text(encoding="utf-8")
+    assert "Simulated data" in page and ">(empty)<" not in page  # every section is filled
+    assert ">(empty)<" in (tmp_path / "cdnow" / "report.html").read_text(encoding="utf-8")
+    theirs = tmp_path / "theirs" / "cdnow"
+    theirs.mkdir(parents=True)
     (theirs / "thesis.txt").write_text("years of work")
     with pytest.raises(clv.StoreError, match="Choose another folder"):
-        demo.write_folder(replace(made, folder=theirs))
+        clv.write_run(made.cdnow.report, theirs)
     assert [p.name for p in theirs.iterdir()] == ["thesis.txt"]
 
 

@@ -169,11 +169,19 @@ def _warnings(report: Report) -> tuple[str, ...]:
     if evidence == FAILED:
         found.append(f"The backtest failed at {report.horizon}: do not act on these figures without other grounds.")
     elif evidence != BACKTESTED:
-        tested = (
-            "" if report.certificate is None else f" (the longest horizon tested is {report.certificate.horizons[-1]})"
-        )
-        found.append(f"No backtest stands behind {report.horizon}{tested}: the figures are extrapolated.")
+        found.append(f"{_not_tested(report)}: the figures are extrapolated.")
     return tuple(found)
+
+
+def _not_tested(report: Report) -> str:
+    """Why no backtest stands behind the horizon."""
+    if report.certificate is None:
+        return f"No backtest stands behind {report.horizon}"
+    if report.horizon in report.certificate.horizons:
+        return f"The backtest over {report.horizon} proves nothing yet (see how the bands did)"
+    return (
+        f"No backtest stands behind {report.horizon} (the longest horizon tested is {report.certificate.horizons[-1]})"
+    )
 
 
 def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]:

@@ -22,7 +22,7 @@ from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.account_categories import LateCategories, late_categories
 from clv_forecast.report.assumptions import hash_of, plain_assumptions, plain_value
-from clv_forecast.report.crm import write_crm
+from clv_forecast.report.crm import csv_holds_ids, write_crm
 from clv_forecast.report.one_account import one_plan, one_row
 from clv_forecast.report.page import write_page
 from clv_forecast.report.report import Report
@@ -110,7 +110,8 @@ def write_run(
         progress("write", 3, 5)
         write_workbook(report, aside / "finance.xlsx")
         progress("write", 4, 5)
-        write_crm(report, aside / "crm.csv")
+        # an id that a spreadsheet would read as a formula cannot stand in CSV unchanged
+        write_crm(report, aside / ("crm.csv" if csv_holds_ids(report) else "crm.json"))
         others = sorted(
             path.relative_to(aside).as_posix()
             for path in aside.rglob("*")
