@@ -99,9 +99,9 @@ def write_crm(
     Notes
     -----
     Values are those over the report's horizon: money in whole cents, probabilities from 0 to 1 with four decimals;
-    ``allowable_spend`` is the pooled one of the report's first spend on accounts. What is missing is an empty field, or
-    null. In CSV an apostrophe goes before text that a spreadsheet would read as a formula; JSON holds the text as it
-    is, without control characters. Ids are never changed.
+    ``allowable_spend`` is the pooled one of the report's first spend on accounts over that horizon. What is missing is
+    an empty field, or null. In CSV an apostrophe goes before text that a spreadsheet would read as a formula; JSON
+    holds the text as it is, without control characters. Ids are never changed.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def _values(report: Report) -> pd.DataFrame:
             if name in ranked:
                 table[name] = ranked[name]
     for spend in report.spends:
-        if spend.basis != ACQUIRE:
+        if spend.basis != ACQUIRE and spend.horizon == report.horizon:
             pooled = spend.table.set_index(columns.CUSTOMER_ID)["allowable_pooled"]
             table["allowable_spend"] = pooled.reindex(ids).to_numpy()
             break

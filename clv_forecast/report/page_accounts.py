@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns as c
 from clv_forecast.finance.spend import ACQUIRE, AllowableSpend
-from clv_forecast.ranking.accounts import accounts_of
+from clv_forecast.ranking.accounts import MOST_LABELS, accounts_of
 from clv_forecast.report.report import Report
 
 MOST_ATTRIBUTES: Final = 8
-MOST_LABELS: Final = 100
 _FORECAST: Final = (
     "p_alive",
     "expected_purchases",
@@ -65,7 +64,7 @@ def account_table(report: Report) -> pd.DataFrame:
     known = accounts_of(history)
     for name in (c.NAME, c.OWNER):
         if known.has(name):
-            found[name] = known.table[name].array
+            found[name] = known.table[name].astype("string").array  # numbers too: the page searches and filters them
     for name in _attributes(known.table, known.attributes()):
         found[f"attribute: {name}"] = known.table[name].array
     for label in forecast.horizons.labels:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
@@ -114,7 +115,8 @@ def make_report(
     Raises
     ------
     DomainError
-        If the results are of different days or accounts, or the horizon is unknown.
+        If the results are of different days, currencies, accounts or terms, the ranking is over another horizon, or
+        the horizon is unknown.
     """
     instance_of(forecast, Forecast, "forecast", "forecast")
     listed = (spends,) if isinstance(spends, AllowableSpend) else tuple(spends)
@@ -128,8 +130,7 @@ def make_report(
         default = ranking.horizon
     chosen = default if horizon is None else horizon
     forecast.horizons.only([chosen])
-    _same_day(forecast, ranking, listed)
-    return Report(
+    report = Report(
         title=title,
         simulated=simulated,
         forecast=forecast,
@@ -145,18 +146,46 @@ def make_report(
         migration=migration,
         cash_flow=cash_flow,
     )
+    _check_belonging(report)
+    return report
 
 
-def _same_day(forecast: Forecast, ranking: Ranking | None, spends: tuple[AllowableSpend, ...]) -> None:
-    days = {"forecast": forecast.as_of}
+def _check_belonging(report: Report) -> None:
+    """All parts are of the forecast's day, currency, accounts and terms, and ranked over the report's horizon."""
+    forecast, ranking, ids = report.forecast, report.ranking, report.forecast.customer_ids
+    parts: dict[str, AllowableSpend | Cohorts] = {f"allowable spend ({one.basis})": one for one in report.spends}
+    if report.cohorts is not None:
+        parts["cohorts"] = report.cohorts
+    for name, part in parts.items():
+        _same(name, "as_of", part.as_of, forecast.as_of)
+        _same(name, "currency", part.currency, forecast.currency)
     if ranking is not None:
-        days["ranking"] = pd.Timestamp(ranking.table["as_of"].iloc[0])
-    days |= {f"allowable spend ({spend.basis})": spend.as_of for spend in spends}
-    other = {name: day for name, day in days.items() if day != forecast.as_of}
-    if other:
-        name, day = next(iter(other.items()))
+        _same("ranking", "as_of", pd.Timestamp(ranking.table["as_of"].iloc[0]), forecast.as_of)
+        _same("ranking", "horizon", ranking.horizon, report.horizon)
+        _same_accounts("ranking", set(ranking.table[columns.CUSTOMER_ID]) == set(ids))
+    if report.potential is not None:
+        _same_accounts("potential", report.potential.history is forecast.history)
+    for spend in report.spends:
+        name = f"allowable spend ({spend.basis})"
+        if columns.CUSTOMER_ID in spend.table:
+            _same_accounts(name, spend.table[columns.CUSTOMER_ID].tolist() == list(ids))
+        for term, value in forecast.assumptions.items():
+            _same(name, term, str(spend.assumptions.get(term)), str(value))
+
+
+def _same(name: str, what: str, found: object, wanted: object) -> None:
+    if found != wanted:
         raise DomainError(
-            "All results of a report must be of one day.",
-            value=f"{name} as of {day.date()}, forecast as of {forecast.as_of.date()}",
-            remedy="Make them from one history.",
+            "All results of a report must be of one forecast.",
+            value=f"{name} with {what} {found}, report with {wanted}"[:200],
+            remedy="Make them from the forecast of the report, a ranking over its horizon.",
+        )
+
+
+def _same_accounts(name: str, same: bool) -> None:
+    if not same:
+        raise DomainError(
+            "All results of a report must be of the same accounts.",
+            value=name,
+            remedy="Make them from the forecast of the report.",
         )
