@@ -53,6 +53,17 @@ def units_per_year(unit: TimeUnit) -> float:
     return DAYS_PER_YEAR / DAYS_PER_UNIT[unit]
 
 
+def month_in(unit: TimeUnit) -> float:
+    """Length of a month, a twelfth of a year, in a time unit.
+
+    Examples
+    --------
+    >>> round(month_in("day"), 3)
+    30.437
+    """
+    return DAYS_PER_UNIT["month"] / DAYS_PER_UNIT[unit]
+
+
 def discount_per_unit(annual: float, unit: TimeUnit) -> float:
     """Continuous discount rate per ``unit`` for an annual rate: ``ln(1 + annual) / units_per_year``.
 

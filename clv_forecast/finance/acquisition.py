@@ -15,12 +15,13 @@ from clv_forecast.forecasting.new_customers import newcomers_plan
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.inference.model import Model
+from clv_forecast.models import transaction_model
 from clv_forecast.streams import STAGE_UPLIFT, first_orders, uniforms
 
 Floats = NDArray[np.float64]
-EVERYBODY = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,10 +67,11 @@ def newcomer_groups(forecast: Forecast, model: Model, by: str | None, replicates
     Raises
     ------
     DomainError
-        If the model does not tell the groups apart.
+        If the model is of another kind or time unit than the forecast's, or does not tell the groups apart.
     """
+    _check_model(forecast, model)
     if by is None:
-        return {EVERYBODY: _plan(forecast, model, {}, np.ones(forecast.plan.customers, dtype=bool), replicates)}
+        return {EVERYONE: _plan(forecast, model, {}, np.ones(forecast.plan.customers, dtype=bool), replicates)}
     hierarchy = model.draws.hierarchy
     known = () if hierarchy is None else tuple(term.name for term in hierarchy.structure.groups)
     if by not in known:
@@ -83,6 +85,17 @@ def newcomer_groups(forecast: Forecast, model: Model, by: str | None, replicates
         str(label): _plan(forecast, model, {by: label}, (labels == label).to_numpy(dtype=bool), replicates)
         for label in sorted(labels.dropna().unique(), key=str)
     }
+
+
+def _check_model(forecast: Forecast, model: Model) -> None:
+    plan = forecast.plan
+    module = transaction_model(model.purchases)
+    if model.unit != plan.unit or all(part.module is not module for part in plan.parts):
+        raise DomainError(
+            "The model must be the one that the forecast was made with.",
+            value=f"{model.purchases} in {model.unit}s",
+            remedy="Pass the one given to forecast.",
+        )
 
 
 def _plan(

@@ -32,6 +32,18 @@ def reached(draws: Floats) -> Floats:
     return np.partition(draws, places, axis=-1)[..., places]
 
 
+def reached_with(draws: Floats, confidence: float) -> float:
+    """What some draws reach with a confidence between 0 and 1, one of the stored levels or not; see `reached`.
+
+    Examples
+    --------
+    >>> reached_with(np.arange(1.0, 11.0), 0.8)
+    3.0
+    """
+    place = min(int((1.0 - confidence) * len(draws) + 1e-9), len(draws) - 1)
+    return float(np.partition(draws, place)[place])
+
+
 def whole_cents(amounts: Floats) -> Floats:
     """Amounts in whole cents, rounded down, never below 0; NaN counts as nothing.
 

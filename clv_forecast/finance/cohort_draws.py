@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.finance.earned import Earned
+from clv_forecast.finance.payback import first_months
+from clv_forecast.finance.spend_levels import month_ends
 from clv_forecast.forecasting.plan import Plan, customers_per_chunk
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.progress import Progress
-from clv_forecast.units import units_per_year
+from clv_forecast.units import month_in
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -74,10 +75,8 @@ class CohortDraws:
             last = min(first + self.ahead.shape[1], months)
             path[first:last] += self.ahead[group, : last - first]
             path[last:] += self.ahead[group, -1]
-        reached = path >= cost
-        month = np.where(reached.any(axis=0), reached.argmax(axis=0), np.inf)
-        median = np.sort(month)[(len(month) - 1) // 2]
-        return float(median) if np.isfinite(median) else math.nan
+        months_of_age, _ = first_months(path[None], np.array([cost]))
+        return float(months_of_age[0]) - 1.0  # the first of the path is age 0
 
 
 def draw_cohorts_jointly(
@@ -121,9 +120,9 @@ def draw_cohorts_jointly(
     The future is drawn to the end of each month from today on; between these ends the path of a customer, who is of
     another age than its neighbour, is interpolated.
     """
-    month = units_per_year(plan.unit) / 12.0
+    month = month_in(plan.unit)
     groups, paths = int(group.max()) + 1, bool(np.isfinite(thresholds).any())
-    grid = _month_ends(horizon, month)
+    grid = month_ends(horizon, month)
     age = earned.T / month
     first_month, length = _span(age, group, groups, horizon / month)
     if paths and groups * length * plan.draws * 8 > MOST_BYTES:
@@ -159,11 +158,6 @@ def draw_cohorts_jointly(
     return CohortDraws(
         totals=totals, at_horizon_age=at_age, repaying=repaying, past=past, ahead=ahead, first_month=first_month
     )
-
-
-def _month_ends(horizon: float, month: float) -> Floats:
-    whole = np.arange(1, math.ceil(horizon / month - 1e-9)) * month
-    return np.append(whole, horizon)
 
 
 def _span(age: Floats, group: Places, groups: int, horizon_months: float) -> tuple[Places, int]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.finance.acquisition_cost import AcquisitionCost
+from clv_forecast.finance.allowances import allowance, reached, reached_with
 from clv_forecast.finance.cohort_draws import CohortDraws
 from clv_forecast.finance.newcomers import Newcomers
 from clv_forecast.finance.spend import CONFIDENCES, level_column
@@ -40,8 +41,8 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What is asked of the spend."""
+class CohortTerms:
+    """Return and confidence asked of what a customer costs, and the probability inside bands."""
 
     target_roi: float
     confidence: float
@@ -62,7 +63,7 @@ def customer_costs(newcomers: Newcomers, costs: AcquisitionCost) -> Floats:
     )
 
 
-def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: Terms) -> pd.DataFrame:
+def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: CohortTerms) -> pd.DataFrame:
     """One row per cohort and channel in which somebody came, came back, or was paid for."""
     shown = (newcomers.counts() > 0) | (newcomers.reactivated > 0) | np.isfinite(costs.each)
     rows = []
@@ -80,7 +81,7 @@ def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, term
     return pd.DataFrame(rows)
 
 
-def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: Terms) -> pd.DataFrame:
+def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: CohortTerms) -> pd.DataFrame:
     """Sums of the rows: everything, each channel, each cohort; "all" is what was added up."""
     back = newcomers.reactivated
     everybody = np.ones(len(newcomers.rows), dtype=bool)
@@ -110,7 +111,7 @@ def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: 
     )
 
 
-def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, terms: Terms) -> dict[str, Any]:
+def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, terms: CohortTerms) -> dict[str, Any]:
     """Value, cost and what may be spent on some of the newcomers."""
     customers, nan = int(chosen.sum()), math.nan
     known = math.isfinite(cost)
@@ -126,6 +127,7 @@ def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, ter
     expected_repeats = float(worth.expected_repeats[chosen].sum())
     alike = worth.draws.at_horizon_age[groups].sum(axis=0) + float(worth.at_horizon_age[chosen].sum())
     alike_lower, alike_upper = (float(end) for end in band(alike, terms.prob))
+    surely = reached_with(draws, terms.confidence) / customers
     return {
         "new_customers": customers,
         "repeat_ratio": float(worth.repeats[chosen].sum() / expected_repeats) if expected_repeats > 0.0 else nan,
@@ -145,9 +147,9 @@ def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, ter
         "ltv_to_cac": total / cost if known and cost > 0.0 else nan,
         "p_repays_cac": float((draws >= cost).mean()) if known else nan,
         "share_repaying": float(worth.draws.repaying[level, chosen].mean()) if known else nan,
-        "allowable_cac": allowable(reached(draws, terms.confidence) / customers, terms.target_roi),
+        "allowable_cac": float(allowance(np.asarray(surely), None, terms.target_roi)) / 100.0,
         "payback_months": worth.draws.payback_month(groups, cost) if known else nan,
-        **{level_column(c): reached(draws, c / 100.0) / customers for c in CONFIDENCES},
+        **{level_column(c): amount / customers for c, amount in zip(CONFIDENCES, reached(draws).tolist(), strict=True)},
     }
 
 
@@ -158,26 +160,3 @@ _PER_CUSTOMER = (
     *("share_repaying", "allowable_cac", "payback_months"),
     *(level_column(c) for c in CONFIDENCES),
 )
-
-
-def reached(draws: Floats, confidence: float) -> float:
-    """What is reached in at least that share of the draws: an order statistic, not interpolated.
-
-    Examples
-    --------
-    >>> reached(np.arange(1.0, 11.0), 0.8)
-    3.0
-    """
-    place = min(int((1.0 - confidence) * len(draws) + 1e-9), len(draws) - 1)
-    return float(np.partition(draws, place)[place])
-
-
-def allowable(value: float, target_roi: float) -> float:
-    """What may be spent for a value at a return, in whole cents, rounded down; 0 where the value is negative.
-
-    Examples
-    --------
-    >>> allowable(120.0, 0.2), allowable(100.0, 0.2), allowable(-5.0, 0.2)
-    (100.0, 83.33, 0.0)
-    """
-    return math.floor(max(value, 0.0) / (1.0 + target_roi) * 100.0 + 1e-9) / 100.0

@@ -13,7 +13,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.acquisition_cost import acquisition_costs
 from clv_forecast.finance.cohort_draws import draw_cohorts_jointly
 from clv_forecast.finance.cohort_notes import how_judged, notes_on, notes_on_costs
-from clv_forecast.finance.cohort_table import Terms, Worth, cohort_rows, customer_costs, sum_rows
+from clv_forecast.finance.cohort_table import CohortTerms, Worth, cohort_rows, customer_costs, sum_rows
 from clv_forecast.finance.earned import earned_by
 from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.newcomers import AUTO, newcomers_of
@@ -24,7 +24,7 @@ from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import accounts_of
-from clv_forecast.units import units_per_year
+from clv_forecast.units import month_in
 
 _COLUMNS: Final = (
     *("cohort", "channel", "complete", "new_customers", "reactivated", "repeat_ratio"),
@@ -242,7 +242,7 @@ def cohorts(
         "currency": forecast.currency,
     }
     rows = cohort_rows(new, costs, worth, terms)
-    month = units_per_year(plan.unit) / 12.0
+    month = month_in(plan.unit)
     same_age = same_age_table(new, earned, measure=measure, month=month, as_of=forecast.as_of, prob=terms.prob)
     return Cohorts(
         table=rows[list(_COLUMNS)].assign(**common),
@@ -281,7 +281,7 @@ def _checked(
     prob: float | None,
     measure: str,
     accept_failed: bool,
-) -> Terms:
+) -> CohortTerms:
     if not forecast.plan.has_spend:
         raise DomainError(
             "Quality of customers is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'."
@@ -300,7 +300,7 @@ def _checked(
         raise DomainError("confidence must lie between 0 and 1 (0.8 is 80 %).", value=confidence)
     if measure not in MEASURES:
         raise DomainError(f"measure must be one of {', '.join(MEASURES)}.", value=repr(measure))
-    return Terms(
+    return CohortTerms(
         target_roi=float(target_roi),
         confidence=float(confidence),
         prob=forecast.prob if prob is None else check_prob(prob),

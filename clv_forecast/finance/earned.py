@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.finance.effects import annuity
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.units import DAYS_PER_UNIT
 
@@ -56,7 +57,7 @@ class Earned:
         within = self.age <= age * (1.0 + 1e-9)
         found = np.bincount(self.owner[within], weights=money[within], minlength=len(self.T))
         if measure == "contribution":
-            found = found - self.cost_per_time * self._annuity(np.full(len(self.T), age))
+            found = found - self.cost_per_time * annuity(np.full(len(self.T), age), self.discount)
         return np.asarray(found)
 
     def so_far(self, age: float = np.inf) -> Floats:
@@ -89,14 +90,8 @@ class Earned:
 
     def _served(self, age: float) -> Floats:
         """Expected cost to serve up to an age, or up to now."""
-        there, gone = self._annuity(np.minimum(self.T, age)), self._annuity(np.minimum(self.recency, age))
+        there, gone = (annuity(np.minimum(end, age), self.discount) for end in (self.T, self.recency))
         return np.asarray(self.cost_per_time * (self.p_alive * there + (1.0 - self.p_alive) * gone))
-
-    def _annuity(self, time: Floats) -> Floats:
-        """Integral of the discount factor over a time."""
-        if self.discount == 0.0:
-            return time
-        return np.asarray(-np.expm1(-self.discount * time) / self.discount)
 
 
 def earned_by(forecast: Forecast, purchases: pd.DataFrame, rows: Places, p_alive: Floats) -> Earned:

@@ -119,7 +119,7 @@ def newcomers_of(
     >>> found.cohorts[:3], found.counts()[:3, 0].tolist(), int(found.reactivated.sum())
     (('1997-01', '1997-02', '1997-03'), [777, 854, 718], 87)
     """
-    if period not in PERIODS:
+    if not isinstance(period, str) or period not in PERIODS:
         raise DomainError(f"period must be one of {', '.join(PERIODS)}.", value=repr(period))
     away = Horizon.parse(pause).years * DAYS_PER_YEAR
     first = history.table[columns.FIRST_PURCHASE]

@@ -13,7 +13,7 @@ from clv_forecast.finance.earned import Earned
 from clv_forecast.finance.newcomers import Newcomers
 from clv_forecast.finance.random_effects import random_effects
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import DAYS_PER_UNIT
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -52,7 +52,7 @@ def same_age_table(
     rows = []
     days = (as_of - newcomers.ends).days.to_numpy()
     for age in AGES:
-        seen = days >= np.floor(age * DAYS_PER_YEAR / 12.0)  # purchases have days, not hours
+        seen = days >= np.floor(age * DAYS_PER_UNIT["month"])  # purchases have days, not hours
         kept = seen[newcomers.cohort]
         if not kept.any():
             break

@@ -10,7 +10,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.finance.spend import BASES, CONFIDENCES
 from clv_forecast.finance.uplift import Uplift, as_uplift
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.units import Horizon, units_per_year
+from clv_forecast.units import Horizon, month_in, units_per_year
 
 MONTHS_PER_YEAR: Final = 12.0
 
@@ -72,7 +72,7 @@ def spend_terms(
         confidence=round(level),
         limit=None if limit is None else limit * per_year,
         limit_months=None if limit is None else round(limit * MONTHS_PER_YEAR, 9),
-        month=per_year / MONTHS_PER_YEAR,
+        month=month_in(forecast.plan.unit),
         by=by,
         uplift=as_uplift(uplift),
     )

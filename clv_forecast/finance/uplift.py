@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.arguments import count_of, finite_number
 from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.streams import STAGE_UPLIFT, customer_keys, uniforms
 
 Floats = NDArray[np.float64]
@@ -58,8 +59,7 @@ class Uplift:
     def __post_init__(self) -> None:
         if not 0.0 <= finite_number(self.share, "share") <= 1.0:
             raise DomainError("The share of an uplift lies in [0, 1] (0.1 is 10 %).", value=self.share)
-        if not 0.0 < finite_number(self.prob, "prob") < 1.0:
-            raise DomainError("prob is the probability inside the band, between 0 and 1.", value=self.prob)
+        check_prob(self.prob)
         if (self.lower is None) != (self.upper is None):
             raise DomainError("Give both ends of the band of an uplift, or none.", value=(self.lower, self.upper))
         if self.lower is not None and self.upper is not None:
@@ -91,7 +91,7 @@ class Uplift:
         Raises
         ------
         DomainError
-            If a group is empty, or more stayed than there were.
+            If a group is empty, more stayed than there were, or ``prob`` lies outside (0, 1).
 
         Examples
         --------
@@ -99,6 +99,7 @@ class Uplift:
         >>> round(found.share, 3)
         0.25
         """
+        check_prob(prob)
         counts = []
         for kept, among, name in ((stayed, treated, "treated"), (stayed_without, without, "without")):
             size = count_of(among, name)

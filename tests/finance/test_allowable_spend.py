@@ -215,6 +215,13 @@ def test_a_model_that_does_not_describe_newcomers_is_named(forecast, model):
     assert "does not describe newcomers" in found.notes[0]
 
 
+@pytest.mark.parametrize("other", [{"unit": "day"}, {"purchases": "pareto_nbd"}])
+def test_a_model_of_another_forecast_is_refused(forecast, model, other):
+    assert model.unit == "week" and model.purchases == "bg_nbd"
+    with pytest.raises(clv.DomainError, match="that the forecast was made with"):
+        clv.allowable_spend(forecast, basis="acquire", model=dataclasses.replace(model, **other))
+
+
 def test_evidence_that_failed_is_refused(model, history):
     failed = clv.Evidence(longest_years=1.0, horizons=((1.0, "failed"),), sentence="The bands failed.")
     fc = clv.forecast(model, history, horizons=["12 months"], draws=100, evidence=failed)

@@ -68,5 +68,7 @@ def test_bad_uplifts_are_refused(options, message):
 def test_bad_trials_are_refused():
     with pytest.raises(clv.DomainError, match="between none and all"):
         clv.Uplift.from_trial(stayed=11, treated=10, stayed_without=1, without=10)
+    with pytest.raises(clv.DomainError, match="prob"):
+        clv.Uplift.from_trial(stayed=1, treated=10, stayed_without=1, without=10, prob=90.0)
     with pytest.raises(clv.DomainError, match="whole number"):
         clv.Uplift.from_trial(stayed=0, treated=0, stayed_without=1, without=10)
