@@ -19,13 +19,14 @@ PLACE: Final = "place"
 SPEND: Final = "spend"
 _PLAIN: Final = 100.0
 _WALLET: Final = ("current_revenue", "wallet", "wallet_lower", "wallet_upper", "wallet_source", "headroom")
-_ORDERS: Final = {
+ORDERS: Final = {
     "mean": "adjusted value",
     "lower": "the lower end of adjusted value",
     "p_top": "the probability of being among the first",
     "carried": "the last year's value carried forward",
     "stack": "a stack of adjusted value and the last year's value",
 }
+"""What accounts are ordered by, in words."""
 
 
 class Fact(NamedTuple):
@@ -225,7 +226,7 @@ def _place(data: AccountData) -> Iterator[Fact]:
     ranked, prob = data.ranked, data.prob
     rank, low, high = (int(ranked[name]) for name in ("rank", "rank_lower", "rank_upper"))
     accounts = data.accounts
-    note = f"by {_ORDERS[data.order_by]}; {prob * 100:g} % band {low:,} to {high:,}"
+    note = f"by {ORDERS[data.order_by]}; {prob * 100:g} % band {low:,} to {high:,}"
     yield Fact(PLACE, "rank", f"{rank:,} of {accounts:,}", float(rank), note)
     adjusted = float(ranked["adjusted_value"])
     around = data.band(float(ranked["adjusted_lower"]), float(ranked["adjusted_upper"]))

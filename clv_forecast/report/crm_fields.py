@@ -9,6 +9,7 @@ from typing import Final
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
+from clv_forecast.report.spreadsheet_text import csv_text
 
 ID: Final = "id"
 MONEY: Final = "money"
@@ -66,7 +67,7 @@ def field_names(fields: str | Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     DomainError
-        If a preset or one of our names is unknown, or two fields have one name.
+        If a preset or one of our names is unknown, two fields have one name, or a name begins like a formula.
 
     Examples
     --------
@@ -89,6 +90,9 @@ def field_names(fields: str | Mapping[str, str]) -> dict[str, str]:
     empty = [name for name, target in names.items() if not isinstance(target, str) or not target.strip()]
     if empty:
         raise DomainError("Every field needs a name at the target.", value=f"{empty[0]}: {names[empty[0]]!r}")
+    formulas = [target for target in names.values() if csv_text(target) != target]
+    if formulas:
+        raise DomainError("A name at the target must not begin like a formula.", value=repr(formulas[0]))
     twice = [target for target in names.values() if list(names.values()).count(target) > 1]
     if twice:
         raise DomainError("Two fields must not have one name.", value=repr(twice[0]))

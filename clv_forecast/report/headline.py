@@ -11,18 +11,12 @@ from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.finance.spend import ACQUIRE, WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.ranking.account_facts import ORDERS
 from clv_forecast.report.page_accounts import RULE_OF_PERSONS
 from clv_forecast.report.page_text import MISSING, counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
-ORDERS: Final = {
-    "mean": "adjusted value",
-    "lower": "the lower end of adjusted value",
-    "p_top": "the probability of being among the first",
-    "carried": "the last year's value carried forward",
-    "stack": "a stack of adjusted value and the last year's value",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

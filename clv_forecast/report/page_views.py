@@ -9,6 +9,7 @@ import pandas as pd
 
 from clv_forecast import columns as c
 from clv_forecast.ranking.wallets import GIVEN
+from clv_forecast.report.page_accounts import account_spend
 from clv_forecast.report.report import Report
 
 LAZY: Final = (
@@ -83,7 +84,7 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
     if "allowable_expected" in accounts:
         spend = [
             *who,
-            column("value_at_stake", "value at stake", "money"),
+            column("value_at_stake", _at_stake(report), "money"),
             column("allowable_expected", "on average", "money", tip="allowable_expected"),
             column("allowable_pooled", "pooled", "money", tip="allowable_pooled"),
             column("allowable_single", "by itself", "money", tip="allowable_single"),
@@ -107,6 +108,12 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
         rows = np.flatnonzero(accounts["loses"].to_numpy() != "").tolist()
         views["losers"] = _grid(accounts, losers, filters=["loses"], first="value", down=False, rows=rows)
     return views
+
+
+def _at_stake(report: Report) -> str:
+    """A spend may look over another horizon than the report."""
+    spend = account_spend(report)
+    return "value at stake" if spend is None else f"value at stake, {spend.horizon}"
 
 
 def _grid(
@@ -182,7 +189,7 @@ def card_view(report: Report, accounts: pd.DataFrame) -> list[View]:
         (
             "Allowable spend",
             [
-                column("value_at_stake", "value at stake", "money"),
+                column("value_at_stake", _at_stake(report), "money"),
                 column("allowable_expected", "on average", "money"),
                 column("allowable_pooled", "pooled", "money"),
                 column("allowable_single", "by itself", "money"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,14 +11,12 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import AllowableSpend
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
-
-if TYPE_CHECKING:
-    from clv_forecast.finance.cohorts import Cohorts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -115,18 +112,29 @@ def make_report(
     Raises
     ------
     DomainError
-        If the results are of different days, currencies, accounts or terms, the ranking is over another horizon, or
-        the horizon is unknown.
+        If a part is of another kind, parts are of different days, currencies, accounts or terms, the ranking is over
+        another horizon, or the horizon is unknown.
     """
     instance_of(forecast, Forecast, "forecast", "forecast")
     listed = (spends,) if isinstance(spends, AllowableSpend) else tuple(spends)
     for spend in listed:
         instance_of(spend, AllowableSpend, "spends", "allowable_spend")
     default = forecast.horizons.labels[0]
+    _check_kinds(
+        (ranking, Ranking, "ranking", "rank"),
+        (potential, Potential, "potential", "potential"),
+        (cohorts, Cohorts, "cohorts", "cohorts"),
+        (certificate, Certificate, "certificate", "backtest"),
+        (drivers, pd.DataFrame, "drivers", "loss_drivers"),
+        (changes, pd.DataFrame, "changes", "changes_since"),
+        (migration, pd.DataFrame, "migration", "migration"),
+        (cash_flow, pd.DataFrame, "cash_flow", "forecast.cash_flow"),
+    )
+    if not isinstance(title, str):
+        raise DomainError("The title of a report is text.", value=repr(title))
     if listed:
         default = listed[0].horizon
     if ranking is not None:
-        instance_of(ranking, Ranking, "ranking", "rank")
         default = ranking.horizon
     chosen = default if horizon is None else horizon
     forecast.horizons.only([chosen])
@@ -148,6 +156,12 @@ def make_report(
     )
     _check_belonging(report)
     return report
+
+
+def _check_kinds(*parts: tuple[object, type, str, str]) -> None:
+    for part, kind, name, made_by in parts:
+        if part is not None:
+            instance_of(part, kind, name, made_by)
 
 
 def _check_belonging(report: Report) -> None:

@@ -120,6 +120,7 @@ def test_presets_are_names_that_the_systems_take() -> None:
         ({"value": "a", "rank": "a"}, "one name"),
         ({"value": "customer_id"}, "one name"),
         ({"value": " "}, "needs a name"),
+        ({"value": "=1+1"}, "like a formula"),
         (["value"], "preset or a mapping"),
     ],
 )

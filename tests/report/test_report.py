@@ -50,6 +50,10 @@ def forecast_of(accounts: int = 60, **terms: Any) -> clv.Forecast:
         (lambda: {"cohorts": replace(clv.cohorts(forecast_of()), as_of=pd.Timestamp("2020-01-01"))}, "as_of 2020"),
         (lambda: {"potential": clv.potential(history_of(50), forecast_of(accounts=50))}, "same accounts"),
         (lambda: {"horizon": "6 months"}, "6 months"),
+        (lambda: {"cohorts": "x"}, "made by cohorts"),
+        (lambda: {"certificate": "x"}, "made by backtest"),
+        (lambda: {"drivers": "x"}, "made by loss_drivers"),
+        (lambda: {"title": 5}, "title"),
     ],
 )
 def test_parts_of_another_forecast_are_refused(parts: Any, words: str) -> None:
