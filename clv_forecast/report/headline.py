@@ -189,9 +189,12 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         found.append(KeyFigure(number=number, what=f"value over {report.horizon}", note=note, link="value"))
     if report.spends:
         spend = report.spends[0]
-        sums = (spend.table.head(1) if spend.basis == ACQUIRE else spend.totals).select_dtypes("number").sum()
+        one = spend.table.iloc[0]
+        sums = one if spend.basis == ACQUIRE else spend.totals.select_dtypes("number").sum()
+        whom = f"each new customer of {one['group']}; " if spend.basis == ACQUIRE and len(spend.table) > 1 else ""
         note = (
-            f"on average {short_money(sums['allowable_expected'])}, each alone {short_money(sums['allowable_single'])}"
+            f"{whom}on average {short_money(sums['allowable_expected'])}, "
+            f"each alone {short_money(sums['allowable_single'])}"
         )
         number = f"{short_money(sums['allowable_pooled'])} {currency}".strip()
         found.append(KeyFigure(number=number, what=f"allowable spend ({spend.basis})", note=note, link="spend"))

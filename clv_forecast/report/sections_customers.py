@@ -96,6 +96,7 @@ def cohorts_section(report: Report) -> Section:
             ("age_months", "age, months", whole),
             ("customers", "customers", whole),
             ("contribution_per_customer", "contribution each", money),
+            ("revenue_per_customer", "revenue each", money),
             ("shrunk", "shrunk to its group", money),
             ("lower", "band from", money),
             ("upper", "to", money),

@@ -163,6 +163,8 @@ def test_first_line_of_new_customers_is_for_each_of_them() -> None:
     assert line.startswith(
         "At 20 % return and 80 % confidence, up to 5.00 to 20.76 EUR, by group, for each new customer; 7 accounts lose"
     )
+    tile = next(one for one in headline_of(changed, account_table(changed)).figures if one.link == "spend")
+    assert tile.number == "20.8 EUR" and tile.note.startswith(f"each new customer of {groups['group'].iloc[0]}; ")
     pooled = account_table(changed)["allowable_pooled"].sum()
     assert pooled == pytest.approx(spend.table["allowable_pooled"].sum())
 
