@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.finance.spend import CONFIDENCES
 
 Floats = NDArray[np.float64]
+
+BARELY_MORE: Final = 1.0 + 1e-13
+"""An amount is raised by so much before it is cut to whole cents: a whole cent stays a whole cent."""
 
 
 def reached(draws: Floats) -> Floats:
@@ -55,7 +60,7 @@ def whole_cents(amounts: Floats) -> Floats:
     [115.0, 299.0, 0.0, 0.0]
     """
     cents = np.maximum(np.nan_to_num(amounts), 0.0) * 100.0
-    return np.asarray(np.floor(cents * (1.0 + 1e-13)))
+    return np.asarray(np.floor(cents * BARELY_MORE))
 
 
 def allowance(at_horizon: Floats, repaid: Floats | None, target_roi: float) -> Floats:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.finance.allowances import BARELY_MORE
 from clv_forecast.finance.budget_solvers import Task
 from clv_forecast.finance.spend import GROW, RETAIN, AllowableSpend, level_column
 
@@ -101,11 +102,11 @@ def budget_terms(
     _refuse(low > high, ids, "least must not be above most.", low)
     amount, asked, limit = float(total), low, high
     if resource == MONEY:
-        amount = float(np.floor(total * 100.0 * (1.0 + 1e-13)) / 100.0)
-        asked = np.ceil(low * 100.0 * (1.0 - 1e-13)) / 100.0
-        limit = np.maximum(np.floor(high * 100.0 * (1.0 + 1e-13)) / 100.0, asked)
+        amount = float(_cents_down(np.float64(total)))
+        asked = _cents_up(low)
+        limit = np.maximum(_cents_down(high), asked)
         if returns == WHOLE:
-            costs = np.ceil(costs * 100.0 * (1.0 - 1e-13)) / 100.0
+            costs = _cents_up(costs)
     _check_minimums(asked, limit, costs, amount, ids, whole=returns == WHOLE)
 
     worth, known = worth_of(spend, caution)
@@ -148,6 +149,14 @@ def worth_of(spend: AllowableSpend, caution: str) -> tuple[Floats, NDArray[np.bo
         found = pool * (levels["share_upto"] - levels["share_before"]).to_numpy(dtype=np.float64)
     known = np.isfinite(found)
     return np.where(known, found, 0.0), known
+
+
+def _cents_down(money: Floats | np.float64) -> Floats:
+    return np.asarray(np.floor(money * 100.0 * BARELY_MORE) / 100.0)
+
+
+def _cents_up(money: Floats) -> Floats:
+    return np.asarray(np.ceil(money * 100.0 / BARELY_MORE) / 100.0)
 
 
 def _one_of(value: Any, known: tuple[str, ...], name: str) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clv_forecast.finance.allowances import BARELY_MORE
 from clv_forecast.report.report import Report
 
 ASSUMPTIONS: Final = "Assumptions"
-BARELY_MORE: Final = "1.0000000000001"
-"""So much is an amount raised before it is cut to whole cents, as in Python: a whole cent stays a whole cent."""
 SIMULATED: Final = "SIMULATED DATA. "
 _EQUAL: Final = "1E-9"
 
@@ -85,7 +84,7 @@ def cents(at_horizon: str, repaid: str | None) -> str:
     earns = f"{at_horizon}*margin_scale/roi_factor"
     if repaid is not None:
         earns = f"MIN({earns},{repaid}*margin_scale)"
-    return f"INT(MAX(0,{earns})*100*{BARELY_MORE})"
+    return f"INT(MAX(0,{earns})*100*{BARELY_MORE:.13f})"
 
 
 def at_level(cells: str) -> str:
