@@ -143,7 +143,7 @@ def cohorts(
     horizon : str
         One of the forecast's.
     target_roi, confidence : float
-        Return asked of the cost of a customer, and how surely it is to be reached; confidence lies in (0, 1).
+        Return asked of the cost of a customer, above -1, and how surely it is to be reached; confidence lies in (0, 1).
     pause : str
         Who buys again after at least so long without a purchase is reactivated, never new.
     measure : {"contribution", "revenue"}
@@ -294,8 +294,8 @@ def _checked(
             value=f"evidence {FAILED!r}",
             remedy="Choose a horizon that was tested and held, mend the model, or set accept_failed=True.",
         )
-    if finite_number(target_roi, "target_roi") < 0.0:
-        raise DomainError("target_roi must not be negative (0.2 is 20 %).", value=target_roi)
+    if finite_number(target_roi, "target_roi") <= -1.0:
+        raise DomainError("target_roi must be above -1 (0.2 is a return of 20 %).", value=target_roi)
     if not 0.0 < finite_number(confidence, "confidence") < 1.0:
         raise DomainError("confidence must lie between 0 and 1 (0.8 is 80 %).", value=confidence)
     if measure not in MEASURES:

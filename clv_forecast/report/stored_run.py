@@ -93,10 +93,12 @@ class StoredRun:
             raise StoreError("The run holds no model.", value=self.folder, remedy="Write it with model=.")
         if not (folder / STACK).is_file():
             return load_model(folder)
-        weights = json.loads((folder / STACK).read_text(encoding="utf-8"))["weights"]
+        try:
+            weights = tuple(map(float, json.loads((folder / STACK).read_text(encoding="utf-8"))["weights"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError("The stack of the run is damaged.", value=folder / STACK, remedy=_REMEDY) from error
         return Stack(
-            models=tuple(load_model(folder / str(place)) for place in range(1, len(weights) + 1)),
-            weights=tuple(weights),
+            models=tuple(load_model(folder / str(place)) for place in range(1, len(weights) + 1)), weights=weights
         )
 
     def __repr__(self) -> str:

@@ -254,7 +254,7 @@ def test_refuses_bands_that_failed(fc: clv.Forecast) -> None:
         ({"period": "week"}, "period must be one of month, quarter, year"),
         ({"by": "region"}, "'region' is not a column"),
         ({"horizon": "24 months"}, "horizons"),
-        ({"target_roi": -0.1}, "target_roi"),
+        ({"target_roi": -1.0}, "target_roi must be above -1"),
         ({"confidence": 80}, "confidence"),
         ({"measure": "margin"}, "measure must be one of"),
         ({"pause": 12}, "A horizon is text"),

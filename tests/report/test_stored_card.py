@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.report.card import card
 from clv_forecast.report.report import make_report
@@ -90,6 +90,9 @@ def test_card_of_a_stack_of_models(tmp_path: Path) -> None:
     again = dataclasses.replace(stored_card(run, 18), outlook=None)
     assert_same(again, made)
     assert (again.history["when"] == "future").sum() == 24
+    (run.folder / "model" / "stack.json").write_text('{"weights": null}', encoding="utf-8")
+    with pytest.raises(StoreError, match="stack of the run is damaged"):
+        run.model()
 
 
 def test_without_a_model_there_are_no_months_ahead(tmp_path: Path) -> None:
