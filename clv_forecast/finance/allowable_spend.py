@@ -12,8 +12,9 @@ from clv_forecast import columns
 from clv_forecast.arguments import count_of, instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.acquisition import Acquisition, newcomer_groups
-from clv_forecast.finance.allowances import allowance, ladder, share_out
+from clv_forecast.finance.allowances import allowance, each_of, ladder, share_out
 from clv_forecast.finance.effects import Effect, Everything, Growth, Retention
+from clv_forecast.finance.losing_accounts import HALF_A_CENT
 from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.payback import Payback, payback_of
 from clv_forecast.finance.spend import (
@@ -112,8 +113,8 @@ def allowable_spend(
         allowable_single, allowable_pooled (money in whole cents, rounded down), confidence, target_roi,
         payback_limit_months, payback_months (median month in which the pooled allowance has come back; missing where
         fewer than half of the draws repay), p_payback (within the horizon), p_loss (P(value at stake < 0)), reason (why
-        an allowance is 0), as_of, currency. Of basis ``acquire`` a row is a group of new customers, and its amounts are
-        for each of them.
+        the single allowance is 0), as_of, currency. Of basis ``acquire`` a row is a group of new customers, and its
+        amounts are for each of them.
 
     Raises
     ------
@@ -125,8 +126,10 @@ def allowable_spend(
     Notes
     -----
     Value to date and money already spent do not enter. Accounts that are expected to lose money get 0 on every basis.
-    Quantiles are order statistics, so the return is met in at least the stated share of the draws. The value within
-    the limit of payback is the largest that has accumulated by a month's end up to it.
+    Quantiles are order statistics, so the return is met in at least the stated share of the draws; with a limit of
+    payback so is that, each for itself and not both together. The value within the limit is the largest that has
+    accumulated by a month's end up to it. What a pool reaches counts all accounts that share it: it holds if the spend
+    is made on all of them.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def allowable_spend(
     effect = _effect(forecast, terms, potential)
     group, names = _groups(forecast, by)
     at_horizon = forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
-    eligible = at_horizon["value"].to_numpy(dtype=np.float64) >= 0.0
+    eligible = at_horizon["value"].to_numpy(dtype=np.float64) > -HALF_A_CENT
     levels = levels_of(
         effect,
         Ends.of(terms.length, terms.limit, terms.month),
@@ -179,7 +182,20 @@ def allowable_spend(
     )
     labels = np.asarray(names, dtype=object)[group]
     ids = at_horizon[columns.CUSTOMER_ID]
-    return _assemble(forecast, terms, levels, eligible, cents, paid, (before, upto), ids, labels, group, names)
+    return _assemble(
+        forecast,
+        terms,
+        levels,
+        eligible,
+        cents,
+        paid,
+        (before, upto),
+        ids,
+        labels,
+        group,
+        names,
+        warnings=_about_small_shares(levels, cents["allowable_pooled"]),
+    )
 
 
 def _check_evidence(forecast: Forecast, horizon: str, accept_failed: bool) -> None:
@@ -246,7 +262,7 @@ def _of_new_customers(
         one = np.zeros(count, dtype=np.intp)
         ends = Ends.of(terms.length, terms.limit, terms.month)
         levels = levels_of_alike(effect, ends)
-        pooled = share_out(_pool_cents(levels, terms), np.zeros(1), np.full(1, 1.0 / count), one[:1])
+        pooled = each_of(_pool_cents(levels, terms), count)
         spent = np.full(count, pooled[0] / 100.0)
         paid = payback_of(
             effect, spent, horizon=terms.length, month=terms.month, group=one, groups=1, progress=progress
@@ -279,6 +295,17 @@ def _of_new_customers(
         names,
         customers=count,
         warnings=_about_newcomers(forecast),
+    )
+
+
+def _about_small_shares(levels: Levels, pooled: Floats) -> tuple[str, ...]:
+    """Whether accounts back a pool whose share of it rounds to nothing."""
+    nothing = int((levels.sharing & (pooled == 0.0)).sum())
+    if not nothing or not pooled.any():
+        return ()
+    return (
+        f"{nothing:,} accounts back the pool with a share that rounds to 0: what it reaches counts on a spend on them "
+        "too.",
     )
 
 
@@ -360,7 +387,7 @@ def _assemble(
         confidence=terms.confidence / 100.0,
         payback_months=terms.limit_months,
         assumptions=_assumptions(forecast, terms, customers),
-        notes=(*warnings, *notes_of(forecast, terms, levels)),
+        notes=(*notes_of(forecast, terms, levels), *warnings),
         as_of=forecast.as_of,
         currency=forecast.currency,
     )
@@ -422,7 +449,7 @@ def _assumptions(forecast: Forecast, terms: SpendTerms, customers: int | None) -
         "target_roi": terms.target_roi,
         "confidence": terms.confidence / 100.0,
         "payback_months": terms.limit_months,
-        "uplift": None if terms.uplift is None else str(terms.uplift),
+        "uplift": None if terms.uplift is None else terms.uplift.words,
         "by": terms.by,
         "new_customers": customers,
         "as_of": forecast.as_of.date().isoformat(),

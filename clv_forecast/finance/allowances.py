@@ -110,6 +110,17 @@ def ladder(weights: Floats, group: NDArray[np.intp], groups: int) -> tuple[Float
     return before, upto
 
 
+def each_of(pool_cents: Floats, count: int) -> Floats:
+    """Whole cents for each of so many alike, rounded down, so that together they stay within the pool.
+
+    Examples
+    --------
+    >>> each_of(np.array([100.0]), 3).tolist()
+    [33.0]
+    """
+    return np.asarray(np.floor(pool_cents * (1.0 / count) * BARELY_MORE))
+
+
 def share_out(pool_cents: Floats, before: Floats, upto: Floats, group: NDArray[np.intp]) -> Floats:
     """Cents of each account, which add up to its group's: rungs of the ladder, rounded to whole cents.
 

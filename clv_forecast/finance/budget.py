@@ -253,6 +253,10 @@ def _notes(
     spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, found: Solution, spent: float
 ) -> tuple[str, ...]:
     task, notes = terms.task, []
+    if terms.caution == POOLED:
+        notes.append(
+            "Pooled values hold for the whole group: a part of it reaches less than its sum with that confidence."
+        )
     left = task.total - spent
     if terms.caution != EXPECTED and not (task.worth > 0.0).any():
         notes.append(

@@ -102,8 +102,8 @@ class Cohorts:
             f"{int(whole['reactivated']):,}",
             f"  worth {whole['value_per_customer']:,.2f}{money} each, so far and over {self.horizon} "
             f"({self.prob:.0%} band {whole['lower']:,.2f} to {whole['upper']:,.2f})",
-            f"  one may cost up to {whole['allowable_cac']:,.2f}{money} at {self.target_roi:.0%} return and "
-            f"{self.confidence:.0%} confidence",
+            f"  they might have cost up to {whole['allowable_cac']:,.2f}{money} each at {self.target_roi:.0%} return "
+            f"and {self.confidence:.0%} confidence; what the next may cost is allowable_spend(basis='acquire')",
         ]
         if np.isfinite(whole["cac"]):
             lines.append(f"  one cost {whole['cac']:,.2f}{money}; repaid with {whole['p_repays_cac']:.0%}")

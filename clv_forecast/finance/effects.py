@@ -2,6 +2,7 @@ r"""What a spend changes, account by account: value with the spend less value wi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,7 +111,8 @@ class Growth:
     """An account that stays active realises, through the spend, a share of its headroom beside what it would anyway.
 
     What it realises is spread evenly over the horizon, uncertain as its wallet is, and varies as the shares did that
-    accounts have realised in the past. Nobody realises more than the headroom.
+    accounts have realised in the past. Nobody is expected to realise more than the headroom. What moves all accounts at
+    once moves this money too.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ class Growth:
             self.plan.draws,
         )
         worth = np.where(active, revenue, 0.0) * found.outlook.contribution[rows, None]
-        return np.asarray(worth[:, None, :] * self._by_then(boundaries)[None, :, None])
+        return np.asarray(worth[:, None, :] * self._moved_by_then(boundaries)[None, :, :])
 
     def _shares(self, rows: Rows) -> Floats:
         """Expected share of headroom realised through the spend, survival included, shape (row, draw)."""
@@ -163,6 +165,19 @@ class Growth:
         """Share of the horizon's value that has come by each boundary."""
         whole = annuity(np.array([self.horizon]), self.plan.discount)
         return np.asarray(np.minimum(annuity(boundaries, self.plan.discount) / whole, 1.0))
+
+    def _moved_by_then(self, boundaries: Floats) -> Floats:
+        """The same under the common shock, shape (boundary, draw) or (boundary, 1); the mean over draws is the same."""
+        shock, plan = self.plan.shock, self.plan
+        if shock is None:
+            return self._by_then(boundaries)[:, None]
+        length = shock.period_in(plan.unit)
+        periods = math.ceil(self.horizon / length)
+        moves = shock.multipliers(seed=plan.seed, first_draw=plan.first_draw, draws=plan.draws, periods=periods)
+        starts: Floats = length * np.arange(periods, dtype=np.float64)
+        reached: Floats = np.clip(boundaries[:, None], starts, np.minimum(starts + length, self.horizon))
+        shares = self._by_then(reached.ravel()).reshape(reached.shape) - self._by_then(starts)
+        return np.asarray(shares @ moves.T)
 
 
 def annuity(time: Floats, discount: float) -> Floats:

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 TO_DATE: Final = "to date"
 AHEAD: Final = "forecast"
 BOTH: Final = "both"
+HALF_A_CENT: Final = 0.005
+"""A loss below it is none."""
 
 
 def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts: Any = None) -> pd.DataFrame:
@@ -73,13 +75,13 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
         table[columns.NAME] = known.table[columns.NAME].to_numpy()
     so_far = value_to_date(forecast, ahead["p_alive"].to_numpy(dtype=np.float64))
     value = ahead["value"].to_numpy(dtype=np.float64)
-    lost, losing = so_far < 0.0, value < 0.0
+    lost, losing = so_far <= -HALF_A_CENT, value <= -HALF_A_CENT
     table["loses"] = np.select([lost & losing, losing], [BOTH, AHEAD], TO_DATE)
     table["revenue_to_date"] = forecast.history.table[columns.TOTAL_REVENUE].to_numpy(dtype=np.float64)
     table["value_to_date"] = so_far
     for name in ("value", "value_lower", "value_upper", "p_loss"):
         table[name] = ahead[name].to_numpy(dtype=np.float64)
-    table["reason"] = _reasons(forecast, so_far, value, horizon)
+    table["reason"] = _reasons(forecast, lost, losing, horizon)
     table = table[lost | losing].sort_values(["value", "value_to_date"], kind="stable", ignore_index=True)
     return table.assign(horizon=horizon, prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
 
@@ -96,12 +98,14 @@ def value_to_date(forecast: Forecast, p_alive: Floats) -> Floats:
     return np.asarray(earned - plan.cost_per_order * (plan.frequency + 1.0) - plan.cost_per_time * served)
 
 
-def _reasons(forecast: Forecast, so_far: Floats, value: Floats, horizon: str) -> NDArray[np.object_]:
+def _reasons(
+    forecast: Forecast, lost: NDArray[np.bool_], losing: NDArray[np.bool_], horizon: str
+) -> NDArray[np.object_]:
     """Say what takes the money: the margin itself, or the cost of serving."""
     plan = forecast.plan
     why = np.where(plan.margin < 0.0, "its margin is negative", "its costs are more than its margin brings")
     parts = np.select(
-        [(so_far < 0.0) & (value < 0.0), value < 0.0],
+        [lost & losing, losing],
         [f"It lost money so far and is expected to over {horizon}: ", f"It is expected to lose money over {horizon}: "],
         "It lost money so far, and is expected to bring some from now on: ",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,7 +12,12 @@ from clv_forecast.finance.spend import ACQUIRE, CEILING, CONFIDENCES, GROW, RETA
 from clv_forecast.finance.spend_levels import Levels
 from clv_forecast.finance.spend_terms import SpendTerms
 from clv_forecast.forecasting.adjustments import EXTRAPOLATED, FAILED
+from clv_forecast.forecasting.expectation import p_alive_of
+from clv_forecast.forecasting.plan import chunks_of
 from clv_forecast.forecasting.result import Forecast
+
+_DRAWS: Final = 40
+"""Behind an expectation of all accounts together: more change nothing that could be seen."""
 
 _NOTHING = {
     CEILING: "it brings nothing",
@@ -64,6 +71,13 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
         notes.append("A ceiling is what an account is worth, not what a spend brings: it is no recommendation.")
     if terms.uplift is not None and terms.uplift.is_known:
         notes.append(f"The uplift of {terms.uplift.share:.1%} is taken as known: give its band for wider ones.")
+    if terms.limit_months is not None:
+        notes.append(
+            "The limit of payback holds for the pool with the stated confidence; a single account's share of the pool "
+            "may take longer."
+        )
+    if terms.basis == RETAIN:
+        notes.append(_what_can_be_kept(forecast, terms))
     if forecast.plan.shock is None:
         notes.append(
             "Pooled allowances treat accounts as independent (the forecast has no common shock): they are too generous."
@@ -74,10 +88,35 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
             0, f"A backtest found the bands over {terms.horizon} to fail; the figures were asked for all the same."
         )
     if bool((words == EXTRAPOLATED).any()):
-        notes.append(f"No backtest stands behind {terms.horizon}: evidence is 'extrapolated'.")
+        notes.append(f"No backtest has proven the bands over {terms.horizon}: evidence is 'extrapolated'.")
     empty = int((levels.pool[:, place] <= 0.0).sum())
     if empty:
         notes.append(
             f"{empty} of {len(levels.pool)} pools reach nothing with that confidence: pooled allowances are 0."
         )
     return tuple(notes)
+
+
+def _what_can_be_kept(forecast: Forecast, terms: SpendTerms) -> str:
+    """How many accounts the model expects to leave: where hardly any do, nothing can be kept."""
+    plan = forecast.plan.fewer_draws(_DRAWS)
+    there, leaving = 0.0, 0.0
+    for rows in chunks_of(plan, 1):
+        alive = p_alive_of(plan, rows)
+        stays = np.concatenate(
+            [
+                np.broadcast_to(
+                    part.module.survival_given_alive(
+                        part.purchases(rows), plan.frequency[rows], plan.T[rows], ahead=terms.length
+                    ),
+                    (part.draws, len(rows)),
+                )
+                for part in plan.parts
+            ]
+        ).T
+        there += float(alive.mean(axis=-1).sum())
+        leaving += float((alive * (1.0 - stays)).mean(axis=-1).sum())
+    return (
+        f"The model expects {leaving:,.0f} of the {there:,.0f} accounts that are there to leave within "
+        f"{terms.horizon}: no more can be kept."
+    )

@@ -14,6 +14,8 @@ from clv_forecast.units import Horizon, month_in, units_per_year
 
 MONTHS_PER_YEAR: Final = 12.0
 
+MOST_ROI: Final = 10.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendTerms:
@@ -53,8 +55,10 @@ def spend_terms(
         raise DomainError("A spend is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
     if basis not in BASES:
         raise DomainError("Unknown basis.", value=repr(basis), remedy=f"Known: {', '.join(BASES)}.")
-    if finite_number(target_roi, "target_roi") <= -1.0:
-        raise DomainError("target_roi must be above -1 (0.2 is a return of 20 %).", value=target_roi)
+    if not -1.0 < finite_number(target_roi, "target_roi") <= MOST_ROI:
+        raise DomainError(
+            f"target_roi must be above -1 and at most {MOST_ROI:g} (0.2 is a return of 20 %).", value=target_roi
+        )
     level = 100.0 * finite_number(confidence, "confidence")
     if round(level) not in CONFIDENCES or abs(level - round(level)) > 1e-9:
         listed = ", ".join(f"{c / 100:.2f}" for c in CONFIDENCES)

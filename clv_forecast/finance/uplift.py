@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,9 @@ from clv_forecast.streams import STAGE_UPLIFT, customer_keys, uniforms
 Floats = NDArray[np.float64]
 
 _TRIAL_DRAWS: Final = 20_000
+_QUANTILES: Final = 401
+_KEY: Final = ("uplift",)
+"""No customer is called that: the uplift of a draw is the same for all of them."""
 _LEAST_CONCENTRATION: Final = 1.0
 _MOST_CONCENTRATION: Final = 1e9
 
@@ -37,16 +40,19 @@ class Uplift:
         effect is smaller than thought, it is smaller everywhere.
     prob : float
         Probability inside the band.
+    quantiles : tuple of float, optional
+        The share's whole distribution, at equal steps of probability from 0 to 1: what ``from_trial`` knows.
 
     Raises
     ------
     DomainError
-        If the share is outside [0, 1], only one end of the band is given, or the ends are not in order around it.
+        If the share is outside [0, 1], only one end of the band is given, the ends are not in order around it, or the
+        share is 0 or 1, which has no band.
 
     Examples
     --------
-    >>> Uplift(share=0.1, lower=0.04, upper=0.18)
-    Uplift(share=0.1, lower=0.04, upper=0.18, prob=0.9)
+    >>> Uplift(share=0.1, lower=0.04, upper=0.18).words
+    '10 % (90 % band 4 % to 18 %)'
     >>> Uplift(share=0.1).draws(seed=1, count=3)
     array([0.1, 0.1, 0.1])
     """
@@ -55,6 +61,7 @@ class Uplift:
     lower: float | None = None
     upper: float | None = None
     prob: float = 0.9
+    quantiles: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0.0 <= finite_number(self.share, "share") <= 1.0:
@@ -67,6 +74,12 @@ class Uplift:
             if not 0.0 <= low <= self.share <= high <= 1.0:
                 raise DomainError(
                     "The band of an uplift lies around its share, within [0, 1].", value=(low, self.share, high)
+                )
+            if self.share in (0.0, 1.0) and low < high:
+                raise DomainError(
+                    "A share of 0 or 1 is certain: there is no band around it.",
+                    value=(low, self.share, high),
+                    remedy="Give the mean of what you take to be possible.",
                 )
 
     @classmethod
@@ -85,8 +98,9 @@ class Uplift:
         Returns
         -------
         Uplift
-            ``1 - (share leaving with) / (share leaving without)``: the estimate, and an equal-tailed band from
-            independent uniform priors on the two shares. An effect below 0 is taken for 0.
+            ``1 - (share leaving with) / (share leaving without)``: mean and equal-tailed band of its posterior under
+            independent uniform priors on the two shares. An effect below 0 is taken for 0, so where more left with the
+            spend than without, little remains but doubt.
 
         Raises
         ------
@@ -96,23 +110,39 @@ class Uplift:
         Examples
         --------
         >>> found = Uplift.from_trial(stayed=850, treated=1000, stayed_without=800, without=1000)
-        >>> round(found.share, 3)
-        0.25
+        >>> found.words
+        '24.6 % (90 % band 11.9 % to 36.2 %)'
         """
         check_prob(prob)
         counts = []
         for kept, among, name in ((stayed, treated, "treated"), (stayed_without, without, "without")):
             size = count_of(among, name)
-            if size is None or isinstance(kept, bool) or not 0 <= finite_number(kept, "stayed") <= size:
-                raise DomainError("Of a group between none and all can have stayed.", value=f"{kept} of {among}")
+            if size is None or isinstance(kept, bool) or not 0 <= finite_number(kept, "stayed") <= size or kept % 1:
+                raise DomainError(
+                    "A trial counts whole accounts: between none and all of a group stayed.", value=f"{kept} of {among}"
+                )
             counts.append((float(kept), float(size)))
         rng = np.random.default_rng(0)  # fixed: the same trial gives the same uplift
         left = [rng.beta(size - kept + 1.0, kept + 1.0, _TRIAL_DRAWS) for kept, size in counts]
         effect = np.clip(1.0 - left[0] / left[1], 0.0, 1.0)
-        gone = [1.0 - kept / size for kept, size in counts]
-        share = 0.0 if gone[1] == 0.0 else min(max(1.0 - gone[0] / gone[1], 0.0), 1.0)
         low, high = np.quantile(effect, [(1.0 - prob) / 2.0, (1.0 + prob) / 2.0])
-        return cls(share=share, lower=min(float(low), share), upper=max(float(high), share), prob=prob)
+        share = min(max(float(effect.mean()), float(low)), float(high))  # beyond its own band only by rounding
+        grid = tuple(np.quantile(effect, np.linspace(0.0, 1.0, _QUANTILES)).tolist())
+        return cls(share=share, lower=float(low), upper=float(high), prob=prob, quantiles=grid)
+
+    @property
+    def words(self) -> str:
+        """The share, and its band.
+
+        Examples
+        --------
+        >>> Uplift(share=0.1, lower=0.04, upper=0.18).words
+        '10 % (90 % band 4 % to 18 %)'
+        """
+        if self.lower is None or self.upper is None:
+            return f"{100.0 * self.share:.3g} % (taken as known)"
+        band = f"{100.0 * self.prob:g} % band {100.0 * self.lower:.3g} % to {100.0 * self.upper:.3g} %"
+        return f"{100.0 * self.share:.3g} % ({band})"
 
     @property
     def is_known(self) -> bool:
@@ -120,17 +150,19 @@ class Uplift:
         return self.lower is None or self.lower == self.upper
 
     def draws(self, *, seed: int, count: int) -> Floats:
-        """Draws of the share, shape (draw,): Beta distributed with that mean and a band of that width.
+        """Draws of the share, shape (draw,): of its distribution, or Beta with that mean and a band of that width.
 
         A band that is wider than one hump can be around that mean (a share of 1 % known to lie between 0 and 40 %) is
         taken as wide as it can be.
         """
-        if self.is_known or self.share in (0.0, 1.0):
+        if self.is_known:
             return np.full(count, self.share)
+        uniform = uniforms(customer_keys(seed, [_KEY]), 0, count, STAGE_UPLIFT)[0]
+        if self.quantiles is not None:
+            return np.asarray(np.interp(uniform, np.linspace(0.0, 1.0, len(self.quantiles)), self.quantiles))
         from scipy import stats
 
         concentration = self._concentration()
-        uniform = uniforms(customer_keys(seed, ["uplift"]), 0, count, STAGE_UPLIFT)[0]
         drawn = stats.beta.ppf(uniform, self.share * concentration, (1.0 - self.share) * concentration)
         return np.asarray(drawn, dtype=np.float64)
 

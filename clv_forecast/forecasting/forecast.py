@@ -250,7 +250,7 @@ def _notes(plan: Plan, terms: Terms, ends: Horizons, evidence: Evidence | None) 
         years = ends.years[ends.labels.index("lifetime")]
         notes.append(f"'lifetime' is cut off after {years:g} years.")
     if evidence is None:
-        notes.append("No backtest stands behind these horizons yet: evidence is 'extrapolated'.")
+        notes.append("No backtest has proven these horizons yet: evidence is 'extrapolated'.")
     else:
         notes.append(evidence.sentence)
     if not plan.has_spend:

@@ -129,6 +129,12 @@ def write_crm(
     changed = np.zeros(len(table), dtype=bool)
     vanished: tuple[Any, ...] = ()
     if changed_since is not None:
+        if isinstance(changed_since, (str, os.PathLike)) and Path(changed_since).resolve() == target.resolve():
+            raise DomainError(
+                "The earlier file must be another than the one that is written: it would be lost.",
+                value=str(target),
+                remedy="Write the changes to a file of their own, and keep the full one.",
+            )
         new, changed, vanished = compare_with_earlier(table, read_earlier(changed_since), names)
     rows = table[new | changed]
     with atomic_file(target) as aside:

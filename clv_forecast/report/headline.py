@@ -201,7 +201,14 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
     if report.losers is not None:
         low = float(report.losers.loc[report.losers["value"] < 0.0, "value"].sum())
         note = f"{money(low, digits=0)} expected over {report.horizon}" if losing else "so far or expected"
-        found.append(KeyFigure(number=f"{losing:,}", what="accounts lose money", note=note, link="losers"))
+        found.append(
+            KeyFigure(
+                number=f"{losing:,}",
+                what="account loses money" if losing == 1 else "accounts lose money",
+                note=note,
+                link="losers",
+            )
+        )
     if report.ranking is not None:
         note = f"of the first {int(report.ranking.table['top_k'].iloc[0]):,}"
         found.append(KeyFigure(number=f"{persons:,}", what="need a person", note=note, link="ranking"))

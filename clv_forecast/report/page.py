@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from clv_forecast.arguments import instance_of
+from clv_forecast.errors import DomainError
 from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.headline import band_line, headline_of
 from clv_forecast.report.page_accounts import account_table
@@ -41,7 +42,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     DomainError
-        If ``report`` is no report.
+        If ``report`` is no report, or the path does not end in .html.
     StoreError
         If the file cannot be written.
 
@@ -64,6 +65,8 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
     True
     """
     instance_of(report, Report, "report", "make_report")
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise DomainError("A page ends in .html.", value=str(path))
     content = page_html(report).encode("utf-8", errors="replace")
     with atomic_file(path) as aside:
         aside.write_bytes(content)

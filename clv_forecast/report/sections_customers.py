@@ -118,10 +118,12 @@ def cohorts_section(report: Report) -> Section:
     first = cohorts.totals.iloc[0]
     currency = f" {cohorts.currency}" if cohorts.currency else ""
     lead += (
-        f" At {percent(cohorts.target_roi)} return and {percent(cohorts.confidence)} confidence one may cost up to "
-        f"{money(first['allowable_cac'])}{currency}"
+        f" At {percent(cohorts.target_roi)} return and {percent(cohorts.confidence)} confidence they might have cost "
+        f"up to {money(first['allowable_cac'])}{currency}"
     )
+    lead += f" each, counting what they brought so far and over {cohorts.horizon}"
     lead += f"; one cost {money(first['cac'])}{currency}." if pd.notna(first["cac"]) else "."
+    lead += " What the next one may cost: allowable spend, basis acquire."
     missing = ""
     if pd.isna(first["cac"]):
         missing = "What they cost is not known: a table acquisition_cost (cohort, channel, amount) would tell."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from clv_forecast.finance.spend import ACQUIRE, WHAT_THE_BASIS_MEANS, AllowableSpend
+from clv_forecast.finance.spend import ACQUIRE, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.report.page_accounts import account_spend
 from clv_forecast.report.page_text import (
     Block,
@@ -24,6 +24,11 @@ from clv_forecast.report.page_text import (
 )
 from clv_forecast.report.report import Report
 
+_EFFECTS: Final = {
+    RETAIN: "Share of the leavings that the spend prevents",
+    GROW: "Share of its headroom that an account realises through the spend",
+    ACQUIRE: "Share of the new customers who come because of the spend",
+}
 ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "On average (allowable_expected)": "What the account is expected to bring, less the target return. "
@@ -46,9 +51,21 @@ def spend_section(report: Report) -> Section:
     for place, spend in enumerate(report.spends):
         blocks.extend(_one_spend(spend, first=place == 0))
     if account_spend(report) is not None:
-        blocks.append(Grid(name="spend", caption="Allowable spend by account"))
+        blocks.append(Grid(name="spend", caption=_caption(report)))
     first = report.spends[0]
-    return Section(name="spend", title=title, lead=WHAT_THE_BASIS_MEANS[first.basis], blocks=tuple(blocks))
+    return Section(name="spend", title=title, lead=_lead(first), blocks=tuple(blocks))
+
+
+def _caption(report: Report) -> str:
+    shown = next(spend for spend in report.spends if spend.basis != ACQUIRE)
+    return f"Allowable spend by account ({shown.basis})"
+
+
+def _lead(spend: AllowableSpend) -> str:
+    """What is at stake, and what the spend is taken to achieve."""
+    uplift = spend.assumptions.get("uplift")
+    effect = "" if uplift is None else f" {_EFFECTS[spend.basis]}: {uplift}."
+    return f"{WHAT_THE_BASIS_MEANS[spend.basis]}{effect}"
 
 
 def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
@@ -73,16 +90,19 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
             "all" if n == "group" else "" if n in ("payback_months", "p_payback") else written[n](sums[n]) for n in kept
         )
     what = "groups of new customers" if spend.basis == ACQUIRE else "accounts"
-    blocks: list[Block] = [table_of(spend.totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot)]
+    blocks: list[Block] = [] if first else [Words(paragraphs=(f"{spend.basis.capitalize()}: {_lead(spend)}",))]
+    blocks.append(table_of(spend.totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot))
     zero = int(spend.zeros["accounts"].sum())
+    together = ""
+    if sums["allowable_pooled"] > 0.0:
+        together = " What they bring together is known far better, which is what the pooled allowance uses."
     if zero and len(spend.table):
         blocks.append(
             Words(
                 paragraphs=(
                     f"{zero:,} of {len(spend.table):,} {what} ({percent(zero / len(spend.table))}) may get nothing by "
                     f"themselves at {percent(spend.confidence)} confidence. That is no fault of the figures: a single "
-                    "customer's future is that uncertain. What they bring together is known far better, which is what "
-                    "the pooled allowance uses.",
+                    f"customer's future is that uncertain.{together}",
                 )
             )
         )

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.finance.allowances import BARELY_MORE
 from clv_forecast.finance.spend import (
     ACQUIRE,
     CONFIDENCES,
@@ -205,12 +206,16 @@ def _formulas(plan: SpendSheet, letters: dict[str, str], row: int) -> dict[str, 
     on_average = cents(expected, f"{letters['expected_repaid']}{row}" if limited else None)
     may = f"{letters['eligible']}{row}"
     pool = f"INDEX({plan.pool},{letters['pool']}{row})"
-    upto, before = (f"INT({pool}*{letters[name]}{row}+0.5)" for name in ("share_upto", "share_before"))
+    if plan.spend.basis == ACQUIRE:
+        pooled = f"INT({pool}*{letters['share_upto']}{row}*{BARELY_MORE!r})"
+    else:
+        upto, before = (f"INT({pool}*{letters[name]}{row}+0.5)" for name in ("share_upto", "share_before"))
+        pooled = f"({upto}-{before})"
     return {
         "value_at_stake": f"={expected}*margin_scale",
         "allowable_expected": f"={may}*{on_average}/100",
         "allowable_single": f"={may}*{cents(reached, repaid)}/100",
-        "allowable_pooled": f"=({upto}-{before})/100",
+        "allowable_pooled": f"={pooled}/100",
     }
 
 

@@ -476,6 +476,6 @@ def test_the_figures_take_the_tables(found: Cohorts) -> None:
 def test_words(found: Cohorts) -> None:
     text = str(found)
     assert text.startswith(f"{int(found.totals['new_customers'].iloc[0]):,} new customers since 2022-04-01")
-    assert "one may cost up to" in text
+    assert "they might have cost up to" in text
     assert repr(found).endswith("new customers in 5 quarters>")
     assert any("had more time" in note for note in found.notes)

@@ -272,8 +272,11 @@ def test_replaces_a_page_in_one_step(tmp_path: Path) -> None:
     assert write_page(bare_report(), target) == target
     assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    (tmp_path / "folder.html").mkdir()
     with pytest.raises(StoreError):
-        write_page(bare_report(), tmp_path)
+        write_page(bare_report(), tmp_path / "folder.html")
+    with pytest.raises(DomainError, match=r"ends in \.html"):
+        write_page(bare_report(), tmp_path / "report.pdf")
     with pytest.raises(DomainError, match="make_report"):
         write_page(pd.DataFrame(), target)  # type: ignore[arg-type]
 

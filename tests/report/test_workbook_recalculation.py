@@ -15,7 +15,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.finance.allowable_spend import allowable_spend
-from clv_forecast.finance.allowances import allowance, share_out
+from clv_forecast.finance.allowances import allowance, each_of, share_out
 from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES, AllowableSpend, level_column, payback_column
 from clv_forecast.report.crm import write_crm
 from clv_forecast.report.report import Report, make_report
@@ -52,11 +52,14 @@ def cents_at(spend: AllowableSpend, settings: dict[str, float]) -> pd.DataFrame:
     group = np.array([names.index(one) for one in levels["group"]])
     before, upto = levels["share_before"].to_numpy(), levels["share_upto"].to_numpy()
     may = levels["eligible"].to_numpy()
+    pool = cents(pools, "reached", "repaid")
     return pd.DataFrame(
         {
             "allowable_expected": np.where(may, cents(levels, "expected", "expected_repaid"), 0.0),
             "allowable_single": np.where(may, cents(levels, level_column(level), payback_column(level)), 0.0),
-            "allowable_pooled": share_out(cents(pools, "reached", "repaid"), before, upto, group),
+            "allowable_pooled": each_of(pool, int(spend.table["customers"].iloc[0]))
+            if spend.basis == ACQUIRE
+            else share_out(pool, before, upto, group),
         },
         index=pd.Index(levels["group"] if spend.basis == ACQUIRE else levels["customer_id"]),
     )
