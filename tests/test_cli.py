@@ -54,12 +54,12 @@ def test_missing_file(monkeypatch, capsys, tmp_path):
 @pytest.mark.slow
 def test_demo_writes_two_whole_runs_and_replaces_them(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "load_cdnow", lambda: clv.load_cdnow("1/10"))
-    monkeypatch.setattr(demo, "_DRAWS", 200)
+    monkeypatch.setattr(demo, "_DRAWS", 100)
     (tmp_path / "cdnow").mkdir()
     (tmp_path / "cdnow" / "forecast_assumptions.json").write_text("{}")  # of a version before there were runs
     (tmp_path / "cdnow" / "left_over").write_text("from an earlier run")
     stages = []
-    made = demo.run_demo(tmp_path, accounts=150, progress=lambda stage, done, total: stages.append(stage))
+    made = demo.run_demo(tmp_path, accounts=80, progress=lambda stage, done, total: stages.append(stage))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b2b_simulated", "cdnow"]
     assert not (tmp_path / "cdnow" / "left_over").exists()
     assert {"read", "backtest", "forecast", "allowable spend", "payback", "write"} <= set(stages)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
@@ -23,24 +20,20 @@ from clv_forecast.finance.spend import (
     CONFIDENCES,
     RETAIN,
     AllowableSpend,
-    level_column,
-    payback_column,
 )
 from clv_forecast.finance.spend_levels import Ends, Levels, levels_of, levels_of_alike
-from clv_forecast.finance.spend_notes import notes_of, zero_reasons, zeros_table
+from clv_forecast.finance.spend_tables import Allowed, assemble
 from clv_forecast.finance.spend_terms import SpendTerms, spend_terms
 from clv_forecast.finance.uplift import Uplift
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.forecasting.totals import Grouping
+from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.potential import Potential
 
 Floats = NDArray[np.float64]
-
-EVERYBODY: Final = "all"
 
 
 def allowable_spend(
@@ -180,21 +173,21 @@ def allowable_spend(
         groups=len(names),
         progress=progress,
     )
-    labels = np.asarray(names, dtype=object)[group]
-    ids = at_horizon[columns.CUSTOMER_ID]
-    return _assemble(
-        forecast,
-        terms,
-        levels,
-        eligible,
-        cents,
-        paid,
-        (before, upto),
-        ids,
-        labels,
-        group,
-        names,
-        warnings=_about_small_shares(levels, cents["allowable_pooled"]),
+    return assemble(
+        Allowed(
+            forecast=forecast,
+            terms=terms,
+            levels=levels,
+            eligible=eligible,
+            cents=cents,
+            paid=paid,
+            share_before=before,
+            share_upto=upto,
+            group=group,
+            names=names,
+            ids=at_horizon[columns.CUSTOMER_ID],
+            warnings=_about_small_shares(levels, cents["allowable_pooled"]),
+        )
     )
 
 
@@ -241,7 +234,7 @@ def _effect(forecast: Forecast, terms: SpendTerms, potential: Potential | None) 
 def _groups(forecast: Forecast, by: str | None) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Which pool each customer belongs to, and their names."""
     if by is None:
-        return np.zeros(forecast.plan.customers, dtype=np.intp), (EVERYBODY,)
+        return np.zeros(forecast.plan.customers, dtype=np.intp), (EVERYONE,)
     grouping = Grouping.of(customer_attribute(forecast.history, by).values, forecast.plan.customers)
     return grouping.member, grouping.names[1:]
 
@@ -277,24 +270,22 @@ def _of_new_customers(
         pool_months=np.array([paid.pool_months[0] for _, _, paid in found]),
         pool_p=np.array([paid.pool_p[0] for _, _, paid in found]),
     )
-    eligible, group = np.ones(len(names), dtype=bool), np.arange(len(names))
-    rungs = np.zeros(len(names)), np.full(len(names), 1.0 / count)
-    cents = _cents(levels, eligible, terms, pooled)
-    labels = np.asarray(names, dtype=object)
-    return _assemble(
-        forecast,
-        terms,
-        levels,
-        eligible,
-        cents,
-        paid,
-        rungs,
-        None,
-        labels,
-        group,
-        names,
-        customers=count,
-        warnings=_about_newcomers(forecast),
+    eligible = np.ones(len(names), dtype=bool)
+    return assemble(
+        Allowed(
+            forecast=forecast,
+            terms=terms,
+            levels=levels,
+            eligible=eligible,
+            cents=_cents(levels, eligible, terms, pooled),
+            paid=paid,
+            share_before=np.zeros(len(names)),
+            share_upto=np.full(len(names), 1.0 / count),
+            group=np.arange(len(names)),
+            names=names,
+            customers=count,
+            warnings=_about_newcomers(forecast),
+        )
     )
 
 
@@ -336,124 +327,3 @@ def _cents(levels: Levels, eligible: NDArray[np.bool_], terms: SpendTerms, poole
         "allowable_single": np.where(eligible, single, 0.0),
         "allowable_pooled": pooled,
     }
-
-
-def _assemble(
-    forecast: Forecast,
-    terms: SpendTerms,
-    levels: Levels,
-    eligible: NDArray[np.bool_],
-    cents: dict[str, Floats],
-    paid: Payback,
-    rungs: tuple[Floats, Floats],
-    ids: Any,
-    labels: NDArray[np.object_],
-    group: NDArray[np.intp],
-    names: tuple[str, ...],
-    customers: int | None = None,
-    warnings: tuple[str, ...] = (),
-) -> AllowableSpend:
-    head = {} if ids is None else {columns.CUSTOMER_ID: ids}
-    reasons = zero_reasons(levels, eligible, cents["allowable_single"], terms)
-    table = pd.DataFrame(
-        {
-            **head,
-            "horizon": terms.horizon,
-            "basis": terms.basis,
-            "group": pd.array(labels, dtype="string"),
-            **({} if customers is None else {"customers": customers}),
-            "value_at_stake": levels.expected,
-            **{name: amounts / 100.0 for name, amounts in cents.items()},
-            "confidence": terms.confidence / 100.0,
-            "target_roi": terms.target_roi,
-            "payback_limit_months": np.nan if terms.limit_months is None else terms.limit_months,
-            "payback_months": paid.months,
-            "p_payback": paid.p,
-            "p_loss": levels.p_loss,
-            "reason": pd.array(reasons, dtype="string"),
-            "as_of": forecast.as_of,
-            "currency": forecast.currency,
-        }
-    )
-    return AllowableSpend(
-        table=table,
-        totals=_totals(levels, cents, paid, group, names),
-        zeros=zeros_table(reasons),
-        levels=_level_table(levels, eligible, rungs, head, labels),
-        pools=_pool_table(levels, names),
-        basis=terms.basis,
-        horizon=terms.horizon,
-        target_roi=terms.target_roi,
-        confidence=terms.confidence / 100.0,
-        payback_months=terms.limit_months,
-        assumptions=_assumptions(forecast, terms, customers),
-        notes=(*notes_of(forecast, terms, levels), *warnings),
-        as_of=forecast.as_of,
-        currency=forecast.currency,
-    )
-
-
-def _totals(
-    levels: Levels, cents: dict[str, Floats], paid: Payback, group: NDArray[np.intp], names: tuple[str, ...]
-) -> pd.DataFrame:
-    def by_group(values: Floats) -> Floats:
-        return np.bincount(group, weights=values, minlength=len(names))
-
-    return pd.DataFrame(
-        {
-            "group": pd.array(names, dtype="string"),
-            "accounts": np.bincount(group, minlength=len(names)),
-            "sharing": by_group(levels.sharing.astype(np.float64)).astype(np.int64),
-            "value_at_stake": by_group(levels.expected),
-            **{name: by_group(amounts) / 100.0 for name, amounts in cents.items()},
-            "payback_months": paid.pool_months,
-            "p_payback": paid.pool_p,
-        }
-    )
-
-
-def _level_table(
-    levels: Levels,
-    eligible: NDArray[np.bool_],
-    rungs: tuple[Floats, Floats],
-    head: dict[str, Any],
-    labels: NDArray[np.object_],
-) -> pd.DataFrame:
-    found: dict[str, Any] = {**head, "group": pd.array(labels, dtype="string"), "eligible": eligible}
-    found["expected"] = levels.expected
-    found |= {level_column(c): levels.reached[:, k] for k, c in enumerate(CONFIDENCES)}
-    if levels.repaid is not None and levels.expected_repaid is not None:
-        found["expected_repaid"] = levels.expected_repaid
-        found |= {payback_column(c): levels.repaid[:, k] for k, c in enumerate(CONFIDENCES)}
-    return pd.DataFrame(found | {"share_before": rungs[0], "share_upto": rungs[1]})
-
-
-def _pool_table(levels: Levels, names: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {
-            "group": pd.array(np.repeat(np.asarray(names, dtype=object), len(CONFIDENCES)), dtype="string"),
-            "confidence": np.tile(CONFIDENCES, len(names)),
-            "reached": levels.pool.ravel(),
-        }
-    )
-    if levels.pool_repaid is not None:
-        table["repaid"] = levels.pool_repaid.ravel()
-    return table
-
-
-def _assumptions(forecast: Forecast, terms: SpendTerms, customers: int | None) -> dict[str, Any]:
-    plain = (str, int, float, type(None))
-    own = {
-        "basis": terms.basis,
-        "horizon": terms.horizon,
-        "target_roi": terms.target_roi,
-        "confidence": terms.confidence / 100.0,
-        "payback_months": terms.limit_months,
-        "uplift": None if terms.uplift is None else terms.uplift.words,
-        "by": terms.by,
-        "new_customers": customers,
-        "as_of": forecast.as_of.date().isoformat(),
-        "currency": forecast.currency,
-    }
-    taken = {name: value if isinstance(value, plain) else str(value) for name, value in forecast.assumptions.items()}
-    return own | taken

@@ -275,7 +275,7 @@ def _notes(
         notes.append(
             f"{beyond:,} accounts get more than the measure costs: what that brings follows from the assumed curve."
         )
-    if spend.payback_months is not None:
+    if spend.payback_limit_months is not None:
         notes.append("The limit of payback of the spend is not applied: the budget looks at the whole horizon.")
     if not terms.known.all():
         notes.append(f"On {int((~terms.known).sum()):,} accounts the value of the measure is not known: taken as 0.")

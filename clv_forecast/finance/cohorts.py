@@ -19,6 +19,7 @@ from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.newcomers import AUTO, newcomers_of
 from clv_forecast.finance.same_age import MEASURES, same_age_table
 from clv_forecast.finance.spend import CONFIDENCES, level_column
+from clv_forecast.finance.spend_terms import checked_roi
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.result import Forecast
@@ -294,14 +295,12 @@ def _checked(
             value=f"evidence {FAILED!r}",
             remedy="Choose a horizon that was tested and held, mend the model, or set accept_failed=True.",
         )
-    if finite_number(target_roi, "target_roi") <= -1.0:
-        raise DomainError("target_roi must be above -1 (0.2 is a return of 20 %).", value=target_roi)
     if not 0.0 < finite_number(confidence, "confidence") < 1.0:
         raise DomainError("confidence must lie between 0 and 1 (0.8 is 80 %).", value=confidence)
     if measure not in MEASURES:
         raise DomainError(f"measure must be one of {', '.join(MEASURES)}.", value=repr(measure))
     return CohortTerms(
-        target_roi=float(target_roi),
+        target_roi=checked_roi(target_roi),
         confidence=float(confidence),
         prob=forecast.prob if prob is None else check_prob(prob),
     )

@@ -75,7 +75,7 @@ class AllowableSpend:
         limited.
     basis, horizon : str
     target_roi, confidence : float
-    payback_months : float or None
+    payback_limit_months : float or None
         Limit of payback.
     assumptions : dict
         Everything the numbers depend on, plain.
@@ -94,7 +94,7 @@ class AllowableSpend:
     horizon: str
     target_roi: float
     confidence: float
-    payback_months: float | None
+    payback_limit_months: float | None
     assumptions: dict[str, Any]
     notes: tuple[str, ...]
     as_of: pd.Timestamp

@@ -55,10 +55,7 @@ def spend_terms(
         raise DomainError("A spend is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
     if basis not in BASES:
         raise DomainError("Unknown basis.", value=repr(basis), remedy=f"Known: {', '.join(BASES)}.")
-    if not -1.0 < finite_number(target_roi, "target_roi") <= MOST_ROI:
-        raise DomainError(
-            f"target_roi must be above -1 and at most {MOST_ROI:g} (0.2 is a return of 20 %).", value=target_roi
-        )
+    wanted = checked_roi(target_roi)
     level = 100.0 * finite_number(confidence, "confidence")
     if round(level) not in CONFIDENCES or abs(level - round(level)) > 1e-9:
         listed = ", ".join(f"{c / 100:.2f}" for c in CONFIDENCES)
@@ -72,7 +69,7 @@ def spend_terms(
         horizon=horizon,
         length=years * per_year,
         basis=basis,
-        target_roi=float(target_roi),
+        target_roi=wanted,
         confidence=round(level),
         limit=None if limit is None else limit * per_year,
         limit_months=None if limit is None else round(limit * MONTHS_PER_YEAR, 9),
@@ -80,3 +77,23 @@ def spend_terms(
         by=by,
         uplift=as_uplift(uplift),
     )
+
+
+def checked_roi(target_roi: float) -> float:
+    """Return a target return when it lies in its domain.
+
+    Raises
+    ------
+    DomainError
+        If it is no number above -1 and at most ``MOST_ROI``.
+
+    Examples
+    --------
+    >>> checked_roi(0.2)
+    0.2
+    """
+    if not -1.0 < finite_number(target_roi, "target_roi") <= MOST_ROI:
+        raise DomainError(
+            f"target_roi must be above -1 and at most {MOST_ROI:g} (0.2 is a return of 20 %).", value=target_roi
+        )
+    return float(target_roi)

@@ -28,8 +28,8 @@ def plain_assumptions(report: Report) -> dict[str, Any]:
     -------
     dict
         as_of, currency, simulated, customers, horizon, horizons, prob; ``forecast``, its assumptions; ``spends``, a
-        list with basis, horizon, target_roi, confidence, payback_months and assumptions of each; ``ranking``, what the
-        order is by, where there is one. Dates are ISO text; what is missing or not finite is None or text.
+        list with basis, horizon, target_roi, confidence, payback_limit_months and assumptions of each; ``ranking``,
+        what the order is by, where there is one. Dates are ISO text; what is missing or not finite is None or text.
     """
     forecast = report.forecast
     found: dict[str, Any] = {
@@ -47,7 +47,7 @@ def plain_assumptions(report: Report) -> dict[str, Any]:
                 "horizon": spend.horizon,
                 "target_roi": spend.target_roi,
                 "confidence": spend.confidence,
-                "payback_months": spend.payback_months,
+                "payback_limit_months": spend.payback_limit_months,
                 "assumptions": spend.assumptions,
             }
             for spend in report.spends

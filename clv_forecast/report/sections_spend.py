@@ -69,7 +69,7 @@ def _lead(spend: AllowableSpend) -> str:
 
 
 def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
-    limit = "" if spend.payback_months is None else f", repaid within {spend.payback_months:g} months"
+    limit = "" if spend.payback_limit_months is None else f", repaid within {spend.payback_limit_months:g} months"
     terms = f"{percent(spend.target_roi)} return and {percent(spend.confidence)} confidence over {spend.horizon}{limit}"
     unit = f", {spend.currency}" if spend.currency else ""
     sums = spend.totals.select_dtypes("number").sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES
+from clv_forecast.finance.spend_terms import MOST_ROI
 from clv_forecast.report.assumptions import flat_assumptions, hash_of, plain_assumptions
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import COUNT, LOW_HEADER, MONEY, NUMBER, TEXT, Look, put_headers, put_text
@@ -121,7 +122,7 @@ def _validation(name: str) -> dict[str, Any]:
             "error_title": "Not stored",
             "error_message": "Only the listed levels are stored; another needs a re-run.",
         }
-    least, most, words = (-0.99, 100.0, "20% is a return of a fifth on top of the spend.")
+    least, most, words = (-0.99, MOST_ROI, "20% is a return of a fifth on top of the spend.")
     if name == "margin":
         least, most, words = (0.0001, 1.0, "Share of revenue that is left, such as 30%.")
     return {
@@ -143,7 +144,7 @@ def _write_locked(sheet: Any, report: Report, settings: Settings, row: int, look
     lines.append(("Discount rate a year", terms["discount_rate_annual"], "locked_share"))
     if settings.live:
         for spend in report.spends:
-            limit = "none" if spend.payback_months is None else f"{spend.payback_months:g} months"
+            limit = "none" if spend.payback_limit_months is None else f"{spend.payback_limit_months:g} months"
             lines.append((f"Horizon ({spend.basis})", spend.horizon, "locked_text"))
             lines.append((f"Payback limit ({spend.basis})", limit, "locked_text"))
     else:

@@ -241,7 +241,11 @@ def _title(plan: SpendSheet) -> str:
 
 def _second_line(plan: SpendSheet) -> str:
     spend = plan.spend
-    limit = "no payback limit" if spend.payback_months is None else f"paid back within {spend.payback_months:g} months"
+    limit = (
+        "no payback limit"
+        if spend.payback_limit_months is None
+        else f"paid back within {spend.payback_limit_months:g} months"
+    )
     what = "Amounts per new customer. " if spend.basis == ACQUIRE else ""
     money = f"Money in {spend.currency}. " if spend.currency else ""
     if not plan.live:

@@ -111,7 +111,7 @@ def test_payback_limit(forecast, values):
     assert ((values >= (1.0 + ROI) * single).mean(axis=0) >= 0.8).all()
     np.testing.assert_allclose(found.levels[payback_column(80)], np.sort(half, axis=0)[40], rtol=1e-12)
     assert found.totals["payback_months"].le(6.0).all()
-    assert found.assumptions["payback_months"] == 6.0
+    assert found.assumptions["payback_limit_months"] == 6.0
 
 
 def test_payback_month_is_the_median_of_the_paths(forecast, ceiling):

@@ -42,7 +42,8 @@ def spend_of(
     fields = {
         "table": table, "totals": pd.DataFrame(), "zeros": pd.DataFrame(), "levels": levels,
         "pools": pd.DataFrame(pools),
-        "basis": basis, "horizon": "12 months", "target_roi": target_roi, "confidence": 0.8, "payback_months": None,
+        "basis": basis, "horizon": "12 months", "target_roi": target_roi, "confidence": 0.8,
+        "payback_limit_months": None,
         "assumptions": {"uplift": 0.1}, "notes": (), "as_of": pd.Timestamp("2024-12-31"), "currency": "EUR",
     }  # fmt: skip
     return AllowableSpend(**(fields | more))

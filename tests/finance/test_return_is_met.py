@@ -17,7 +17,7 @@ ROI = 0.2
 
 @pytest.fixture(scope="module")
 def world():
-    return simulate(3000, per_pool=PER_POOL, seed=7, draws=300)
+    return simulate(2000, per_pool=PER_POOL, seed=7, draws=300)
 
 
 def met(values, spent):

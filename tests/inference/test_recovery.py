@@ -74,7 +74,7 @@ def test_intervals_cover_in_a_small_study():
 
 @pytest.mark.slow
 def test_intervals_cover_in_a_large_study_and_the_estimates_are_unbiased():
-    names, estimate, error, lower, upper = study(120, 20_000, seed=42)
+    names, estimate, error, lower, upper = study(70, 20_000, seed=42)
     check(names, estimate, error, lower, upper)
     truth = np.array([TRUTH[name] for name in names])
     bias = (np.mean(estimate, axis=0) - truth) / (np.std(estimate, axis=0, ddof=1) / np.sqrt(len(estimate)))
