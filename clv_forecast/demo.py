@@ -88,7 +88,7 @@ def _cdnow(folder: Path, progress: Progress) -> DemoRun:
     history = purchase_history(load_cdnow(), as_of=AS_OF, unit="week", observed_from=COHORT_BEGINS)
     progress("read", 1, 1)
     model = fit(history, progress=progress)
-    certificate = backtest(history, horizon="39 weeks", progress=progress)
+    certificate = backtest(history, horizon="39 weeks", draws=_DRAWS, progress=progress)
     ahead = forecast(
         model, history, draws=_DRAWS, shock=certificate.shock, evidence=certificate.evidence, progress=progress
     )
@@ -119,7 +119,7 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
     sim = simulate_accounts(accounts, rng=1)
     history = _history_of(sim, sim.as_of)
     model = fit(history, progress=progress)
-    certificate = backtest(history, horizon=_YEAR, progress=progress)
+    certificate = backtest(history, horizon=_YEAR, draws=_DRAWS, progress=progress)
     ahead = forecast(
         model,
         history,
