@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clv_forecast.finance.newcomer_fit import DRAWS
 from clv_forecast.finance.spend import ACQUIRE, CEILING, CONFIDENCES, GROW, RETAIN
 from clv_forecast.finance.spend_levels import Levels
 from clv_forecast.finance.spend_terms import SpendTerms
@@ -15,9 +14,6 @@ from clv_forecast.forecasting.adjustments import EXTRAPOLATED, FAILED
 from clv_forecast.forecasting.expectation import p_alive_of
 from clv_forecast.forecasting.plan import chunks_of
 from clv_forecast.forecasting.result import Forecast
-
-_DRAWS: Final = 40
-"""Behind an expectation of all accounts together: more change nothing that could be seen."""
 
 _NOTHING = {
     CEILING: "it brings nothing",
@@ -70,7 +66,9 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
     if terms.basis == CEILING:
         notes.append("A ceiling is what an account is worth, not what a spend brings: it is no recommendation.")
     if terms.uplift is not None and terms.uplift.is_known:
-        notes.append(f"The uplift of {terms.uplift.share:.1%} is taken as known: give its band for wider ones.")
+        notes.append(
+            f"The uplift of {terms.uplift.share:.1%} is taken as known: with its band, pools would be more cautious."
+        )
     if terms.limit_months is not None:
         notes.append(
             "The limit of payback holds for the pool with the stated confidence; a single account's share of the pool "
@@ -99,7 +97,7 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
 
 def _what_can_be_kept(forecast: Forecast, terms: SpendTerms) -> str:
     """How many accounts the model expects to leave: where hardly any do, nothing can be kept."""
-    plan = forecast.plan.fewer_draws(_DRAWS)
+    plan = forecast.plan.fewer_draws(DRAWS)
     there, leaving = 0.0, 0.0
     for rows in chunks_of(plan, 1):
         alive = p_alive_of(plan, rows)

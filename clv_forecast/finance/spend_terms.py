@@ -12,8 +12,6 @@ from clv_forecast.finance.uplift import Uplift, as_uplift
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.units import Horizon, month_in, units_per_year
 
-MONTHS_PER_YEAR: Final = 12.0
-
 MOST_ROI: Final = 10.0
 
 
@@ -65,6 +63,7 @@ def spend_terms(
     limit = None if payback is None else Horizon.parse(payback, lifetime_years=years).years
     if limit is not None and limit > years * (1.0 + 1e-9):
         raise DomainError("payback must not be longer than the horizon.", value=f"{payback} beyond {horizon}")
+    month = month_in(forecast.plan.unit)
     return SpendTerms(
         horizon=horizon,
         length=years * per_year,
@@ -72,8 +71,8 @@ def spend_terms(
         target_roi=wanted,
         confidence=round(level),
         limit=None if limit is None else limit * per_year,
-        limit_months=None if limit is None else round(limit * MONTHS_PER_YEAR, 9),
-        month=month_in(forecast.plan.unit),
+        limit_months=None if limit is None else round(limit * per_year / month, 9),
+        month=month,
         by=by,
         uplift=as_uplift(uplift),
     )
