@@ -66,3 +66,7 @@ class FitError(ClvForecastError, RuntimeError):
 
 class StoreError(ClvForecastError, RuntimeError):
     """A saved object is missing, damaged, or of another schema version (command line: exit code 1)."""
+
+
+class LockedError(ClvForecastError, RuntimeError):
+    """Another run holds the lock of the store (command line: exit code 5)."""

@@ -14,6 +14,7 @@ FLOORS = (
     {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams", "threads"},
     {"models", "simulation"},
     {"history"},
+    {"consolidation"},
     {"inference"},
     {"forecasting"},
     {"interchange"},
@@ -22,6 +23,8 @@ FLOORS = (
     {"finance"},
     {"figures"},
     {"report"},
+    {"comparison"},
+    {"reforecast"},
     {""},  # the package's own __init__
     {"demo", "tables_as_text"},
     {"cli", "__main__"},

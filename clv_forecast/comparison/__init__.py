@@ -1,0 +1,1 @@
+"""Two runs side by side: where value went, what drifted, and how old forecasts did."""

@@ -1,0 +1,1 @@
+"""Several order logs brought together: sources, crosswalk, orders known to two systems, reconciliation."""

@@ -1,0 +1,1 @@
+"""The scheduled run: configuration, gates, store and publication."""
