@@ -1,4 +1,4 @@
-"""One account taken out of its base: its history and its draws, which depend on the seed and its id alone."""
+"""Accounts taken out of their base: their history, and one's draws, which depend on the seed and its id alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import Plan, make_plan
 from clv_forecast.forecasting.stack import Stack
-from clv_forecast.history.audit import KEPT, READ, Audit, Step
+from clv_forecast.history.audit import KEPT, READ, Audit, Step, counted
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.units import TimeUnit
@@ -27,7 +27,7 @@ def one_row(history: PurchaseHistory, row: int) -> PurchaseHistory:
     )
 
 
-def one_history(
+def history_of_rows(
     table: pd.DataFrame,
     *,
     customers: pd.DataFrame | None,
@@ -35,8 +35,9 @@ def one_history(
     unit: TimeUnit,
     currency: str | None,
 ) -> PurchaseHistory:
-    """The history of one account from its stored rows; it cannot list purchases."""
-    read = Step(name=READ, rows=1, customers=1, amount=None, sentence="One account was read from a run.")
+    """The history of accounts from their stored rows; it cannot list purchases."""
+    told = f"{counted(len(table), 'account')} read from a run."
+    read = Step(name=READ, rows=len(table), customers=len(table), amount=None, sentence=told)
     kept = dataclasses.replace(read, name=KEPT)
     return PurchaseHistory(
         table=table,

@@ -33,6 +33,7 @@ from clv_forecast.report.workbook import write_workbook
 CERTIFICATE: Final = "certificate"
 _VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "pyarrow", "numba", "ibis-framework", "duckdb")
 _NO_TABLES: Final[Mapping[str, pd.DataFrame]] = MappingProxyType({})
+_NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def write_run(
@@ -41,6 +42,8 @@ def write_run(
     *,
     model: Model | Stack | None = None,
     tables: Mapping[str, pd.DataFrame] = _NO_TABLES,
+    facts: Mapping[str, Any] = _NO_FACTS,
+    files: Callable[[Path], None] | None = None,
     replaces: Callable[[Path], bool] = is_run,
     progress: Progress = silent,
 ) -> StoredRun:
@@ -58,6 +61,10 @@ def write_run(
         That the forecast was made with. Without it a stored card has no months ahead.
     tables : mapping of str to DataFrame, optional
         More tables by name, such as ``{"metrics": account_metrics(...)}``.
+    facts : mapping of str to plain values, optional
+        What else the run depends on, for the manifest.
+    files : callable, optional
+        Writes more files into the folder it is given, which are then part of the run.
     replaces : callable
         Whether an existing folder may be replaced. Default: one that holds a run.
     progress : callable
@@ -112,12 +119,14 @@ def write_run(
         progress("write", 4, 5)
         # an id that a spreadsheet would read as a formula cannot stand in CSV unchanged
         write_crm(report, aside / ("crm.csv" if csv_holds_ids(report) else "crm.json"))
+        if files is not None:
+            files(aside)
         others = sorted(
             path.relative_to(aside).as_posix()
             for path in aside.rglob("*")
             if path.is_file() and not (path.parent == aside and path.suffix == ".parquet")
         )
-        _write_json(_manifest(report, bought, stored, others), aside / MANIFEST)
+        _write_json(_manifest(report, bought, stored, others) | {"facts": plain_value(facts)}, aside / MANIFEST)
     progress("write", 5, 5)
     return read_run(folder)
 

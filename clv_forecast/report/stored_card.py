@@ -21,7 +21,7 @@ from clv_forecast.ranking.account_categories import own_categories
 from clv_forecast.ranking.account_facts import AccountData
 from clv_forecast.ranking.account_months import future_months, month_table, past_months
 from clv_forecast.report.card import care_of
-from clv_forecast.report.one_account import one_history, one_plan
+from clv_forecast.report.one_account import history_of_rows, one_plan
 from clv_forecast.report.run_tables import RANKING, SPEND, SPEND_NEW
 from clv_forecast.report.stored_run import StoredRun
 from clv_forecast.units import Horizon, check_unit
@@ -221,7 +221,7 @@ def _data(run: StoredRun, customer_id: Any, everyone: pd.DataFrame) -> AccountDa
 
 
 def _history(run: StoredRun, customer_id: Any) -> PurchaseHistory:
-    return one_history(
+    return history_of_rows(
         run.rows_of("history", customer_id),
         customers=_of_account(run, "customers", customer_id),
         as_of=run.as_of,

@@ -1,0 +1,272 @@
+"""Every account's value after each cause of a bridge, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.comparison.identity import accounts_that_changed_identity
+from clv_forecast.comparison.restated import (
+    accounts_of,
+    at_earlier_rates,
+    history_as_dated,
+    terms_before,
+    terms_of,
+)
+from clv_forecast.comparison.snapshot import Settings, Snapshot, plan_of
+from clv_forecast.errors import FitError, InputError
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.money import Terms
+from clv_forecast.forecasting.plan import Plan, chunks_of
+from clv_forecast.forecasting.stack import Stack
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.fit import fit
+from clv_forecast.inference.model import Model
+from clv_forecast.progress import Progress, silent
+from clv_forecast.units import DAYS_PER_UNIT
+
+Floats = NDArray[np.float64]
+
+_COMPARED: Final = tuple(name for name in columns.HISTORY if name != columns.ALREADY_THERE)
+_REFITTED: Final = ("mle", "laplace")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class States:
+    """Values of all accounts, state after state: the published one of before first, then one per cause.
+
+    Parameters
+    ----------
+    ids : Index
+        Accounts of either run.
+    values : list of ndarray, shape (account,)
+        0 where an account is not, or not yet, part of the base.
+    notes : list of str
+    """
+
+    ids: pd.Index[Any]
+    values: list[Floats] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def spread(self, ids: Any, values: Floats) -> Floats:
+        """Values of some accounts in the places of all."""
+        found = np.zeros(len(self.ids))
+        found[self.ids.get_indexer(pd.Index(ids))] = values
+        return found
+
+
+def states_between(before: Snapshot, after: Snapshot, *, progress: Progress = silent) -> States:
+    """Value all accounts after each cause, in the order of ``value_bridge.STEPS``."""
+    states = States(ids=before.ids.append(after.ids[before.ids.get_indexer(after.ids) < 0]))
+    steps = 5
+    progress("bridge", 0, steps)
+    states.values.append(states.spread(before.ids, before.values))
+    then = after if dict(before.rates) == dict(after.rates) else at_earlier_rates(after, before.rates)
+    terms = terms_before(before, after)
+    dated = history_as_dated(then.purchases, before.as_of, then.history, after.ids)
+    _restated(states, before, after, dated, terms)
+    progress("bridge", 1, steps)
+    _since(states, before, then, dated, terms)
+    progress("bridge", 3, steps)
+    now = states.values[-1]
+    if then is not after:
+        now = states.spread(after.ids, values_of(before.plan(after.history, terms), before.horizon_in_unit))
+    states.values.append(now)
+    for value in _of_the_later_model(states, before, after, terms):
+        states.values.append(value)
+    progress("bridge", steps, steps)
+    return states
+
+
+def values_of(plan: Plan, end: float, *, start: float = 0.0) -> Floats:
+    """Expected value of every customer in ``(start, end]``, discounted to ``start``; mean over the draws."""
+    boundaries = np.array([end]) if start == 0.0 else np.array([start, end])
+    found = np.empty(plan.customers)
+    for rows in chunks_of(plan, len(boundaries)):
+        value = expected_money(plan, rows, boundaries).value.mean(axis=-1)
+        found[rows] = value[:, -1] if start == 0.0 else (value[:, 1] - value[:, 0]) * np.exp(plan.discount * start)
+    return found
+
+
+def same_parameters(first: Model | Stack, second: Model | Stack) -> bool:
+    """Whether two models are one: the same draws of the same parameters."""
+    if isinstance(first, Stack) or isinstance(second, Stack):
+        return (
+            isinstance(first, Stack)
+            and isinstance(second, Stack)
+            and first.weights == second.weights
+            and all(same_parameters(a, b) for a, b in zip(first.models, second.models, strict=True))
+        )
+    if first.as_of != second.as_of or not same_recipe(first, second):
+        return False
+    return first.draws.to_frame().equals(second.draws.to_frame())
+
+
+def same_recipe(first: Model | Stack, second: Model | Stack) -> bool:
+    """Whether two models were fitted by the same recipe, to whatever log."""
+    if isinstance(first, Stack) or isinstance(second, Stack):
+        return isinstance(first, Stack) and isinstance(second, Stack) and first.weights == second.weights
+    names = ("purchases", "spend", "method", "spend_from", "spend_level")
+    return (
+        all(getattr(first, name) == getattr(second, name) for name in names)
+        and first.draws.n_draws == second.draws.n_draws
+        and first.seed == second.seed
+        and _prior_names(first) == _prior_names(second)
+    )
+
+
+def _prior_names(model: Model) -> list[str] | None:
+    return None if model.priors is None else model.priors["name"].astype(str).tolist()
+
+
+def _restated(states: States, before: Snapshot, after: Snapshot, dated: PurchaseHistory | None, terms: Terms) -> None:
+    """Two states: the past as the later log has it; then also of ids that mean another account, or are gone."""
+    published = states.values[0]
+    restated = np.zeros(len(states.ids))
+    if dated is not None:
+        ids = pd.Index(dated.table[columns.CUSTOMER_ID])
+        place = before.ids.get_indexer(ids)
+        same = _same_rows(dated, before, place)
+        value = np.where(same, before.values[np.maximum(place, 0)], 0.0)
+        if not same.all():
+            changed = accounts_of(dated, ~same)
+            own = terms_of(terms, after.ids.get_indexer(ids[~same]))
+            value[~same] = values_of(before.plan(changed, own), before.horizon_in_unit)
+        restated = states.spread(ids, value)
+    other = accounts_that_changed_identity(before, after, states.ids)
+    states.values.append(np.where(other, published, restated))
+    states.values.append(restated)
+
+
+def _same_rows(dated: PurchaseHistory, before: Snapshot, place: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether the later log says the same of an account's past as the earlier one did, attributes included."""
+    found = place >= 0
+    pairs: list[tuple[pd.DataFrame, pd.DataFrame, list[str]]] = [(dated.table, before.history.table, list(_COMPARED))]
+    if isinstance(before.model, Stack) or before.model.draws.hierarchy is not None:
+        if dated.customers is None or before.history.customers is None:
+            return np.zeros(len(place), dtype=bool)
+        shared = [str(name) for name in before.history.customers if name in dated.customers]
+        pairs.append((dated.customers, before.history.customers, shared))
+    for now, then, names in pairs:
+        for name in names:
+            first, second = now[name].to_numpy(), then[name].to_numpy()[np.maximum(place, 0)]
+            found &= np.asarray((first == second) | (pd.isna(first) & pd.isna(second)), dtype=bool)
+    return np.asarray(found)
+
+
+def _since(states: States, before: Snapshot, then: Snapshot, dated: PurchaseHistory | None, terms: Terms) -> None:
+    """Four states: time passed as expected, purchases since, money per order since, new customers."""
+    passed = (then.as_of - before.as_of).days / DAYS_PER_UNIT[then.history.unit]
+    horizon = before.horizon_in_unit
+    known = np.zeros(len(then.ids), dtype=bool)
+    expected = bought = priced = np.zeros(len(states.ids))
+    if dated is not None:
+        dated_ids = pd.Index(dated.table[columns.CUSTOMER_ID])
+        known = then.ids.isin(dated_ids)
+        expected = states.values[-1]
+        old_terms, old = terms_of(terms, then.ids.get_indexer(dated_ids)), accounts_of(then.history, known)
+        if passed > 0.0:
+            plan = before.plan(dated, old_terms)
+            expected = states.spread(dated_ids, values_of(plan, passed + horizon, start=passed))
+        plan = before.plan(old, terms_of(terms, np.flatnonzero(known)))
+        value = values_of(plan, horizon)
+        priced = states.spread(then.ids[known], value)
+        bought = states.spread(then.ids[known], _at_old_spend(plan, before.plan(dated, old_terms), value, horizon))
+    states.values += [expected, bought, priced]
+    if known.all():
+        states.values.append(priced)
+        return
+    new = before.plan(accounts_of(then.history, ~known), terms_of(terms, np.flatnonzero(~known)))
+    states.values.append(priced + states.spread(then.ids[~known], values_of(new, horizon)))
+
+
+def _at_old_spend(plan: Plan, earlier: Plan, value: Floats, horizon: float) -> Floats:
+    """Value after the purchases since, each account's money per order judged by its orders of before alone.
+
+    Both plans are of the same accounts in the same order; only those that bought since are valued again.
+    """
+    parts, moved = [], np.zeros(plan.customers, dtype=bool)
+    for part, old in zip(plan.parts, earlier.parts, strict=True):
+        assert part.spend_count is not None and old.spend_count is not None  # noqa: S101 - a spend part was asked for
+        moved |= (part.spend_count != old.spend_count) | (part.spend_total != old.spend_total)
+        parts.append(replace(part, spend_count=old.spend_count, spend_total=old.spend_total))
+    if not moved.any():
+        return value
+    held = replace(plan, parts=tuple(parts))
+    found, rows = value.copy(), np.flatnonzero(moved)
+    boundaries = np.array([horizon])
+    for chunk in chunks_of(plan, 1):
+        chosen = chunk[np.isin(chunk, rows)]
+        if len(chosen):
+            found[chosen] = expected_money(held, chosen, boundaries).value[:, 0].mean(axis=-1)
+    return found
+
+
+def _of_the_later_model(states: States, before: Snapshot, after: Snapshot, terms: Terms) -> Iterator[Floats]:
+    """Five states: parameters, configuration, margin, costs, discount rate."""
+    value, ids = states.values[-1], after.ids
+    model: Model | Stack = before.model
+    settings: Settings = before.settings
+    horizon = before.horizon_in_unit
+
+    def valued() -> Floats:
+        return states.spread(ids, values_of(plan_of(model, after.history, terms, settings), horizon))
+
+    if not same_parameters(before.model, after.model):
+        refitted = after.model if same_recipe(before.model, after.model) else _refitted(states, before, after)
+        if refitted is not None:
+            model = refitted
+            value = valued()
+    yield value
+    configured = replace(after.settings, discount_rate_annual=settings.discount_rate_annual)
+    if model is not after.model or configured != settings:
+        changed = not same_parameters(model, after.model) or _matters(settings, configured)
+        model, settings, horizon = after.model, configured, after.horizon_in_unit
+        value = valued() if changed else value
+    yield value
+    for names in (("margin",), ("cost_per_order", "cost_per_year")):
+        now = replace(terms, **{name: getattr(after.terms, name) for name in names})
+        if any(not np.array_equal(getattr(terms, name), getattr(now, name)) for name in names):
+            terms = now
+            value = valued()
+        yield value
+    if after.settings != settings:
+        settings = after.settings
+        value = valued()
+    yield value
+
+
+def _matters(then: Settings, now: Settings) -> bool:
+    """Whether two settings can differ in an expectation: a common shock has mean one."""
+    return any(getattr(then, f.name) != getattr(now, f.name) for f in fields(Settings) if f.name != "shock")
+
+
+def _refitted(states: States, before: Snapshot, after: Snapshot) -> Model | None:
+    """The earlier recipe fitted to the later log; None where that is not to be had, and then a note says so."""
+    model = before.model
+    if isinstance(model, Stack) or model.draws.hierarchy is not None or model.method not in _REFITTED:
+        states.notes.append("The earlier kind of model was not fitted again: new parameters stand under configuration.")
+        return None
+    try:
+        return fit(
+            after.history,
+            model.purchases,
+            model.spend,
+            method=model.method,
+            spend_from=model.spend_from or "auto",
+            draws=model.draws.n_draws,
+            rng=model.seed,
+            compare=False,
+        )
+    except (FitError, InputError) as error:
+        states.notes.append(
+            f"The earlier kind of model could not be fitted again ({error.rule}): new parameters stand "
+            "under configuration."
+        )
+        return None

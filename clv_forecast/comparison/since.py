@@ -1,0 +1,143 @@
+"""What has come since a run, against what it expected, and whether its bands held."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_forecast import columns
+from clv_forecast.comparison.restated import accounts_of, terms_of
+from clv_forecast.comparison.snapshot import Snapshot
+from clv_forecast.errors import DomainError
+from clv_forecast.evaluation.scores import covered, keyed_uniforms, randomised_pit
+from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.plan import Plan, chunks_of
+from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.progress import Progress, silent
+from clv_forecast.streams import KeyedStreams
+from clv_forecast.units import DAYS_PER_UNIT
+
+EARLIER: Final = "accounts of the earlier run"
+NEWCOMERS: Final = "new customers"
+_QUANTITIES: Final = ("purchases", "revenue")
+
+Floats = NDArray[np.float64]
+
+
+def came_since(before: Snapshot, after: Snapshot, *, progress: Progress = silent) -> pd.DataFrame:
+    """Set what came between two runs against the bands of the earlier one.
+
+    The earlier run's draws are replayed up to the day of the later one, so any length of time can be looked at, not
+    only the run's horizons.
+
+    Parameters
+    ----------
+    before, after : Snapshot
+        ``before`` of an earlier day.
+    progress : callable
+
+    Returns
+    -------
+    DataFrame
+        group, quantity; one row for purchases and one for revenue of the earlier run's accounts, and the same of new
+        customers, whom no band is about. customers, active (who bought); ``came``, ``expected``, the band of the
+        total ``lower`` and ``upper``, and whether it ``covered`` what came; ``band_coverage``, the share of customers
+        inside their own bands, ends included, and ``coverage`` by the randomised transform, which should be ``prob``
+        for whole numbers too; run, previous_as_of, days, prob, as_of, currency.
+
+    Raises
+    ------
+    DomainError
+        If no day lies between the runs.
+
+    Notes
+    -----
+    Accounts that are no longer in the log, or are part of another now, are left out and counted in ``left_out``.
+    """
+    days = (after.as_of - before.as_of).days
+    if days < 1:
+        raise DomainError(
+            "Bands are judged by what came after a run.", value=f"{before.as_of.date()} and {after.as_of.date()}"
+        )
+    kept = before.ids.isin(after.ids)
+    plan = before.plan(accounts_of(before.history, kept), terms_of(before.terms, np.flatnonzero(kept)))
+    ids = before.ids[kept]
+    since = after.purchases[after.purchases[columns.DATE] > before.as_of]
+    old = since[columns.CUSTOMER_ID].isin(ids).to_numpy(dtype=bool)
+    actual = _actual(ids, since[old])
+    scored = _scored(plan, actual, days / DAYS_PER_UNIT[plan.unit], before.prob, progress)
+    new = since[~old]
+    rows = [
+        {"group": EARLIER, "quantity": quantity, "customers": len(ids), "active": int((actual["purchases"] > 0).sum())}
+        | scored[quantity]
+        for quantity in _QUANTITIES
+    ]
+    buyers = int(new[columns.CUSTOMER_ID].nunique())
+    amounts = {"purchases": float(len(new)), "revenue": float(new[columns.AMOUNT].sum())}
+    rows += [
+        {"group": NEWCOMERS, "quantity": quantity, "customers": buyers, "active": buyers, "came": amounts[quantity]}
+        for quantity in _QUANTITIES
+    ]
+    return pd.DataFrame(rows).assign(
+        left_out=int((~kept).sum()),
+        run=before.name,
+        previous_as_of=before.as_of,
+        days=days,
+        prob=before.prob,
+        as_of=after.as_of,
+        currency=after.history.currency,
+    )
+
+
+def _actual(ids: pd.Index[Any], orders: pd.DataFrame) -> dict[str, Floats]:
+    place = ids.get_indexer(pd.Index(orders[columns.CUSTOMER_ID]))
+    amounts = orders[columns.AMOUNT].to_numpy(dtype=float)
+    return {
+        "purchases": np.bincount(place, minlength=len(ids)).astype(float),
+        "revenue": np.bincount(place, weights=amounts, minlength=len(ids)).astype(float),
+    }
+
+
+def _scored(
+    plan: Plan, actual: dict[str, Floats], end: float, prob: float, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Coverage of the customers' bands, and the total with its band, per quantity."""
+    boundaries = np.array([end])
+    sums = {quantity: np.zeros(plan.draws) for quantity in _QUANTITIES}
+    expected = dict.fromkeys(_QUANTITIES, 0.0)
+    inside = {quantity: np.zeros(plan.customers, dtype=bool) for quantity in _QUANTITIES}
+    pit = {quantity: np.empty(plan.customers) for quantity in _QUANTITIES}
+    done = 0
+    for rows in chunks_of(plan, 1):
+        drawn, mean = predictive_money(plan, rows, boundaries), expected_money(plan, rows, boundaries)
+        of_customers: dict[str, NDArray[Any]] = {"purchases": drawn.purchases[:, 0], "revenue": drawn.revenue[:, 0]}
+        of_totals = {"purchases": drawn.moved_purchases[:, 0], "revenue": drawn.revenue[:, 0]}
+        streams = KeyedStreams(plan.keys[rows], 0)
+        for number, quantity in enumerate(_QUANTITIES):
+            ordered = np.sort(of_customers[quantity], axis=-1)
+            came = actual[quantity][rows]
+            low, high = band(of_customers[quantity], prob)
+            inside[quantity][rows] = (low <= came) & (came <= high)
+            pit[quantity][rows] = randomised_pit(came, ordered, keyed_uniforms(streams, number))
+            sums[quantity] += of_totals[quantity].sum(axis=0)
+            expected[quantity] += float(getattr(mean, quantity)[:, 0].mean(axis=-1).sum())
+        done += len(rows)
+        progress("bands", done, plan.customers)
+    found = {}
+    for quantity in _QUANTITIES:
+        lower, upper = map(float, band(sums[quantity], prob))
+        total = float(actual[quantity].sum())
+        found[quantity] = {
+            "came": total,
+            "expected": expected[quantity],
+            "lower": lower,
+            "upper": upper,
+            "covered": bool(lower <= total <= upper),
+            "band_coverage": float(inside[quantity].mean()),
+            "coverage": float(covered(pit[quantity], prob).mean()),
+        }
+    return found
