@@ -1,0 +1,152 @@
+"""What every section of the configuration is: strict, frozen, and without unknown keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from clv_forecast.arguments import finite_number
+from clv_forecast.errors import ClvForecastError, DomainError
+from clv_forecast.reforecast.connection_url import check_url
+from clv_forecast.units import Horizon
+
+FOLDER = "folder"
+"""Key of the validation context: the folder that relative paths start from."""
+
+
+class Section(BaseModel):
+    """A table of the configuration."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+
+def refuse(mistakes: Iterable[tuple[str, str]]) -> None:
+    """Refuse a section for mistakes between its keys: each the key (empty: the section itself) and a sentence.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there is a mistake.
+    """
+    found = list(mistakes)
+    if found:
+        raise PydanticCustomError("mistakes", "{text}", {"text": "; ".join(text for _, text in found), "found": found})
+
+
+def checked_by(check: Callable[[Any], Any]) -> PlainValidator:
+    """Validate by a check of this package, whose error becomes the key's; too large a number is an error too."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except ClvForecastError as error:
+            raise ValueError(str(error)) from error
+        except (OverflowError, RecursionError, TypeError) as error:
+            raise ValueError("The value is of no use here.") from error
+
+    return PlainValidator(validate)
+
+
+def check_text(value: Any) -> str:
+    """Return text that is there and can be printed.
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_text("customer_id")
+    'customer_id'
+    """
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise DomainError("It must be text, not empty, on one line.")
+    return value
+
+
+def check_names(value: Any) -> tuple[str, ...]:
+    """Return one name or several as a tuple, each once.
+
+    Raises
+    ------
+    DomainError
+        If one is no text or stands twice.
+
+    Examples
+    --------
+    >>> check_names("region"), check_names(["region", "segment"])
+    (('region',), ('region', 'segment'))
+    """
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, (list, tuple)):
+        raise DomainError("It must be a name, or a list of names.")
+    names = tuple(check_text(name) for name in listed)
+    if len(set(names)) < len(names):
+        raise DomainError("Each name may stand once.", value=", ".join(names))
+    return names
+
+
+def check_length(value: Any) -> str:
+    """Return a length of time as it is written.
+
+    Raises
+    ------
+    DomainError
+        If it is none.
+
+    Examples
+    --------
+    >>> check_length("12 months")
+    '12 months'
+    """
+    return Horizon.parse(value).label
+
+
+def number_or_off(lowest: float, highest: float) -> PlainValidator:
+    """Validate a threshold, above ``lowest`` and at most ``highest``, or ``false``, which turns it off."""
+
+    def check(value: Any) -> float | bool:
+        if value is False:
+            return False
+        if isinstance(value, bool) or not lowest < finite_number(value, "A threshold") <= highest:
+            domain = f"above {lowest:g}" + ("" if highest == float("inf") else f" and at most {highest:g}")
+            raise DomainError(f"It must be a number {domain}, or false, which turns it off.", value=repr(value))
+        return float(value)
+
+    return checked_by(check)
+
+
+def _path(value: str, info: ValidationInfo) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("A path must not be empty and stands on one line.")
+    if "://" in value:
+        raise ValueError("A path leads to files; write a connection as url.")
+    folder = (info.context or {}).get(FOLDER)
+    expanded = os.path.expanduser(value)
+    return expanded if folder is None else os.path.normpath(os.path.join(folder, expanded))
+
+
+def _url(value: str) -> str:
+    try:
+        return check_url(value)
+    except ClvForecastError as error:
+        raise ValueError(str(error)) from error
+
+
+Text = Annotated[str, checked_by(check_text)]
+Names = Annotated[tuple[str, ...], checked_by(check_names)]
+Length = Annotated[str, checked_by(check_length)]
+FilePath = Annotated[str, AfterValidator(_path)]
+Url = Annotated[str, AfterValidator(_url)]
