@@ -1,0 +1,192 @@
+"""One run of a store: what its folder says of itself, read without trusting it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.report.stored_run import StoredRun, read_run
+
+RECORD: Final = "run.json"
+CONTENTS: Final = "contents.json"
+"""Size and checksum of each file of a run but its record, written when the run is put in place."""
+Status = Literal["published", "held", "damaged"]
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEntry:
+    """A run as the store lists it. Made by the methods of ``RunStore``.
+
+    Parameters
+    ----------
+    run_id : str
+    folder : Path
+    as_of : Timestamp or None
+        Last day of its log; None when its record cannot be read.
+    status : {"published", "held", "damaged"}
+    current : bool
+        Whether ``latest`` points at it.
+    record : mapping
+        Content of ``run.json``; empty when it cannot be read.
+    problem : str
+        Why it is damaged; empty for other runs.
+    """
+
+    run_id: str
+    folder: Path
+    as_of: pd.Timestamp | None
+    status: Status
+    current: bool
+    record: Mapping[str, Any]
+    problem: str = ""
+
+    @property
+    def order(self) -> tuple[pd.Timestamp, str, str]:
+        """What runs are sorted by: the day, then the start, then the id."""
+        return self.as_of or pd.Timestamp.min, str(self.record.get("started", "")), self.run_id
+
+    def read(self) -> StoredRun:
+        """Open the run.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        self.check()
+        return read_run(self.folder)
+
+    def check(self, *, every_byte: bool = False) -> None:
+        """Refuse a damaged run; with ``every_byte`` its files are read and compared with their checksums.
+
+        Raises
+        ------
+        StoreError
+            If the run is damaged.
+        """
+        problem = self.problem
+        if not problem and every_byte:
+            problem = _changed_bytes(self.folder)
+        if problem:
+            raise StoreError(
+                "The run is damaged.",
+                value=f"{self.run_id}: {problem}",
+                remedy="Run it again for the same day, or publish another run: `clv-forecast runs` lists them.",
+            )
+
+
+def check_run_id(run_id: str) -> None:
+    """Refuse an id that is no plain name of a folder.
+
+    Raises
+    ------
+    DomainError
+        If it is not 1 to 100 letters, digits, dots, hyphens and underscores, or is the word ``latest``.
+
+    Examples
+    --------
+    >>> check_run_id("2026-03-31_1f2e3d")
+    >>> check_run_id("../elsewhere")
+    Traceback (most recent call last):
+    ...
+    clv_forecast.errors.DomainError: The id of a run is letters, digits, dots, hyphens and underscores. Got: '../elsewhere'.
+    """  # noqa: E501
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id) or run_id == "latest":
+        raise DomainError("The id of a run is letters, digits, dots, hyphens and underscores.", value=repr(run_id))
+
+
+def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:
+    """Read what a folder of the store holds; whatever is wrong with it is told, not raised."""
+    entry = RunEntry(
+        run_id=folder.name, folder=folder, as_of=None, status=status, current=current, record=_NOTHING, problem=""
+    )
+    try:
+        record = _record(folder)
+        entry = replace(entry, as_of=_day(record), record=MappingProxyType(record))
+        read_run(folder)
+        problem = _changed_sizes(folder)
+    except StoreError as error:
+        problem = str(error)
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return replace(entry, status="damaged", problem=problem) if problem else entry
+
+
+def write_contents(folder: Path) -> None:
+    """Write down size and checksum of each file of a run."""
+    files = {
+        path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).as_posix() not in (RECORD, CONTENTS)
+    }
+    (folder / CONTENTS).write_text(json.dumps(files, indent=1) + "\n", encoding="ascii")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{RECORD} is missing.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{RECORD} cannot be read.", value=error) from error
+    if not isinstance(record, dict) or record.get("run_id") != folder.name:
+        raise StoreError(f"{RECORD} is not that of this run.")
+    return record
+
+
+def _day(record: Mapping[str, Any]) -> pd.Timestamp:
+    try:
+        day = pd.Timestamp(record["as_of"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{RECORD} does not say the day of the run.") from error
+    if pd.isna(day):
+        raise StoreError(f"{RECORD} does not say the day of the run.")
+    return day.tz_localize(None)
+
+
+def _contents(folder: Path) -> dict[str, list[Any]]:
+    """Size and checksum by name; empty for a run that has none written down."""
+    path = folder / CONTENTS
+    if not path.exists():
+        return {}
+    try:
+        return {
+            str(name): [int(size), str(checksum)] for name, (size, checksum) in json.loads(path.read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{CONTENTS} cannot be read.", value=error) from error
+
+
+def _changed_sizes(folder: Path) -> str:
+    """Files that are missing or of another length than when the run was put in place, in words."""
+    for name, (size, _) in _contents(folder).items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+    return ""
+
+
+def _changed_bytes(folder: Path) -> str:
+    try:
+        changed = [name for name, (_, checksum) in _contents(folder).items() if _checksum(folder / name) != checksum]
+    except OSError as error:
+        return str(error)
+    return f"{', '.join(changed)}: other bytes than when the run was made" if changed else ""
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
