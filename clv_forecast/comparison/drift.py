@@ -18,12 +18,14 @@ _RECENT_DAYS: Final = 91
 _PARAMETERS: Final = ("model", "parameter", "then", "standard_error", "now", "z")
 
 
-def parameter_drift(then: Model | Stack, now: Model | Stack) -> pd.DataFrame:
+def parameter_drift(then: Model | Stack, now: Model | Stack, *, kinds: bool = True) -> pd.DataFrame:
     """Say how far every parameter moved, in standard errors of the earlier fit.
 
     Parameters
     ----------
     then, now : Model or Stack
+    kinds : bool
+        Whether to look only at fits by one recipe; otherwise at all parameters of one name.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def parameter_drift(then: Model | Stack, now: Model | Stack) -> pd.DataFrame:
         pairs = list(zip(then.models, now.models, strict=False))
     else:
         pairs = [(then, now)]
-    found = [_drift(first, second) for first, second in pairs if same_recipe(first, second)]
+    found = [_drift(first, second) for first, second in pairs if not kinds or same_recipe(first, second)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(_PARAMETERS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledOptions:
-    """How to fit: ``method`` is ``"mle"`` or ``"laplace"``; the others are those of ``fit``."""
+    """How to fit: ``method`` is ``"mle"`` or ``"laplace"``; the others are those of ``fit``.
+
+    ``start`` holds the parameters to start from, in the user's units; None starts from the data alone.
+    """
 
     method: str
     draws: int
@@ -35,6 +39,7 @@ class PooledOptions:
     unit: str
     allow_unconverged: bool
     progress: Progress
+    start: Any | None = None
 
 
 def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, stream: int) -> FittedPart:
@@ -60,8 +65,7 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
     """
     problem = replace(problem, prior_location=priors.location, prior_scale=priors.scale)
     lower, upper = box(problem.coordinates)
-    free = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper)
-    optimum, diagnosis = diagnose(problem, free)
+    free, optimum, diagnosis = _maximum(problem, options.start, lower, upper)
     if diagnosis.status is FitStatus.FAILED and not options.allow_unconverged:
         raise FitError(
             f"The fit did not converge: {diagnosis.message}",
@@ -94,6 +98,21 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
         priors=priors,
     )
+
+
+def _maximum(problem: Problem, start: Any | None, lower: Floats, upper: Floats) -> tuple[Optimum, Optimum, Diagnosis]:
+    """The free maximum, and what it is worth; where the given start does not lead to an interior one, from all starts.
+
+    Newton steps finish both ways, so that they end in the same place.
+    """
+    warm = None if start is None else problem.unconstrain(start)
+    if warm is not None and np.isfinite(warm).all() and ((lower < warm) & (warm < upper)).all():
+        free = maximise(problem.value_gradient, [warm], lower=lower, upper=upper)
+        optimum, diagnosis = diagnose(problem, free)
+        if diagnosis.status is FitStatus.CONVERGED:
+            return free, optimum, diagnosis
+    free = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper)
+    return free, *diagnose(problem, free)
 
 
 def _refuse_or_warn(

@@ -45,6 +45,8 @@ class Problem:
         ``theta (draw, k)`` to log-likelihoods ``(draw,)``.
     constrain : callable
         ``theta (k,)`` or ``(draw, k)`` to ``Params`` in the user's units.
+    unconstrain : callable
+        ``Params`` in the user's units to ``theta (k,)``.
     jacobian : callable
         ``theta (k,)`` to ``d natural / d theta``, natural parameters in the user's units as rows.
     starts : tuple of ndarray
@@ -68,6 +70,7 @@ class Problem:
     value_gradient: Callable[[Floats], tuple[float, Floats]]
     values: Callable[[Floats], Floats]
     constrain: Callable[[Floats], Any]
+    unconstrain: Callable[[Any], Floats]
     jacobian: Callable[[Floats], Floats]
     starts: tuple[Floats, ...]
     prior_location: Floats
@@ -222,6 +225,10 @@ def _problem(
         params = module.constrain(theta)
         return module.Params(*(getattr(params, n) * f for n, f in zip(module.PARAMETERS, factors, strict=True)))
 
+    def unconstrain(params: Any) -> Floats:
+        scaled = (getattr(params, n) / f for n, f in zip(module.PARAMETERS, factors, strict=True))
+        return np.asarray(module.unconstrain(module.Params(*scaled)), dtype=np.float64).reshape(len(factors))
+
     return Problem(
         model=model,
         parameters=tuple(module.PARAMETERS),
@@ -229,6 +236,7 @@ def _problem(
         value_gradient=value_gradient,
         values=values,
         constrain=constrain,
+        unconstrain=unconstrain,
         jacobian=lambda theta: factors[:, None] * module.constrain_jacobian(theta),
         starts=tuple(np.asarray(start, dtype=np.float64) for start in starts),
         prior_location=np.asarray(prior[0], dtype=np.float64),

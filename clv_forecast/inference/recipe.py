@@ -69,6 +69,7 @@ def fit_recipe(
     history: PurchaseHistory,
     *,
     rng: int | np.random.Generator = 1,
+    start: Model | None = None,
     allow_unconverged: bool = False,
     progress: Progress = silent,
 ) -> Model:
@@ -99,6 +100,7 @@ def fit_recipe(
         draws=recipe.draws,
         rng=rng,
         compare=False,
+        start=start,
         allow_unconverged=allow_unconverged,
         progress=progress,
     )
