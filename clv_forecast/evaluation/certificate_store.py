@@ -52,7 +52,8 @@ def read_certificate(folder: str | os.PathLike[str]) -> Certificate:
     --------
     >>> import tempfile
     >>> import clv_forecast as clv
-    >>> made = clv.backtest(clv.load_cdnow("1/10"), as_of="1998-06-30", horizon="39 weeks", draws=100, workers=1)
+    >>> orders = clv.load_cdnow("1/10").head(1000)
+    >>> made = clv.backtest(orders, as_of="1998-06-30", horizon="39 weeks", draws=100, recipe=Recipe(draws=100))
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     made.save(Path(parent) / "certificate")
     ...     found = read_certificate(Path(parent) / "certificate")
