@@ -207,15 +207,15 @@ def classify(source: Source, rules: Rules) -> Any:
     raw = raw.mutate(**{name: raw[name].cast("string") for name, kind in raw.schema().items() if kind.is_null()})
     has = set(raw.columns)
     no_text = ibis.null("string")
-    at, offset = _local_time(raw[c.DATE], c.DATE, rules.time_zone)
-    amount = _money(raw[c.AMOUNT], c.AMOUNT)
-    margin = _money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY)
-    currency = _text(raw[c.CURRENCY]) if c.CURRENCY in has else no_text
+    at, offset = local_time(raw[c.DATE], c.DATE, rules.time_zone)
+    amount = money(raw[c.AMOUNT], c.AMOUNT)
+    margin = money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY)
+    currency = text_of(raw[c.CURRENCY]) if c.CURRENCY in has else no_text
     if rules.rates:
         amount = _converted(amount, currency, rules.rates)
         margin = _converted(margin, currency, rules.rates) if c.MARGIN in has else margin
     recorded, recorded_offset = (
-        _local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone)
+        local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone)
         if c.RECORDED_AT in has
         else (ibis.null("timestamp"), ibis.literal(False))
     )
@@ -229,8 +229,8 @@ def classify(source: Source, rules: Rules) -> Any:
             AMOUNT_TEXT: raw[c.AMOUNT].cast("string"),
             "flaw": _amount_flaw(raw[c.AMOUNT]),
             OFFSET: offset | recorded_offset,
-            c.ORDER_ID: _text(raw[c.ORDER_ID]) if c.ORDER_ID in has else no_text,
-            c.CATEGORY: _text(raw[c.CATEGORY]) if c.CATEGORY in has else no_text,
+            c.ORDER_ID: text_of(raw[c.ORDER_ID]) if c.ORDER_ID in has else no_text,
+            c.CATEGORY: text_of(raw[c.CATEGORY]) if c.CATEGORY in has else no_text,
             c.MARGIN: margin,
             c.CURRENCY: currency,
         }
@@ -272,12 +272,27 @@ def _customer(ids: Any) -> Any:
     return ibis.ifelse(ids.isnan(), ibis.null(kind), ids) if kind.is_floating() else ids
 
 
-def _text(column: Any) -> Any:
+def text_of(column: Any) -> Any:
+    """Ids, categories and codes as text without blanks around it; missing where nothing is left."""
     return column.cast("string").strip().nullif("")
 
 
-def _local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
-    """Wall-clock time in the zone, and whether a text carries an offset from UTC that needs the zone."""
+def local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
+    """Wall-clock time in the zone, and whether a text carries an offset from UTC that needs the zone.
+
+    Parameters
+    ----------
+    column : ibis column
+    name : str
+        Of the column, for the error.
+    zone : str, optional
+        From ``check_time_zone``.
+
+    Raises
+    ------
+    InputError
+        If the column has a type that cannot be a date, or carries a time zone while none is named.
+    """
     kind = column.type()
     never = ibis.literal(False)
     if kind.is_date():
@@ -306,7 +321,14 @@ def _local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
     )
 
 
-def _money(column: Any, name: str) -> Any:
+def money(column: Any, name: str) -> Any:
+    """Exact amounts, missing where there is no number.
+
+    Raises
+    ------
+    InputError
+        If the column has a type that cannot be an amount.
+    """
     kind = column.type()
     if not (kind.is_numeric() or kind.is_string()) or kind.is_boolean():
         raise InputError(f"The column {name!r} must hold numbers or numbers as text, not {kind}.")
@@ -362,7 +384,7 @@ def check_currency(source: Source, rates: tuple[tuple[str, Decimal], ...], const
         if rates:
             raise DomainError("rates need a currency column.", remedy="Name it with currency='...'.")
         return constant
-    code = _text(source.table[c.CURRENCY]).name(c.CURRENCY)
+    code = text_of(source.table[c.CURRENCY]).name(c.CURRENCY)
     records = source.fetch(source.table.group_by(code).agg(rows=lambda t: t.count()).order_by(c.CURRENCY)).to_pylist()
     found = {record[c.CURRENCY]: record["rows"] for record in records if record[c.CURRENCY] is not None}
     if not rates and len(found) > 1:

@@ -187,7 +187,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].rstrip(" .") + "."
 
 
-def _connect() -> Any:
+def connect_duckdb() -> Any:
+    """Open an Ibis backend of DuckDB in memory; what does not fit goes to a temporary folder of this process."""
     folder = str(Path(tempfile.gettempdir()) / f"clv_forecast_duckdb_{os.getpid()}")
     return ibis.duckdb.connect(temp_directory=folder)
 
@@ -196,7 +197,7 @@ def _open_arrow(table: pa.Table, code: IdCode | None, label: str) -> Source:
     if code is None and not _duckdb_knows(table.schema.field(c.CUSTOMER_ID).type):
         ids, code = _encode(table[c.CUSTOMER_ID].to_pandas().astype(object))
         table = table.set_column(table.schema.get_field_index(c.CUSTOMER_ID), c.CUSTOMER_ID, ids)
-    return Source(table=ibis.memtable(table), backend=_connect(), id_code=code, label=label)
+    return Source(table=ibis.memtable(table), backend=connect_duckdb(), id_code=code, label=label)
 
 
 def run(backend: Any, expression: Any, label: str) -> Any:
@@ -238,7 +239,7 @@ def open_path(path: str | Path) -> tuple[Any, Any]:
     for name in files:
         if os.path.isfile(name) and not os.path.getsize(name):
             raise InputError("The file is empty.", value=repr(name))
-    backend = _connect()
+    backend = connect_duckdb()
     with warnings.catch_warnings():  # ibis 12 calls what DuckDB 2 renamed
         warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
         table = _scan(backend, text, files)

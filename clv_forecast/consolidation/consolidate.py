@@ -1,0 +1,274 @@
+"""The verb ``consolidate``: order logs of several systems become one, with an account of every line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clv_forecast import columns as c
+from clv_forecast.arguments import instance_of
+from clv_forecast.consolidation import crosswalk as walk
+from clv_forecast.consolidation import grouped_lines as g
+from clv_forecast.consolidation.consolidated import Consolidated
+from clv_forecast.consolidation.opened_source import opened
+from clv_forecast.consolidation.order_files import ORDERS, fingerprint, write_orders
+from clv_forecast.consolidation.order_groups import SOURCE, OrderGroups, read_groups
+from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.consolidation.same_orders import same_orders as find_same_orders
+from clv_forecast.consolidation.steps import (
+    AFTER_AS_OF,
+    MERGED,
+    STEP,
+    UNMATCHED_DROPPED,
+    reconciliation_table,
+    source_days,
+)
+from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.audit import KEPT, Finding, counted, format_money
+from clv_forecast.history.cleaning import check_time_zone, parse_day
+from clv_forecast.history.sources import connect_duckdb
+from clv_forecast.progress import Progress, silent
+
+
+def consolidate(
+    sources: Sequence[OrderSource],
+    folder: str | os.PathLike[str],
+    *,
+    as_of: Any = None,
+    crosswalk: Any = None,
+    unmatched: str = "keep",
+    same_orders: bool = True,
+    time_zone: str | None = None,
+    progress: Progress = silent,
+) -> Consolidated:
+    """Bring the order logs of several systems together under one id per account.
+
+    Each source answers one statement, which adds up the lines of an order where they lie; only those sums travel.
+
+    Parameters
+    ----------
+    sources : sequence of OrderSource
+        In order of trust: where two have the same order, the first one's lines are taken.
+    folder : path
+        Its ``orders`` is written, in one piece or not at all; earlier order files there are replaced.
+    as_of : date, Timestamp or ISO text, optional
+        Lines dated or recorded after this day are counted and left out. Default: all lines are taken.
+    crosswalk : table or path, optional
+        Columns source, source_id, customer_id. Without one, equal ids of all sources are one account.
+    unmatched : {"keep", "drop", "error"}
+        What becomes of an id that the crosswalk lacks: an account of its own, named ``source:id``; left out; refused.
+    same_orders : bool
+        Whether an order id of the same account in two sources is one order.
+    time_zone : str, optional
+        Named zone whose days count; required when times carry a zone. Times are written as they are on its clocks.
+    progress : callable
+
+    Returns
+    -------
+    Consolidated
+
+    Raises
+    ------
+    DomainError
+        If an option is outside its domain, two sources have one name, or only some of them name a currency.
+    InputError
+        If a source cannot be read, a column is missing or of a wrong kind, the crosswalk is ambiguous, ids without an
+        account are to be refused, or no line is left.
+    StoreError
+        If the folder holds something else or cannot be written.
+
+    Notes
+    -----
+    ``purchase_history`` makes of the files the table that it makes of the lines themselves, refunds matched alike. With
+    ``rates`` this holds to the last bit while amounts and rates have together no more than six decimals, as each
+    sum is converted and rounded once where each line would be. Rows of the same account and order that an earlier
+    source has are dropped whole; a currency is compared only with itself.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> shop = pd.DataFrame({
+    ...     "customer_id": [1, 1, 2], "date": ["2024-01-05", "2024-01-05", "2024-02-01"], "amount": [10, 5, 7.5],
+    ...     "order_id": ["A", "A", "B"],
+    ... })
+    >>> crm = pd.DataFrame({
+    ...     "customer_id": ["x", "y"], "date": "2024-02-02", "amount": [7.0, 9.0], "order_id": ["B", "C"],
+    ... })
+    >>> links = pd.DataFrame({
+    ...     "source": ["shop", "shop", "crm", "crm"], "source_id": ["1", "2", "x", "y"],
+    ...     "customer_id": [10, 20, 20, 30],
+    ... })
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     made = consolidate(
+    ...         [OrderSource("shop", shop, order_id="order_id"), OrderSource("crm", crm, order_id="order_id")],
+    ...         place, as_of="2024-12-31", crosswalk=links,
+    ...     )
+    ...     orders = pd.read_parquet(made.orders)
+    >>> made.reconciliation[["source", "step", "rows", "groups", "amount"]]
+      source    step  rows  groups     amount
+    0   shop    read     3       2  22.500000
+    1   shop    kept     3       2  22.500000
+    2    crm    read     2       2  16.000000
+    3    crm  merged     1       1   7.000000
+    4    crm    kept     1       1   9.000000
+    >>> orders[["customer_id", "date", "amount", "order_id", "lines", "source"]]
+       customer_id        date amount order_id  lines source
+    0           10  2024-01-05  15.00        A      2   shop
+    1           20  2024-02-01   7.50        B      1   shop
+    2           30  2024-02-02   9.00        C      1    crm
+    """
+    chosen = _checked(sources)
+    names = [source.name for source in chosen]
+    day = None if as_of is None else parse_day(as_of, "as_of")
+    policy, zone = walk.check_unmatched(unmatched), check_time_zone(time_zone)
+    links = None if crosswalk is None else walk.read_crosswalk(crosswalk)
+    read: list[OrderGroups] = []
+    for rank, source in enumerate(chosen):
+        progress("consolidate", rank, len(chosen) + 1)
+        with opened(source) as log:
+            read.append(read_groups(log, rank, as_of=day, time_zone=zone))
+    progress("consolidate", len(chosen), len(chosen) + 1)
+    columns, constant = _currencies(read)
+    groups = walk.with_accounts(pa.concat_tables([part.table for part in read]), links)
+    backend = connect_duckdb()
+    steps, findings = _judged(backend, groups, policy, same_orders=same_orders)
+    if links is not None:
+        findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
+    groups = groups.append_column(STEP, pa.array(steps, pa.string()))
+    kept = groups.filter(pc.equal(groups[STEP], KEPT))
+    if not len(kept):
+        raise InputError("The sources have no order left.", value=_left_out(groups), remedy="Check as_of and filters.")
+    target = Path(folder) / ORDERS
+    write_orders(
+        backend,
+        kept.drop_columns(STEP),
+        target,
+        columns=columns,
+        with_margin=[part.source for part in read if c.MARGIN in part.columns],
+        id_type=_id_type(read, links, kept),
+    )
+    progress("consolidate", len(chosen) + 1, len(chosen) + 1)
+    optional: dict[str, str] = {
+        name: name for name in (c.ORDER_ID, c.CATEGORY, c.MARGIN, c.CURRENCY, c.RECORDED_AT) if name in columns
+    }
+    if constant:
+        optional[c.CURRENCY] = constant
+    if zone:
+        optional["time_zone"] = zone
+    return Consolidated(
+        orders=target,
+        options=MappingProxyType(optional),
+        reconciliation=reconciliation_table(backend, groups, names, str(day)),
+        source_days=source_days(backend, groups),
+        matched_share=MappingProxyType({} if links is None else walk.matched_shares(_in_time(groups), names)),
+        findings=tuple(findings),
+        fingerprint=fingerprint(target, links),
+        crosswalk=links,
+    )
+
+
+def _checked(sources: Sequence[OrderSource]) -> list[OrderSource]:
+    if isinstance(sources, OrderSource):
+        raise DomainError("consolidate takes a list of sources.", value=sources, remedy="Pass [source].")
+    chosen = list(sources)
+    if not chosen:
+        raise DomainError("consolidate needs a source at least.")
+    for source in chosen:
+        instance_of(source, OrderSource, "A source", "OrderSource(...)")
+    names = [source.name for source in chosen]
+    if len(set(names)) < len(names):
+        raise DomainError("Each source needs a name of its own.", value=names)
+    return chosen
+
+
+def _currencies(read: Sequence[OrderGroups]) -> tuple[set[str], str | None]:
+    """Which optional columns are written, and the one currency of all, which then needs no column."""
+    columns: set[str] = set().union(*(part.columns for part in read))
+    constants = {part.constant_currency for part in read}
+    named = [part.source for part in read if part.constant_currency or c.CURRENCY in part.columns]
+    if named and len(named) < len(read):
+        others = [part.source for part in read if part.source not in named]
+        raise DomainError(
+            "Either every source names a currency or none.",
+            value=f"{', '.join(named)} with, {', '.join(others)} without",
+            remedy="Give currency a column, or a code such as 'EUR'.",
+        )
+    if not named:
+        return columns, None
+    if len(constants) == 1 and None not in constants:
+        return columns, constants.pop()
+    return columns | {c.CURRENCY}, None
+
+
+def _judged(
+    backend: Any, groups: pa.Table, policy: walk.Unmatched, *, same_orders: bool
+) -> tuple[np.ndarray[Any, Any], list[Finding]]:
+    """What becomes of each group."""
+    steps = np.full(len(groups), KEPT, dtype=object)
+    after = groups[g.AFTER].to_numpy()
+    if policy == "error":
+        walk.refuse_unmatched(groups.filter(pa.array(~after)))
+    if policy == "drop":
+        steps[~groups[walk.MATCHED].to_numpy()] = UNMATCHED_DROPPED
+    steps[after] = AFTER_AS_OF
+    if not same_orders:
+        return steps, []
+    left = np.flatnonzero(steps == KEPT)
+    found = find_same_orders(backend, groups.take(pa.array(left)))
+    steps[left[found.merged]] = MERGED
+    return steps, list(found.findings)
+
+
+def _unmatched(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[str]) -> list[Finding]:
+    """What the crosswalk lacks and was kept, by source."""
+    own = groups.filter(pa.array((steps != AFTER_AS_OF) & (steps != UNMATCHED_DROPPED) & _lacking(groups)))
+    found = []
+    for name in names:
+        part = own.filter(pc.equal(own[SOURCE], name))
+        if not len(part):
+            continue
+        ids, lines = pc.count_distinct(part[walk.ACCOUNT]).as_py(), pc.sum(part[g.LINES]).as_py()
+        sums = part.group_by(c.CURRENCY).aggregate([(c.AMOUNT, "sum")]).sort_by(c.CURRENCY).to_pylist()
+        money = ", ".join(f"{format_money(r['amount_sum'], group=True)} {r[c.CURRENCY] or ''}".strip() for r in sums)
+        found.append(
+            Finding(
+                name=f"unmatched_{name}",
+                level="caution",
+                sentence=f"{counted(ids, 'id')} of {name} with {counted(lines, 'line')} ({money}) "
+                f"{'is' if ids == 1 else 'are'} not in the crosswalk and {'counts' if ids == 1 else 'count'} as "
+                f"{'an account' if ids == 1 else 'accounts'} of {'its' if ids == 1 else 'their'} own.",
+                values={"ids": ids, "lines": lines, "amount": money},
+            )
+        )
+    return found
+
+
+def _lacking(groups: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    matched: np.ndarray[Any, np.dtype[np.bool_]] = groups[walk.MATCHED].to_numpy()
+    return ~matched
+
+
+def _in_time(groups: pa.Table) -> pa.Table:
+    return groups.filter(pc.invert(groups[g.AFTER]))
+
+
+def _left_out(groups: pa.Table) -> str:
+    sums = groups.group_by(STEP).aggregate([(g.LINES, "sum")]).sort_by(STEP).to_pylist()
+    return ", ".join(f"{r[STEP]}: {counted(r['lines_sum'], 'line')}" for r in sums) or "no lines"
+
+
+def _id_type(read: Sequence[OrderGroups], links: pd.DataFrame | None, kept: pa.Table) -> pa.DataType:
+    """Type of the ids: that of the sources or of the crosswalk where all agree, else text."""
+    if links is not None:
+        whole = pd.api.types.is_integer_dtype(links[c.CUSTOMER_ID].dtype) and pc.all(kept[walk.MATCHED]).as_py()
+        return pa.int64() if whole else pa.string()
+    kinds = {part.id_type for part in read}
+    return kinds.pop() if len(kinds) == 1 else pa.string()

@@ -1,0 +1,154 @@
+"""What became of the lines of every source: steps that add up to the line and to the cent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clv_forecast import columns as c
+from clv_forecast.consolidation import grouped_lines as g
+from clv_forecast.consolidation.order_groups import DAY, RANK, SOURCE, SOURCE_ID
+from clv_forecast.errors import InputError
+from clv_forecast.history.audit import KEPT, READ, counted, format_money
+from clv_forecast.history.cleaning import MONEY
+
+STEP: Final = "step"
+AFTER_AS_OF: Final = "after_as_of"
+UNMATCHED_DROPPED: Final = "unmatched_dropped"
+MERGED: Final = "merged"
+STEPS: Final = (READ, AFTER_AS_OF, UNMATCHED_DROPPED, MERGED, KEPT)
+"""In this order; the first is the sum of the others."""
+
+ROWS: Final = "rows"
+GROUPS: Final = "groups"
+CUSTOMERS: Final = "customers"
+SENTENCE: Final = "sentence"
+RECONCILIATION: Final = (SOURCE, STEP, ROWS, GROUPS, CUSTOMERS, c.AMOUNT, c.CURRENCY, SENTENCE)
+SOURCE_DAYS: Final = (SOURCE, DAY, g.LINES, c.AMOUNT, c.CURRENCY)
+
+_WHY: Final = {
+    AFTER_AS_OF: "dated or recorded after {as_of}, the last day that counts",
+    UNMATCHED_DROPPED: "whose id the crosswalk lacks, left out as asked (unmatched='drop')",
+    MERGED: "of orders that an earlier source has under the same id and account",
+}
+
+
+def reconciliation_table(backend: Any, groups: pa.Table, names: Sequence[str], as_of: str) -> pd.DataFrame:
+    """Steps of every source and currency.
+
+    Parameters
+    ----------
+    backend : ibis DuckDB backend
+    groups : pyarrow Table
+        In the columns of ``order_groups.SCHEMA``, with the step of each.
+    names : sequence of str
+        The sources, in their order.
+    as_of : str
+
+    Returns
+    -------
+    DataFrame
+        In the columns of ``RECONCILIATION``: ``rows`` are lines of the source, ``groups`` what they were added up to,
+        ``customers`` distinct ids, ``amount`` exact money of the lines that have one. Every source and currency begins
+        with ``read``, which is the sum of the others, and ends with ``kept``.
+    """
+    rows = ibis.memtable(groups)
+    measures = {
+        ROWS: rows[g.LINES].sum(),
+        GROUPS: rows.count(),
+        CUSTOMERS: rows[SOURCE_ID].nunique(),
+        c.AMOUNT: rows[c.AMOUNT].sum().cast(MONEY),
+    }
+    records = backend.to_pyarrow(rows.group_by([RANK, c.CURRENCY, STEP]).agg(**measures)).to_pylist()
+    records += [
+        record | {STEP: READ}
+        for record in backend.to_pyarrow(rows.group_by([RANK, c.CURRENCY]).agg(**measures)).to_pylist()
+    ]
+    for rank in set(range(len(names))) - {record[RANK] for record in records}:
+        empty = {RANK: rank, c.CURRENCY: None, ROWS: 0, GROUPS: 0, CUSTOMERS: 0, c.AMOUNT: None}
+        records.append(empty | {STEP: READ})
+    kept = {(record[RANK], record[c.CURRENCY]) for record in records if record[STEP] == KEPT}
+    for record in [record for record in records if record[STEP] == READ]:
+        if (record[RANK], record[c.CURRENCY]) not in kept:
+            records.append(record | {STEP: KEPT, ROWS: 0, GROUPS: 0, CUSTOMERS: 0, c.AMOUNT: None})
+    records.sort(key=lambda r: (r[RANK], r[c.CURRENCY] is None, r[c.CURRENCY] or "", STEPS.index(r[STEP])))
+    for record in records:
+        record[SOURCE] = names[record.pop(RANK)]
+        record[c.AMOUNT] = Decimal(0) if record[c.AMOUNT] is None else record[c.AMOUNT]
+        record[SENTENCE] = _sentence(record, as_of)
+    return pd.DataFrame(records, columns=list(RECONCILIATION))
+
+
+def _sentence(record: dict[str, Any], as_of: str) -> str:
+    money = f"{format_money(record[c.AMOUNT], group=True)} {record[c.CURRENCY] or ''}".strip()
+    rows, ids = counted(record[ROWS], "line"), counted(record[CUSTOMERS], "id")
+    if record[STEP] == READ:
+        groups = counted(record[GROUPS], "group")
+        return f"{record[SOURCE]}: read {rows} of {ids}, {money} in all, added up to {groups} where they lie."
+    if record[STEP] == KEPT:
+        return f"{record[SOURCE]}: kept {rows} of {ids}, {money}."
+    return f"{record[SOURCE]}: left out {rows} {_WHY[record[STEP]].format(as_of=as_of)}; their money: {money}."
+
+
+def check_reconciliation(table: pd.DataFrame) -> None:
+    """Check that every source and currency adds up.
+
+    Raises
+    ------
+    InputError
+        If lines, groups or money of ``read`` are not the sum of the other steps, or a step is unknown or twice.
+
+    Examples
+    --------
+    >>> row = {"source": "shop", "currency": None, "customers": 1, "sentence": ""}
+    >>> check_reconciliation(pd.DataFrame([
+    ...     row | {"step": "read", "rows": 3, "groups": 2, "amount": Decimal("9.50")},
+    ...     row | {"step": "kept", "rows": 3, "groups": 2, "amount": Decimal("9.40")},
+    ... ]))
+    Traceback (most recent call last):
+        ...
+    clv_forecast.errors.InputError: A reconciliation must add up. Got: shop, amount: 9.50 read, 9.40 in its steps.
+    """
+    if not set(table[STEP]) <= set(STEPS) or table.duplicated([SOURCE, c.CURRENCY, STEP]).any():
+        raise InputError(f"A reconciliation has the steps {', '.join(STEPS)}, each once.", value=table[STEP].tolist())
+    for (source, currency), part in table.groupby([SOURCE, c.CURRENCY], dropna=False, sort=False):
+        read = part[STEP] == READ
+        for name in (ROWS, GROUPS, c.AMOUNT):
+            whole, parts = sum(part.loc[read, name].tolist()), sum(part.loc[~read, name].tolist())
+            if whole != parts:
+                place = f"{source} {currency}" if isinstance(currency, str) else str(source)
+                raise InputError(
+                    "A reconciliation must add up.", value=f"{place}, {name}: {whole} read, {parts} in its steps"
+                )
+
+
+def source_days(backend: Any, groups: pa.Table) -> pd.DataFrame:
+    """Lines and money of every source by day, up to the last day that counts, before anything is merged or dropped.
+
+    Returns
+    -------
+    DataFrame
+        In the columns of ``SOURCE_DAYS``; ``day`` as a date, ``amount`` exact, one row per currency; lines without a
+        usable date are not in it.
+    """
+    rows = ibis.memtable(groups)
+    rows = rows.filter(~rows[g.AFTER] & rows[DAY].notnull())
+    keys = [RANK, SOURCE, DAY, c.CURRENCY]
+    sums = {g.LINES: rows[g.LINES].sum(), c.AMOUNT: rows[c.AMOUNT].sum().fill_null(0).cast(MONEY)}
+    fetched = backend.to_pyarrow(rows.group_by(keys).agg(**sums).order_by(keys))
+    table = pd.DataFrame(
+        {
+            SOURCE: fetched[SOURCE].to_pandas(),
+            DAY: pd.DatetimeIndex(fetched[DAY].to_numpy().astype("datetime64[D]").astype("datetime64[us]")),
+            g.LINES: fetched[g.LINES].to_numpy().astype(np.int64),
+            c.AMOUNT: pd.Series(fetched[c.AMOUNT].to_pylist(), dtype=object),
+            c.CURRENCY: pd.Series(fetched[c.CURRENCY].to_pylist(), dtype=object),
+        }
+    )
+    return table[list(SOURCE_DAYS)]
