@@ -15,7 +15,7 @@ from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.cleaning import check_time_zone
 from clv_forecast.ranking.grading_rules import Grading, grading_from
 from clv_forecast.reforecast.connection_url import resolve_url, variables_in
-from clv_forecast.reforecast.section import FilePath, Section, Text, checked_by, refuse
+from clv_forecast.reforecast.section import Checked, FilePath, Section, Text, refuse
 from clv_forecast.reforecast.sections_data import (
     AccountsSection,
     AcquisitionCostSection,
@@ -61,7 +61,7 @@ class Configuration(Section):
         le=366,
         description="The last day that counts is today minus so many days, unless the command names a day.",
     )
-    time_zone: Annotated[str | None, checked_by(_zone)] = Field(
+    time_zone: Annotated[str | None, Checked(_zone)] = Field(
         default=None,
         description="Named zone in which days begin and end; required when times of orders carry a zone.",
         examples=["Europe/Berlin"],
@@ -82,10 +82,9 @@ class Configuration(Section):
     backtest: BacktestSection = Field(default=BacktestSection(), description="The test on the past.")
     potential: PotentialSection = Field(default=PotentialSection(), description="What accounts could bring.")
     ranking: RankingSection = Field(default=RankingSection(), description="The order of the accounts.")
-    grading: Annotated[Mapping[str, Any] | None, checked_by(_grading)] = Field(
+    grading: Annotated[Mapping[str, Any] | None, Checked(_grading)] = Field(
         default=None,
-        description="What makes a good account: weights, cuts, lower_is_better, least_weight, cut_on.",
-        examples=[{"weights": {"value": 3, "cagr": 1}}],
+        description="What makes a good account, in the business's own judgement.",
     )
     finance: FinanceSection = Field(default=FinanceSection(), description="What may be spent.")
     cohorts: CohortsSection = Field(default=CohortsSection(), description="Number and quality of new customers.")

@@ -56,7 +56,7 @@ def dotted(location: Location) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            name = part if _BARE.fullmatch(part) else repr(_short(part))
+            name = part if _BARE.fullmatch(part) else repr(masked(_short(part)))
             text += f".{name}" if text else name
     return text or "the file"
 
@@ -101,7 +101,7 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
     secret = bool(location) and isinstance(location[-1], str) and location[-1].endswith("url")
     if kind == "missing" or secret or isinstance(value, (Mapping, list, tuple)):
         return text
-    return f"{text} Got: {masked(_short(repr(value)))}."
+    return f"{text} Got: {masked(_written(value))}."
 
 
 def _unknown(location: Location, root: type[BaseModel]) -> str:
@@ -153,6 +153,13 @@ def _section_at(location: Location, root: type[BaseModel]) -> type[BaseModel] | 
 def _parts(key: str) -> Location:
     """A dotted key of this package's own as its parts."""
     return tuple(int(number) if number else name for name, number in re.findall(r"([A-Za-z_]+)|\[(\d+)\]", key))
+
+
+def _written(value: Any) -> str:
+    try:
+        return _short(repr(value))
+    except ValueError:  # an integer of thousands of digits
+        return "a number too large to show"
 
 
 def _short(text: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import ClvForecastError, DomainError
@@ -44,18 +45,23 @@ def refuse(mistakes: Iterable[tuple[str, str]]) -> None:
         raise PydanticCustomError("mistakes", "{text}", {"text": "; ".join(text for _, text in found), "found": found})
 
 
-def checked_by(check: Callable[[Any], Any]) -> PlainValidator:
-    """Validate by a check of this package, whose error becomes the key's; too large a number is an error too."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Validates a field by a check of this package, whose error becomes the key's."""
 
-    def validate(value: Any) -> Any:
+    check: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Nothing but the check; what it returns is written as it is."""
+        return core_schema.no_info_plain_validator_function(self._validated)
+
+    def _validated(self, value: Any) -> Any:
         try:
-            return check(value)
+            return self.check(value)
         except ClvForecastError as error:
             raise ValueError(str(error)) from error
-        except (OverflowError, RecursionError, TypeError) as error:
+        except (OverflowError, RecursionError, TypeError) as error:  # a number too large, a list where a name belongs
             raise ValueError("The value is of no use here.") from error
-
-    return PlainValidator(validate)
 
 
 def check_text(value: Any) -> str:
@@ -114,7 +120,7 @@ def check_length(value: Any) -> str:
     return Horizon.parse(value).label
 
 
-def number_or_off(lowest: float, highest: float) -> PlainValidator:
+def number_or_off(lowest: float, highest: float) -> Checked:
     """Validate a threshold, above ``lowest`` and at most ``highest``, or ``false``, which turns it off."""
 
     def check(value: Any) -> float | bool:
@@ -125,14 +131,15 @@ def number_or_off(lowest: float, highest: float) -> PlainValidator:
             raise DomainError(f"It must be a number {domain}, or false, which turns it off.", value=repr(value))
         return float(value)
 
-    return checked_by(check)
+    return Checked(check)
 
 
 def _path(value: str, info: ValidationInfo) -> str:
     if not value.strip() or not value.isprintable():
         raise ValueError("A path must not be empty and stands on one line.")
     if "://" in value:
-        raise ValueError("A path leads to files; write a connection as url.")
+        store = "Supported store: a POSIX file system, one host at a time."
+        raise ValueError(store if info.field_name == "store" else "A path leads to files; write a connection as url.")
     folder = (info.context or {}).get(FOLDER)
     expanded = os.path.expanduser(value)
     return expanded if folder is None else os.path.normpath(os.path.join(folder, expanded))
@@ -145,8 +152,8 @@ def _url(value: str) -> str:
         raise ValueError(str(error)) from error
 
 
-Text = Annotated[str, checked_by(check_text)]
-Names = Annotated[tuple[str, ...], checked_by(check_names)]
-Length = Annotated[str, checked_by(check_length)]
+Text = Annotated[str, Checked(check_text)]
+Names = Annotated[tuple[str, ...], Checked(check_names)]
+Length = Annotated[str, Checked(check_length)]
 FilePath = Annotated[str, AfterValidator(_path)]
 Url = Annotated[str, AfterValidator(_url)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from clv_forecast.history.cleaning import check_rates, is_currency_code, parse_day
-from clv_forecast.reforecast.section import FilePath, Section, Text, Url, checked_by, refuse
+from clv_forecast.reforecast.section import Checked, FilePath, Section, Text, Url, refuse
 from clv_forecast.units import TimeUnit
 
 
@@ -108,13 +108,13 @@ class LogSection(Section):
     refunds: Literal["net", "drop", "error"] = Field(
         default="net", description="Take refunds from their purchases, leave them out, or refuse them."
     )
-    observed_from: Annotated[datetime.date | None, checked_by(_day_or_none)] = Field(
+    observed_from: Annotated[datetime.date | None, Checked(_day_or_none)] = Field(
         default=None,
         description="Customers first seen before this day were already there, not new. Default: a year after the "
         "first purchase, or a quarter of the log when it is shorter than two years.",
         examples=["2023-01-01"],
     )
-    currency: Annotated[str | None, checked_by(_code_or_none)] = Field(
+    currency: Annotated[str | None, Checked(_code_or_none)] = Field(
         default=None, description="Code of the money of all sources, where none names its own.", examples=["EUR"]
     )
 
@@ -127,7 +127,7 @@ class RatesSection(Section):
         description="CSV or Parquet with the columns currency and rate; the reporting currency has the rate 1.",
         examples=["rates.csv"],
     )
-    of: Annotated[Mapping[str, float] | None, checked_by(_rates_or_none)] = Field(
+    of: Annotated[Mapping[str, float] | None, Checked(_rates_or_none)] = Field(
         default=None,
         description="Value of one unit of each currency in the reporting currency, whose own rate is 1.",
         examples=[{"EUR": 1, "USD": 0.92}],

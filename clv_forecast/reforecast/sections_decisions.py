@@ -12,7 +12,7 @@ from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GRO
 from clv_forecast.finance.spend_terms import MOST_ROI
 from clv_forecast.finance.uplift import Uplift
 from clv_forecast.ranking.referral import check_credit
-from clv_forecast.reforecast.section import Length, Section, Text, check_names, check_text, checked_by, refuse
+from clv_forecast.reforecast.section import Checked, Length, Section, Text, check_names, check_text, refuse
 from clv_forecast.reforecast.sections_model import MOST_DRAWS
 
 MOST_TOP: Final = 10_000
@@ -71,7 +71,7 @@ class RankingSection(Section):
         default="auto", description="By what; auto: the mean, unless carrying last year's value forward won."
     )
     top_k: int = Field(default=100, ge=1, le=MOST_TOP, description="The first so many are the top.")
-    referral_credit: Annotated[tuple[float, ...] | None, checked_by(_credit)] = Field(
+    referral_credit: Annotated[tuple[float, ...] | None, Checked(_credit)] = Field(
         default=None,
         description="Share of the forecast value of referred accounts that is added to the referrer's, one number or "
         "one per depth. Default: shown, not added.",
@@ -115,13 +115,13 @@ class FinanceSection(Section):
         default=None, description="One of the forecast's; default: the ranking's.", examples=["12 months"]
     )
     target_roi: float = Field(default=0.2, gt=-1.0, le=MOST_ROI, description="Return asked of a spend; 0.2 is 20 %.")
-    confidence: Annotated[float, checked_by(_confidence)] = Field(
+    confidence: Annotated[float, Checked(_confidence)] = Field(
         default=0.8, description="How surely: 0.50, 0.60, 0.70, 0.75, 0.80, 0.85, 0.90 or 0.95."
     )
     payback: Length | None = Field(
         default=None, description="A spend must have come back within this time.", examples=["6 months"]
     )
-    bases: Annotated[tuple[str, ...], checked_by(_bases)] = Field(
+    bases: Annotated[tuple[str, ...], Checked(_bases)] = Field(
         default=(CEILING,),
         description="What is at stake: ceiling (all value ahead, an upper limit), retain, grow, acquire. Empty: no "
         "allowable spend.",
@@ -162,7 +162,7 @@ class CohortsSection(Section):
 
     enabled: bool = Field(default=True, description="Whether to judge them.")
     period: Literal["month", "quarter", "year"] = Field(default="quarter", description="Of the first purchase.")
-    by: Annotated[str | bool | None, checked_by(_split)] = Field(
+    by: Annotated[str | bool | None, Checked(_split)] = Field(
         default=None,
         description="Column of the accounts to split by, or false for no split; default: channel, where there is one.",
         examples=["channel"],

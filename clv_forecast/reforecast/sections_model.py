@@ -13,7 +13,7 @@ from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.reforecast.section import Names, Section, Text, check_names, check_text, checked_by, refuse
+from clv_forecast.reforecast.section import Checked, Names, Section, Text, check_names, check_text, refuse
 from clv_forecast.units import LIFETIME_YEARS
 
 EVERY: Final = "every"
@@ -80,8 +80,8 @@ def _cost(value: Any) -> float | str:
     return check_text(value) if isinstance(value, str) else cost(value, "A cost")
 
 
-Margin = Annotated[float | str | Mapping[str, Mapping[str, float]], checked_by(_margin)]
-Cost = Annotated[float | str, checked_by(_cost)]
+Margin = Annotated[float | str | Mapping[str, Mapping[str, float]], Checked(_margin)]
+Cost = Annotated[float | str, Checked(_cost)]
 
 
 class ModelSection(Section):
@@ -108,7 +108,7 @@ class ModelSection(Section):
         examples=[["employees"]],
     )
     draws: int = Field(default=1000, ge=100, le=MOST_DRAWS, description="Parameter draws kept.")
-    refit: Annotated[str, checked_by(_refit)] = Field(
+    refit: Annotated[str, Checked(_refit)] = Field(
         default=_EVERY_RUN,
         description='When to fit anew: "every run", "every N runs", or "drift": when the log says that the standing '
         "model no longer describes it. In between runs score with the standing model.",
@@ -117,8 +117,8 @@ class ModelSection(Section):
         default=3.0,
         gt=0.0,
         le=100.0,
-        description='With refit = "drift": standard errors between what the model expected since its fit and what '
-        "came, beyond which it is fitted anew.",
+        description='With refit = "drift": fit anew when the log of today would move a parameter of the standing model '
+        "by more than so many standard errors.",
     )
     allow_unconverged: bool = Field(
         default=False,
@@ -156,7 +156,7 @@ class ModelSection(Section):
 class ForecastSection(Section):
     """What is forecast, and on which terms."""
 
-    horizons: Annotated[tuple[str, ...], checked_by(_horizons)] = Field(
+    horizons: Annotated[tuple[str, ...], Checked(_horizons)] = Field(
         default=("12 months", "36 months"), description='How far to look, such as "12 months", "39 weeks", "lifetime".'
     )
     discount_rate_annual: float = Field(default=0.10, ge=0.0, lt=10.0, description="Yearly rate; 0.10 is 10 %.")
@@ -186,7 +186,7 @@ class BacktestSection(Section):
     every: int = Field(
         default=4, ge=1, le=1000, description="Test again after so many runs; in between the last certificate stands."
     )
-    horizon: Annotated[tuple[str, ...], checked_by(_tested)] = Field(
+    horizon: Annotated[tuple[str, ...], Checked(_tested)] = Field(
         default=("13 weeks",), description="How far the tested forecasts look: one horizon, or a list."
     )
     draws: int = Field(default=500, ge=100, le=MOST_DRAWS, description="Predictive draws.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from clv_forecast.errors import DomainError
-from clv_forecast.reforecast.section import Section, Text, Url, check_names, checked_by, number_or_off
+from clv_forecast.reforecast.section import Checked, Section, Text, Url, check_names, number_or_off
 from clv_forecast.report.crm_fields import field_names
 
 DATABASE_TABLES: Final = ("forecast", "totals", "ranking", "allowable_spend")
@@ -52,7 +52,7 @@ class DatabaseSection(Section):
     schema_name: Text = Field(
         default="clv", alias="schema", description="Schema that the tables are written to; created when absent."
     )
-    tables: Annotated[tuple[str, ...], checked_by(_tables)] = Field(
+    tables: Annotated[tuple[str, ...], Checked(_tables)] = Field(
         default=DATABASE_TABLES, description="Tables of a run to write."
     )
 
@@ -60,7 +60,7 @@ class DatabaseSection(Section):
 class OutputsSection(Section):
     """What a run writes."""
 
-    crm_fields: Annotated[str | Mapping[str, str], checked_by(_fields)] = Field(
+    crm_fields: Annotated[str | Mapping[str, str], Checked(_fields)] = Field(
         default="plain",
         description='Names of the fields of the CRM file: "plain", "salesforce", "hubspot", or a table of our names to '
         "the target's.",
@@ -80,7 +80,7 @@ class GatesSection(Section):
         description="Least rows of each source up to the last run's day, over what that run saw of it.",
     )
     money_ratio: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
-        default=0.98, description="The same of money; as far above 1 is as suspicious as below."
+        default=0.98, description="The same of money, which may be as far above as below."
     )
     recent_rows_ratio: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
         default=0.5,
@@ -113,7 +113,10 @@ class AlertsSection(Section):
         examples=[0.80],
     )
     top_accounts_lost: int | None = Field(
-        default=None, ge=1, description="At least so many of the last run's top accounts are no longer.", examples=[5]
+        default=None,
+        ge=1,
+        description="At least so many of the last run's top accounts are no longer among the top.",
+        examples=[5],
     )
     cell_moves: float | None = Field(
         default=None,

@@ -46,8 +46,6 @@ def lines_of(text: str) -> dict[Location, int]:
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
                 found[table] = line
-            else:
-                table = _numbered(table, counts)
         elif stripped and not stripped.startswith("#"):
             key = (*table, *_names(stripped))
             for length in range(len(table) + 1, len(key) + 1):
