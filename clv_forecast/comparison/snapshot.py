@@ -17,6 +17,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import Terms, resolve_terms
 from clv_forecast.forecasting.plan import Plan, make_plan
+from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
@@ -224,3 +225,54 @@ def _margin_rule(rule: Any, history: PurchaseHistory) -> Any:
     found = history.customers[column].dropna().unique().tolist()
     labels = {str(label): label for label in found}
     return {column: {labels.get(name, name): rate for name, rate in rates.items()}}
+
+
+def snapshot_of_forecast(
+    name: str,
+    forecast: Forecast,
+    model: Model | Stack,
+    *,
+    horizon: str,
+    rates: Mapping[str, Any],
+    crosswalk: pd.DataFrame | None,
+    orders: Path | None,
+    options: Mapping[str, Any],
+) -> Snapshot:
+    """Read the same off a forecast that is at hand, before it is written.
+
+    Raises
+    ------
+    DomainError
+        If the forecast has no such horizon.
+    InputError
+        If the model has no spend part, or the history was made from a summary.
+    """
+    told, plan = forecast.assumptions, forecast.plan
+    forecast.horizons.only([horizon])
+    rows = forecast.customers[(forecast.customers["horizon"] == horizon).to_numpy(dtype=bool)]
+    if not plan.has_spend:
+        raise InputError("Value is compared: the model of both runs must have a spend part.", value=name)
+    return Snapshot(
+        name=name,
+        history=forecast.history,
+        purchases=forecast.history.purchases(),
+        model=model,
+        terms=resolve_terms(
+            forecast.history, **{rule: told[rule] for rule in ("margin", "cost_to_serve", "cost_per_order")}
+        ),
+        settings=Settings(
+            draws=plan.draws,
+            seed=plan.seed,
+            discount_rate_annual=told["discount_rate_annual"],
+            lifetime_years=told["lifetime_years"],
+            shock=plan.shock,
+            correction=plan.correction,
+        ),
+        horizon=horizon,
+        values=rows["value"].to_numpy(dtype=float),
+        prob=forecast.prob,
+        rates={code: Decimal(str(rate)) for code, rate in rates.items()},
+        crosswalk=crosswalk,
+        orders=orders,
+        options=options,
+    )

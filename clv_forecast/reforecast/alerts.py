@@ -127,9 +127,7 @@ def _coverage(threshold: float | None, since: pd.DataFrame) -> Iterator[Alert]:
 def _top_lost(threshold: int | None, then: pd.DataFrame | None, now: pd.DataFrame | None) -> Iterator[Alert]:
     if threshold is None or then is None or now is None:
         return
-    first, second = (
-        ranking.loc[ranking["rank"] <= ranking["top_k"], columns.CUSTOMER_ID] for ranking in (then, now)
-    )
+    first, second = (ranking.loc[ranking["rank"] <= ranking["top_k"], columns.CUSTOMER_ID] for ranking in (then, now))
     lost = first[~first.isin(second)]
     if len(lost) >= threshold:
         named = ", ".join(map(str, lost.iloc[:5]))

@@ -102,7 +102,7 @@ def source_gates(
     earlier: Mapping[str, tuple[int, float]],
     earlier_as_of: pd.Timestamp | None,
 ) -> list[Gate]:
-    """Judge what arrived: is a source old, or is a part of it missing?
+    """Judge what arrived: whether a source is old, or a part of it is missing.
 
     Parameters
     ----------
@@ -201,9 +201,7 @@ def accepted_gates(gates: Iterable[Gate], accept: Mapping[str, str]) -> tuple[Ga
     )
 
 
-def _gate(
-    name: str, source: str, passed: bool, found: float | None, threshold: float | None, sentence: str
-) -> Gate:
+def _gate(name: str, source: str, passed: bool, found: float | None, threshold: float | None, sentence: str) -> Gate:
     return Gate(name=name, source=source, passed=bool(passed), found=found, threshold=threshold, sentence=sentence)
 
 
@@ -236,7 +234,8 @@ def _ratio(
     passed = ratio >= threshold and (not both or ratio <= 1.0 / threshold)
     sentence = (
         f"Up to {day.date()}, {source.name} holds {ratio:.1%} of the {what} that the last run saw "
-        f"({now:,.0f} against {then:,.0f}); at least {threshold:.0%}{' and not as far above' if both else ''} is expected."
+        f"({now:,.0f} against {then:,.0f}); at least {threshold:.0%}{', and not as far above,' if both else ''} is "
+        "expected."
     )
     yield _gate(name, source.name, passed, ratio, threshold, sentence)
 

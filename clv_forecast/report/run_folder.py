@@ -42,6 +42,7 @@ def write_run(
     *,
     model: Model | Stack | None = None,
     tables: Mapping[str, pd.DataFrame] = _NO_TABLES,
+    crm_fields: str | Mapping[str, str] = "plain",
     facts: Mapping[str, Any] = _NO_FACTS,
     files: Callable[[Path], None] | None = None,
     replaces: Callable[[Path], bool] = is_run,
@@ -61,6 +62,8 @@ def write_run(
         That the forecast was made with. Without it a stored card has no months ahead.
     tables : mapping of str to DataFrame, optional
         More tables by name, such as ``{"metrics": account_metrics(...)}``.
+    crm_fields : str or mapping
+        Names of the fields of the file for the customer system: see ``write_crm``.
     facts : mapping of str to plain values, optional
         What else the run depends on, for the manifest.
     files : callable, optional
@@ -118,7 +121,7 @@ def write_run(
         write_workbook(report, aside / "finance.xlsx")
         progress("write", 4, 5)
         # an id that a spreadsheet would read as a formula cannot stand in CSV unchanged
-        write_crm(report, aside / ("crm.csv" if csv_holds_ids(report) else "crm.json"))
+        write_crm(report, aside / ("crm.csv" if csv_holds_ids(report) else "crm.json"), fields=crm_fields)
         if files is not None:
             files(aside)
         others = sorted(
