@@ -1,0 +1,242 @@
+"""One transaction on the database of results, Postgres or DuckDB: what differs between the two is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+import pyarrow as pa
+import sqlglot.expressions as sge
+
+from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.reforecast.connection_url import masked
+
+Engine = Literal["postgres", "duckdb"]
+SUPPORTED: Final = "Results are written to Postgres or to a DuckDB file."
+_ENGINES: Final[dict[str, Engine]] = {"postgres": "postgres", "postgresql": "postgres", "duckdb": "duckdb"}
+# A server that no longer answers is given up; libpq would wait for minutes
+_PATIENCE: Final = {"connect_timeout": "10", "keepalives_idle": "30", "tcp_user_timeout": "60000"}
+_BATCH: Final = 5_000
+
+
+class Session(Protocol):
+    """A transaction under way; names without a schema are those of the results' schema once `enter` was called."""
+
+    engine: Engine
+
+    def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
+        """Run a statement and return its rows, none for one that has no result."""
+        ...
+
+    def catalog(self) -> str:
+        """Name of the database."""
+        ...
+
+    def enter(self, schema: str) -> None:
+        """Let names without a schema mean those of ``schema``."""
+        ...
+
+    def exclude_others(self, schema: str) -> None:
+        """Wait for another writer of this schema, and let later ones wait for this one."""
+        ...
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Append rows to a table that has their columns."""
+        ...
+
+
+def quoted(name: str, engine: Engine) -> str:
+    """An identifier in quotes, as the engine reads it.
+
+    Examples
+    --------
+    >>> quoted('a"; drop table "b', "postgres")
+    '"a""; drop table ""b"'
+    """
+    return sge.to_identifier(name, quoted=True).sql(engine)
+
+
+def engine_of(url: str) -> Engine:
+    """Engine that a URL names.
+
+    Raises
+    ------
+    DomainError
+        If it is neither Postgres nor a DuckDB file.
+
+    Examples
+    --------
+    >>> engine_of("postgresql://localhost/shop"), engine_of("duckdb:///srv/results.duckdb")
+    ('postgres', 'duckdb')
+    """
+    scheme, mark, rest = url.partition("://")
+    engine = _ENGINES.get(scheme.lower()) if mark else None
+    if engine is None or (engine == "duckdb" and rest.partition("?")[0] in ("", ":memory:")):
+        raise DomainError(
+            SUPPORTED,
+            value=f"{scheme}://..." if mark else "a text that is no URL",
+            remedy="Give postgres://user:${NAME}@host/database, or duckdb://results.duckdb.",
+        )
+    return engine
+
+
+@contextmanager
+def session(url: str) -> Iterator[Session]:
+    """Open the database and a transaction, which ends with the block: all of it, or nothing.
+
+    Raises
+    ------
+    DomainError
+        If the URL names another kind of database.
+    StoreError
+        If the database does not answer, or refuses; without the password.
+    """
+    opened = _postgres if engine_of(url) == "postgres" else _duckdb
+    with opened(url) as found:
+        yield found
+
+
+@dataclass(slots=True)
+class _Postgres:
+    connection: Any
+    engine: Engine = "postgres"
+
+    def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
+        done = self.connection.execute(_text(statement, self.engine))
+        return list(done.fetchall()) if done.description else []
+
+    def catalog(self) -> str:
+        return str(self.rows("SELECT current_database()")[0][0])
+
+    def enter(self, schema: str) -> None:
+        self.rows(f"SET LOCAL search_path TO {quoted(schema, self.engine)}")
+
+    def exclude_others(self, schema: str) -> None:
+        key = sge.convert(f"clv_forecast {schema}").sql(self.engine)
+        self.rows(f"SELECT pg_advisory_xact_lock(hashtext({key}))")
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        columns = ", ".join(quoted(name, self.engine) for name in rows.column_names)
+        with (
+            self.connection.cursor() as cursor,
+            cursor.copy(f"COPY {quoted(table, self.engine)} ({columns}) FROM STDIN") as copy,
+        ):
+            for batch in rows.to_batches(max_chunksize=_BATCH):
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    copy.write_row(row)
+
+
+@dataclass(slots=True)
+class _DuckDB:
+    connection: Any
+    engine: Engine = "duckdb"
+
+    def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
+        return list(self.connection.execute(_text(statement, self.engine)).fetchall())
+
+    def catalog(self) -> str:
+        return str(self.rows("SELECT current_catalog()")[0][0])
+
+    def enter(self, schema: str) -> None:
+        self.rows(f"USE {quoted(self.catalog(), self.engine)}.{quoted(schema, self.engine)}")
+
+    def exclude_others(self, schema: str) -> None:
+        """Nothing to do: a DuckDB file has one writing process."""
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        columns = [sge.to_identifier(name, quoted=True) for name in rows.column_names]
+        target = sge.Table(this=sge.to_identifier(table, quoted=True))
+        given = sge.to_identifier("rows that are to be written", quoted=True)
+        self.connection.register(given.name, rows)
+        try:
+            self.rows(sge.insert(sge.select(*columns).from_(sge.Table(this=given)), target, columns=columns))
+        finally:
+            self.connection.unregister(given.name)
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[Session]:
+    import ibis
+
+    try:
+        import psycopg
+    except ImportError as error:
+        raise DomainError(
+            "Postgres is reached through psycopg, which is not installed.",
+            remedy="Install it: pip install 'clv-forecast[postgres]'.",
+        ) from error
+    try:
+        connection = ibis.connect(_patient(url)).con
+        try:
+            with connection.transaction():
+                yield _Postgres(connection)
+        finally:
+            with suppress(psycopg.Error):
+                connection.close()
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise _gone(url, error) from error
+    except psycopg.Error as error:
+        raise _refused(url, error) from error
+
+
+@contextmanager
+def _duckdb(url: str) -> Iterator[Session]:
+    import duckdb
+    import ibis
+
+    try:
+        backend = ibis.duckdb.connect(unquote(url.partition("://")[2].partition("?")[0]))
+        connection = backend.con
+        try:
+            connection.begin()
+            try:
+                yield _DuckDB(connection)
+                connection.commit()
+            except BaseException:
+                with suppress(duckdb.Error):  # a failed commit has rolled back already
+                    connection.rollback()
+                raise
+        finally:
+            backend.disconnect()
+    except (duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
+        raise _gone(url, error) from error
+    except duckdb.Error as error:
+        raise _refused(url, error) from error
+
+
+def _text(statement: sge.Expression | str, engine: Engine) -> str:
+    return statement if isinstance(statement, str) else statement.sql(engine)
+
+
+def _patient(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgres", query=urlencode(_PATIENCE | dict(parse_qsl(parts.query)))))
+
+
+def _gone(url: str, error: Exception) -> StoreError:
+    return StoreError(
+        "The database of results did not answer to the end.",
+        value=_without_secrets(url, error),
+        remedy="What it showed before it still shows. When it is back, run again or use `clv-forecast publish RUN`: "
+        "both complete what was cut off.",
+    )
+
+
+def _refused(url: str, error: Exception) -> StoreError:
+    return StoreError(
+        "The database of results refused a statement; nothing of the transaction was kept.",
+        value=_without_secrets(url, error),
+        remedy="Check the rights on the schema and what stands in it, then use `clv-forecast publish RUN`.",
+    )
+
+
+def _without_secrets(url: str, error: Exception) -> str:
+    """First line of an error, without what a URL keeps secret."""
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    password = urlsplit(url).password if "@" in url else None
+    for secret in {password, unquote(password)} if password else ():
+        told = told.replace(secret, "***")
+    return masked(told).rstrip(".")
