@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
+from clv_forecast.errors import DomainError
 from clv_forecast.finance.spend import GROW
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.cleaning import check_time_zone
 from clv_forecast.ranking.grading_rules import Grading, grading_from
 from clv_forecast.reforecast.connection_url import resolve_url, variables_in
-from clv_forecast.reforecast.section import Checked, FilePath, Section, Text, refuse
+from clv_forecast.reforecast.section import Checked, FilePath, Section, Text, no_such_key, refuse
 from clv_forecast.reforecast.sections_data import (
     AccountsSection,
     AcquisitionCostSection,
@@ -43,7 +45,11 @@ def _zone(value: Any) -> str | None:
 def _grading(value: Any) -> Mapping[str, Any] | None:
     if value is None:
         return None
-    grading_from({"weights": {}, **value} if isinstance(value, Mapping) else value)
+    if not isinstance(value, Mapping):
+        raise DomainError("It must be a table: [grading].")
+    known = [field.name for field in fields(Grading)]
+    refuse(((name,), no_such_key(name, known)) for name in value if name not in known)
+    grading_from({"weights": {}, **value})
     return dict(value)
 
 

@@ -6,12 +6,12 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from clv_forecast.reforecast.connection_url import masked
+from clv_forecast.reforecast.section import no_such_key
 
 Location = tuple[str | int, ...]
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -75,7 +75,10 @@ def mistakes_in(error: ValidationError, root: type[BaseModel]) -> list[Mistake]:
         location = tuple(one["loc"])
         between = one.get("ctx", {}).get("found")
         if between is not None:
-            found += [Mistake(location=(*location, *_parts(key)), text=text) for key, text in between]
+            found += [
+                Mistake(location=(*location, *(_parts(key) if isinstance(key, str) else key)), text=text)
+                for key, text in between
+            ]
         elif one["type"] == "extra_forbidden":
             found.append(Mistake(location=location, text=_unknown(location, root)))
         else:
@@ -87,7 +90,7 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
     kind = one["type"]
     if kind == "value_error":
         text = str(one["ctx"]["error"])
-        return masked(text if text.endswith((".", "?", "'", '"')) else f"{text}.")
+        return masked(_on_one_line(text if text.endswith((".", "?", "'", '"')) else f"{text}."))
     if kind in _TABLES:
         where = next((part for part in reversed(location) if isinstance(part, str)), "")
         text = (
@@ -106,14 +109,11 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
 
 def _unknown(location: Location, root: type[BaseModel]) -> str:
     name, section = str(location[-1]), _section_at(location[:-1], root)
-    known = () if section is None else known_keys(section)
-    near = get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
+    told = no_such_key(name, () if section is None else known_keys(section))
     elsewhere = [key for key in all_keys(root) if key.rpartition(".")[2] == name]
-    if not near and elsewhere:
+    if "Nearest" not in told and elsewhere:
         return f"There is no such key here. It belongs to {elsewhere[0]}."
-    if near:
-        return f"There is no such key. Nearest: {near[0]}."
-    return f"There is no such key. Known here: {', '.join(known)}."
+    return told
 
 
 def known_keys(section: type[BaseModel]) -> tuple[str, ...]:
@@ -160,6 +160,10 @@ def _written(value: Any) -> str:
         return _short(repr(value))
     except ValueError:  # an integer of thousands of digits
         return "a number too large to show"
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _short(text: str) -> str:

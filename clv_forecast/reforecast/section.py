@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationInfo
@@ -32,8 +33,21 @@ class Section(BaseModel):
     )
 
 
-def refuse(mistakes: Iterable[tuple[str, str]]) -> None:
-    """Refuse a section for mistakes between its keys: each the key (empty: the section itself) and a sentence.
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    """Say that a key is unknown, and which one may be meant.
+
+    Examples
+    --------
+    >>> no_such_key("horizn", ["horizon", "draws"]), no_such_key("seed", ["horizon", "draws"])
+    ('There is no such key. Nearest: horizon.', 'There is no such key. Known here: horizon, draws.')
+    """
+    listed = list(known)
+    near = get_close_matches(name.casefold(), listed, n=1, cutoff=0.6)
+    return f"There is no such key. {f'Nearest: {near[0]}' if near else f'Known here: {", ".join(listed)}'}."
+
+
+def refuse(mistakes: Iterable[tuple[str | tuple[str, ...], str]]) -> None:
+    """Refuse a section for mistakes in it: each a key, dotted or its parts (empty: the section itself), and a sentence.
 
     Raises
     ------

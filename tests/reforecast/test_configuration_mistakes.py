@@ -57,7 +57,7 @@ def told(tmp_path: Path, text: str, **options: Any) -> str:
         ("[ranking]\nhorizon = '24 months'\n", ["ranking.horizon:", "12 months, 36 months"]),
         ("[ranking]\ndraws = 501\n", ["ranking.draws:", "at most the forecast's, 500"]),
         ("[ranking]\nreferral_credit = [2]\n", ["ranking.referral_credit:"]),
-        ("[grading]\nwights = {value = 1}\n", ["grading:", "wights"]),
+        ("[grading]\nwights = {value = 1}\n", ["line 5: grading.wights:", "Nearest: weights."]),
         ("[grading]\nweights = {value = -1}\n", ["grading:", "more than 0"]),
         ("[grading]\n", ["line 4: grading:", "at least one column"]),
         ("[finance]\nconfidence = 0.81\n", ["finance.confidence:", "0.50, 0.60"]),
@@ -118,6 +118,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, parts: list[str]) -> None
         ("time_zone = 'Berlin'\n", "time_zone: time_zone must be a named zone"),
         ("store = 's3://bucket/runs'\n", "store: Supported store: a POSIX file system, one host at a time."),
         ('store = "a\\u0000b"\n', "store: A path must not"),
+        ("grading = 3\n", "grading: It must be a table: [grading]."),
         ("model = 3\n", "model: It must be a table: [model]. Got: 3."),
     ],
 )
