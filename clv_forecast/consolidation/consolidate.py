@@ -139,7 +139,7 @@ def consolidate(
     columns, constant = _currencies(read)
     groups = walk.with_accounts(pa.concat_tables([part.table for part in read]), links)
     backend = connect_duckdb()
-    steps, findings = _judged(backend, groups, policy, same_orders=same_orders)
+    steps, findings = _judged(backend, groups, policy, same_orders=same_orders and len(read) > 1)
     if links is not None:
         findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
     groups = groups.append_column(STEP, pa.array(steps, pa.string()))

@@ -21,8 +21,8 @@ MARGIN_KNOWN: Final = "margin_known"
 EACH_AMOUNT: Final = "each_amount"
 EACH_MARGIN: Final = "each_margin"
 
-LARGEST_MARGIN: Final = 10**30
-"""Beyond this a margin is taken for unknown, as DECIMAL(38, 6) could not hold a sum of them."""
+LARGEST_MARGIN: Final = 10**18
+"""Beyond this a margin is taken for unknown."""
 _PLAIN: Final = ("is_numeric", "is_string", "is_date", "is_timestamp", "is_null")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from ibis.common.exceptions import IbisError
+from ibis.common.exceptions import IbisError, TableNotFound
 
 from clv_forecast import columns as c
 from clv_forecast.consolidation.addresses import first_line, is_address, open_address, open_duckdb_file
@@ -148,28 +150,37 @@ def _mapped(source: OrderSource, table: Any, backend: Any, id_code: IdCode | Non
 def _table(source: OrderSource, backend: Any) -> Any:
     """Find the table: under its whole name, or under schema and name where there is a point between them."""
     name = str(source.table)
-    found = _attempt(lambda: backend.table(name))
     schema, point, short = name.rpartition(".")
-    if found is None and point:
-        found = _attempt(lambda: backend.table(short, database=schema))
-    if found is not None:
-        return found
-    existing = _attempt(lambda: list(backend.list_tables(database=schema) if point else backend.list_tables())) or []
-    near = difflib.get_close_matches(short, existing, n=1)
+    places: list[dict[str, Any]] = [{}] + ([{"database": schema}] if point else [])
+    problem = ""
+    for place in places:
+        try:
+            with warnings.catch_warnings():  # ibis 12 calls what DuckDB 2 renamed
+                warnings.filterwarnings("ignore", message="fetch_arrow_table", category=DeprecationWarning)
+                return backend.table(short if place else name, **place)
+        except TableNotFound:
+            continue
+        except Exception as error:  # each database has errors of its own
+            problem = problem or first_line(error, source.data if is_address(source.data) else "")
+    near = difflib.get_close_matches(short, _existing(backend, schema), n=1)
     nearest = f" Nearest: {near[0]!r}." if near else ""
     raise InputError(
         f"The source {source.name!r} has no table or view {name!r}, or its user may not see it.{nearest}",
-        value=source.place,
+        value=f"{source.place}: {problem.rstrip('.')}" if problem else source.place,
         remedy="Name it as 'table' or 'schema.table'.",
     )
 
 
-def _attempt[T](ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except Exception:  # each database has errors of its own; the caller says what is missing
-        return None
+def _existing(backend: Any, schema: str) -> list[str]:
+    """Names of tables that there are, for advice; none where the database does not say."""
+    with contextlib.suppress(Exception):  # advice only
+        if backend.name == "duckdb":  # ibis 12 lists them by a method that DuckDB 2 renamed
+            found = backend.con.execute("SELECT table_name FROM information_schema.tables").fetchall()
+            return [name for (name,) in found]
+        return list(backend.list_tables(database=schema) if schema else backend.list_tables())
+    return []
 
 
 def _closed(backend: Any) -> None:
-    _attempt(backend.disconnect)
+    with contextlib.suppress(Exception):  # what was read stands, and nothing was written
+        backend.disconnect()
