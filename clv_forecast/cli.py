@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,9 @@ from typing import Annotated
 import typer
 
 from clv_forecast import __version__
+from clv_forecast.cli_runs import add_commands
 from clv_forecast.demo import run_demo
-from clv_forecast.errors import ClvForecastError, DomainError, FitError
+from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedError
 from clv_forecast.history.cleaning import check_refunds
 from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.progress import progress_bars
@@ -21,6 +23,7 @@ from clv_forecast.tables_as_text import demo_text
 EXIT_BAD_DATA = 1
 EXIT_USAGE = 2
 EXIT_FIT_FAILED = 3
+EXIT_LOCKED = 5
 
 app = typer.Typer(
     help="Probabilistic customer lifetime value: from an order log to value with honest bands.",
@@ -104,10 +107,15 @@ def card(
     typer.echo(str(found))
 
 
+add_commands(app)
+
+
 def main() -> None:
     """Entry point: run a command and turn errors into exit codes."""
     try:
         app()
+    except LockedError as error:
+        _fail(error, EXIT_LOCKED)
     except FitError as error:
         _fail(error, EXIT_FIT_FAILED)
     except DomainError as error:
@@ -118,4 +126,6 @@ def main() -> None:
 
 def _fail(error: Exception, code: int) -> None:
     typer.echo(f"Error: {error}", err=True)
+    if "--json" in sys.argv:
+        typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": code}))
     sys.exit(code)

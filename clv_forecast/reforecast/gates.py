@@ -189,16 +189,26 @@ def accepted_gates(gates: Iterable[Gate], accept: Mapping[str, str]) -> tuple[Ga
     >>> accepted_gates([gate], {"rows_ratio": "the archive moved"})[0].holds
     False
     """
+    check_accepted(accept)
+    return tuple(
+        replace(gate, accepted=accept[gate.name].strip()) if not gate.passed and gate.name in accept else gate
+        for gate in gates
+    )
+
+
+def check_accepted(accept: Mapping[str, str]) -> None:
+    """Refuse to accept a gate that there is not, or without a reason.
+
+    Raises
+    ------
+    DomainError
+    """
     for name, reason in accept.items():
         if name not in GATES:
             near = difflib.get_close_matches(name, GATES, n=1) or GATES
             raise DomainError("There is no such gate.", value=name, remedy=f"Did you mean {', '.join(near)}?")
         if not reason.strip():
             raise DomainError("A gate is accepted with a reason.", value=name, remedy="Give one: --reason TEXT.")
-    return tuple(
-        replace(gate, accepted=accept[gate.name].strip()) if not gate.passed and gate.name in accept else gate
-        for gate in gates
-    )
 
 
 def _gate(name: str, source: str, passed: bool, found: float | None, threshold: float | None, sentence: str) -> Gate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +15,8 @@ import pandas as pd
 from clv_forecast import columns
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
-from clv_forecast.consolidation.opened_source import read_table_at
 from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.consolidation.table_reading import read_table_at
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import read_table
 from clv_forecast.history.cleaning import check_rates
@@ -122,26 +122,17 @@ def read_inputs(
         If the folder cannot be written.
     """
     told = configuration.consolidation
+    tables: dict[str, pd.DataFrame | None] = {name: read() for name, read in other_tables(configuration)}
     consolidated = consolidate(
         order_sources(configuration),
         folder,
         as_of=as_of,
-        crosswalk=_table(configuration, told.crosswalk, told.crosswalk_url, told.crosswalk_table, "crosswalk"),
+        crosswalk=tables.pop("crosswalk", None),
         unmatched=told.unmatched,
         same_orders=told.same_orders,
         time_zone=configuration.time_zone,
         progress=progress,
     )
-    accounts = configuration.accounts
-    tables = {
-        "accounts": None
-        if accounts is None
-        else _renamed(
-            _table(configuration, accounts.path, accounts.url, accounts.table, "accounts"), accounts.customer
-        ),
-        "acquisition_cost": _file(configuration.acquisition_cost, "acquisition cost"),
-        "events": _file(configuration.events, "events"),
-    }
     rates = _rates(configuration)
     options = {
         **consolidated.options,
@@ -156,8 +147,27 @@ def read_inputs(
         rates=rates,
         options=options,
         fingerprint=_fingerprint(consolidated.fingerprint, rates, tables),
-        **tables,
+        accounts=tables.get("accounts"),
+        acquisition_cost=tables.get("acquisition_cost"),
+        events=tables.get("events"),
     )
+
+
+def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], pd.DataFrame]]]:
+    """Every table that a run reads beside the orders, by name, each with how it is read."""
+    walk, accounts = configuration.consolidation, configuration.accounts
+    found: list[tuple[str, Callable[[], pd.DataFrame]]] = []
+    if walk.crosswalk is not None or walk.crosswalk_url is not None:
+        place = (walk.crosswalk, walk.crosswalk_url, walk.crosswalk_table)
+        found.append(("crosswalk", lambda: _table(configuration, *place, "crosswalk")))
+    if accounts is not None:
+        where = (accounts.path, accounts.url, accounts.table)
+        found.append(("accounts", lambda: _renamed(_table(configuration, *where, "accounts"), accounts.customer)))
+    for name, section in (("acquisition_cost", configuration.acquisition_cost), ("events", configuration.events)):
+        if section is not None:
+            path = section.path
+            found.append((name, lambda path=path, name=name: read_table(path, f"The table {name}")))  # type: ignore[misc]
+    return found
 
 
 def seen_sources(consolidated: Consolidated) -> tuple[SeenSource, ...]:
@@ -198,20 +208,14 @@ def run_id_of(configuration: Configuration, inputs: Inputs, as_of: pd.Timestamp,
 
 def _table(
     configuration: Configuration, path: str | None, url: str | None, table: str | None, name: str
-) -> pd.DataFrame | None:
-    if path is None and url is None:
-        return None
+) -> pd.DataFrame:
     if table is None:
-        return read_table(path, f"The table of {name}")
+        return read_table(path, f"The table {name}")
     return read_table_at(path if url is None else configuration.resolved_url(url), table, name)
 
 
-def _file(section: Any, name: str) -> pd.DataFrame | None:
-    return None if section is None else read_table(section.path, f"The table of {name}")
-
-
-def _renamed(accounts: pd.DataFrame | None, customer: str) -> pd.DataFrame | None:
-    if accounts is None or customer == columns.CUSTOMER_ID or customer not in accounts:
+def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:
+    if customer == columns.CUSTOMER_ID or customer not in accounts:
         return accounts
     if columns.CUSTOMER_ID in accounts:
         raise InputError(

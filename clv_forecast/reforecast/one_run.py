@@ -30,7 +30,7 @@ from clv_forecast.reforecast.publication import Publication, moves_back, publish
 from clv_forecast.reforecast.record import record_of
 from clv_forecast.reforecast.refit import Fitted, Standing, fitted_model, options_of
 from clv_forecast.reforecast.results import Results, Tested, results_of, tested
-from clv_forecast.reforecast.retention import retain
+from clv_forecast.reforecast.retention import retire
 from clv_forecast.reforecast.run_entry import RECORD, RunEntry
 from clv_forecast.reforecast.store import RunStore
 from clv_forecast.report.report import Report, make_report
@@ -237,7 +237,8 @@ class OneRun:
         database = database_of(self.configuration)
         publication = publish(self.store, entry, database)
         section = self.configuration.retention
-        removed = retain(self.store, runs=section.runs, held=section.held, months=section.months, database=database)
+        gone = retire(self.store, database, runs=section.runs, held=section.held, months=section.months)
+        removed = tuple(one.run_id for one in gone)
         return self._told(
             entry, published=True, repeated=repeated, publication=publication, removed=removed, notes=notes
         )

@@ -17,7 +17,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.history.cleaning import parse_day
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecast.configuration import Configuration
-from clv_forecast.reforecast.gates import accepted_gates
+from clv_forecast.reforecast.gates import check_accepted
 from clv_forecast.reforecast.lock import locked
 from clv_forecast.reforecast.one_run import OneRun
 from clv_forecast.reforecast.outcome import Reforecast
@@ -89,7 +89,7 @@ def reforecast(
     (True, 2349)
     """
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
-    accepted_gates((), accept)
+    check_accepted(accept)
     day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
     store = open_store(told.store)
     with locked(store, run=f"as of {day.date()}"):

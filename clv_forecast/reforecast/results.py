@@ -18,6 +18,7 @@ from clv_forecast.finance.cohorts import Cohorts, cohorts
 from clv_forecast.finance.spend import ACQUIRE, GROW, AllowableSpend
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.history.audit import counted
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
@@ -111,12 +112,30 @@ def tested(
     if known is not None and runs_since + 1 < section.every and known.horizons == tuple(section.horizon):
         told = f"That of {known.as_of.date()} stands: a test every {section.every} runs."
         return Tested(certificate=known, runs_since=runs_since + 1, reason=told)
-    lengths = Lengths.parse(section.horizon)
     try:
-        origins = choose_origins(first_purchase(history), history.as_of, lengths)[-section.origins :]
+        made = made_certificate(configuration, history, progress=progress)
     except DomainError as error:
         return Tested(certificate=None, runs_since=0, reason=str(error))
-    made = backtest(
+    count = int((~made.origins["failed"]).sum())
+    return Tested(certificate=made, runs_since=0, reason=f"Tested from {counted(count, 'earlier day')}.")
+
+
+def made_certificate(
+    configuration: Configuration, history: PurchaseHistory, *, progress: Progress = silent
+) -> Certificate:
+    """Backtest the configured model from the latest days that fit into the log.
+
+    Raises
+    ------
+    DomainError
+        If the log is too short for the horizons tested.
+    InputError
+        If the history lacks what the model needs.
+    """
+    section = configuration.backtest
+    lengths = Lengths.parse(section.horizon)
+    origins = choose_origins(first_purchase(history), history.as_of, lengths)[-section.origins :]
+    return backtest(
         history,
         origins=origins,
         horizon=section.horizon,
@@ -125,7 +144,6 @@ def tested(
         rng=configuration.seed,
         progress=progress,
     )
-    return Tested(certificate=made, runs_since=0, reason=f"Tested from {len(origins)} earlier days.")
 
 
 def results_of(

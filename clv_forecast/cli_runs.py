@@ -1,0 +1,160 @@
+"""Commands of scheduled runs: arguments to one verb to an exit code. No arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clv_forecast.comparison.compare_runs import compare_runs
+from clv_forecast.errors import DomainError
+from clv_forecast.progress import progress_bars
+from clv_forecast.reforecast.backfill import backfill
+from clv_forecast.reforecast.backtest_configuration import backtest_configuration
+from clv_forecast.reforecast.check import check as check_configuration
+from clv_forecast.reforecast.first_configuration import first_configuration
+from clv_forecast.reforecast.outcome import Reforecast
+from clv_forecast.reforecast.publish_run import publish_run
+from clv_forecast.reforecast.read_configuration import read_configuration
+from clv_forecast.reforecast.reforecast import reforecast
+from clv_forecast.reforecast.run_table import run_table
+from clv_forecast.reforecast.store import open_store
+from clv_forecast.tables_as_text import table_text
+
+EXIT_BAD_DATA = 1
+EXIT_ALERT = 4
+EXIT_HELD = 6
+
+_CONFIG = Path("clv.toml")
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, such as clv.toml.")]
+ConfigOption = Annotated[Path, typer.Option("--config", help="Configuration that names the store.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Accept = Annotated[list[str] | None, typer.Option("--accept", help="Gate that shall not hold the run; repeatable.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why the gates are accepted; it stands in the record.")]
+AsOf = Annotated[str | None, typer.Option(help="Last day that counts, such as 2026-03-31. Default: by the clock.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give an app the commands of scheduled runs."""
+    for command in (init, check, run, backtest, runs, compare, publish):
+        app.command()(command)
+
+
+def init(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="CSV, Parquet or DuckDB files with orders.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="File to write; it must not exist.")] = _CONFIG,
+    url: Annotated[str | None, typer.Option(help="Or a database, such as postgres://me:${PASSWORD}@host/db.")] = None,
+    table: Annotated[str | None, typer.Option(help="The table of orders there.")] = None,
+) -> None:
+    """Look at your orders and write a configuration with every key explained."""
+    if output.exists():
+        raise DomainError("init does not write over a file.", value=output, remedy="Name another with --output.")
+    text = first_configuration(files or [], url=url, table=table, folder=output.resolve().parent)
+    output.write_text(text, encoding="utf-8")
+    typer.echo(f"Written: {output}. Read it, change what is wrong, then: clv-forecast check {output}")
+
+
+def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Connect to everything that a run needs, count, and write nothing."""
+    found = check_configuration(config, as_of=as_of)
+    typer.echo(_json(found.to_dict()) if as_json else str(found))
+    if not found.ok:
+        raise typer.Exit(EXIT_BAD_DATA)
+
+
+def run(
+    config: Config,
+    as_of: AsOf = None,
+    start: Annotated[str | None, typer.Option("--from", help="Backfill: the first day.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Backfill: the last day.")] = None,
+    every: Annotated[str, typer.Option(help="Backfill by day, week, month or quarter.")] = "week",
+    accept: Accept = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make one run, or those of earlier days: read, fit or score, compare, and publish what no gate holds."""
+    if (start is None) != (end is None) or (start is not None and (as_of is not None or accept)):
+        raise DomainError("A backfill takes --from and --to, and neither --as-of nor --accept.")
+    with progress_bars() as progress:
+        if start is not None:
+            made = _each(backfill(config, start=start, end=end, every=every, progress=progress), as_json=as_json)
+        else:
+            made = _each(
+                [reforecast(config, as_of=as_of, accept=dict.fromkeys(accept or [], reason), progress=progress)],
+                as_json=as_json,
+            )
+    if made[-1].held:
+        raise typer.Exit(EXIT_HELD)
+    if len(made[-1].alerts):
+        raise typer.Exit(EXIT_ALERT)
+
+
+def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Test the configured model on the past, from the configured sources; nothing is published."""
+    with progress_bars() as progress:
+        certificate = backtest_configuration(config, as_of=as_of, progress=progress)
+    typer.echo(_json(certificate.to_dict()) if as_json else str(certificate))
+
+
+def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
+    """List the runs of the store."""
+    table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
+    typer.echo(_json(json.loads(table.to_json(orient="records", date_format="iso"))) if as_json else table_text(table, 0))
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier run: its id, or its folder.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later run.")],
+    config: ConfigOption = _CONFIG,
+    horizon: Annotated[str | None, typer.Option(help="Over which value is compared.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the bridge too, to a file such as bridge.png.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where the difference between two runs comes from, to the cent."""
+    folders = [_folder(name, config) for name in (before, after)]
+    with progress_bars() as progress:
+        found = compare_runs(*folders, horizon=horizon, progress=progress)
+    if figure is not None:
+        from clv_forecast.figures.value_bridge import draw_value_bridge
+        from clv_forecast.report.picture import save_figure
+
+        typer.echo(f"Drawn: {save_figure(draw_value_bridge, figure, table=found.bridge.steps)}", err=True)
+    typer.echo(_json(found.to_dict()) if as_json else str(found))
+
+
+def publish(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its beginning.")],
+    config: ConfigOption = _CONFIG,
+    accept: Accept = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a run current: roll back, roll forward, or release one that a gate held."""
+    done = publish_run(config, run, accept=dict.fromkeys(accept or [], reason))
+    told = {"run_id": done.run_id, "previous": done.previous, "rows_written": dict(done.rows)}
+    typer.echo(_json(told) if as_json else f"Published: {done.run_id} (before: {done.previous or 'none'}).")
+
+
+def _each(made: Iterable[Reforecast], *, as_json: bool) -> list[Reforecast]:
+    """Tell of each run as it is done; a backfill as JSON is one object a line."""
+    found = []
+    for one in made:
+        found.append(one)
+        typer.echo(json.dumps(one.to_dict(), allow_nan=False) if as_json else str(one))
+    return found
+
+
+def _folder(name: str, config: Path) -> Path:
+    """The folder of a run that is named by its id in the store, or by its path."""
+    if Path(name).is_dir():
+        return Path(name)
+    return open_store(read_configuration(config, connects=False).store, create=False).find(name).folder
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, allow_nan=False)
