@@ -116,7 +116,7 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
         **{
             c.CURRENCY: code,
             "id": ids.strip().nullif("") if ids.type().is_string() else ids,
-            c.AMOUNT: g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT),
+            c.AMOUNT: g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0],
             c.DATE: _usable(log, raw[c.DATE], zone),
             "late": ibis.literal(False) if after is None else after,
         }
@@ -149,10 +149,13 @@ def _usable(log: OpenedSource, column: Any, zone: str | None) -> Any:
 
 def _ends(log: OpenedSource, zone: str | None) -> Callable[[Any, Any], tuple[datetime.date | None, ...]]:
     """How the first and last date of a source become days of the zone."""
-    kind = ibis.dtype("timestamp") if log.in_duckdb else log.table[c.DATE].type()
+    kind = log.table[c.DATE].type().to_pyarrow()
+    if log.in_duckdb:
+        kind = pa.timestamp("us")
 
     def days(*ends: Any) -> tuple[datetime.date | None, ...]:
-        held = ibis.memtable(pa.table({c.DATE: pa.array(ends, kind.to_pyarrow())}))
+        written = any(isinstance(end, str) for end in ends)
+        held = ibis.memtable(pa.table({c.DATE: pa.array(ends, pa.string() if written else kind)}))
         found = connect_duckdb().to_pyarrow(held.select(day=local_time(held[c.DATE], c.DATE, zone)[0].date()))
         return tuple(found["day"].to_pylist())
 

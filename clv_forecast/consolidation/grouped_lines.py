@@ -55,21 +55,21 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
     """
     raw = typed(opened.table)
     after = late(opened, raw, as_of=as_of, time_zone=time_zone)
-    amount = exact_number(opened, raw, c.AMOUNT, LARGEST_AMOUNT)
-    sign = ibis.cases((amount > 0, 1), (amount < 0, -1), (amount == 0, 0), else_=ibis.null("int8")).cast("int8")
+    amount, number = exact_number(opened, raw, c.AMOUNT, LARGEST_AMOUNT)
+    sign = ibis.cases((number > 0, 1), (number < 0, -1), (number == 0, 0), else_=ibis.null("int8")).cast("int8")
     here = raw.mutate(
         **{
             AFTER: ibis.literal(False) if after is None else after,
             "exact_amount": amount,
             SIGN: sign,
-            AMOUNT_TEXT: ibis.ifelse(amount.isnull(), raw[c.AMOUNT].cast("string"), ibis.null("string")),
+            AMOUNT_TEXT: ibis.ifelse(number.isnull(), raw[c.AMOUNT].cast("string"), ibis.null("string")),
         }
     )
     others = [name for name in raw.columns if name not in (c.CUSTOMER_ID, c.AMOUNT, c.MARGIN, c.CURRENCY)]
     keys = {name: _plain(here[name]) for name in others} | {name: here[name] for name in (SIGN, AMOUNT_TEXT)}
     sums = {c.AMOUNT: "exact_amount"}
     if opened.has(c.MARGIN):
-        here = here.mutate(exact_margin=exact_number(opened, raw, c.MARGIN, LARGEST_MARGIN))
+        here = here.mutate(exact_margin=exact_number(opened, raw, c.MARGIN, LARGEST_MARGIN)[0])
         refund = here[SIGN] == -1
         keys[MARGIN_KNOWN] = here["exact_margin"].notnull()
         keys[EACH_AMOUNT] = ibis.ifelse(refund, here["exact_amount"], ibis.null(MONEY))
@@ -119,8 +119,15 @@ def _plain(column: Any) -> Any:
     return column if plain else column.cast("string")
 
 
-def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> Any:
+def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> tuple[Any, Any]:
     """Exact numbers; missing where there is none or it is too large, which a cast alone would fail on.
+
+    Returns
+    -------
+    exact : ibis column
+        DECIMAL(38, 6).
+    number : ibis column
+        The same before the cast, for comparisons, which then cost no cast.
 
     Raises
     ------
@@ -130,7 +137,8 @@ def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> Any
     column, title = raw[name], opened.source.mapping()[name]
     exact = money(column, title)  # refuses what is no number
     if opened.in_duckdb:
-        return ibis.ifelse(exact.abs() < largest, exact, ibis.null(MONEY))
+        exact = ibis.ifelse(exact.abs() < largest, exact, ibis.null(MONEY))
+        return exact, exact
     kind = column.type()
     if kind.is_string():
         raise InputError(
@@ -141,7 +149,8 @@ def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> Any
     if kind.is_floating():
         column = column.cast("float64")  # Postgres would keep six digits of a 32-bit number
     fits = column.abs() < largest  # false for NaN and infinity
-    return ibis.ifelse(fits, column, ibis.null(column.type())).cast(MONEY)
+    number = ibis.ifelse(fits, column, ibis.null(column.type()))
+    return number.cast(MONEY), number
 
 
 def _later(column: Any, as_of: datetime.date | None, zone: str | None) -> Any:

@@ -18,6 +18,7 @@ from ibis.common.exceptions import IbisError, TableNotFound
 from clv_forecast import columns as c
 from clv_forecast.consolidation.addresses import first_line, is_address, open_address, open_duckdb_file
 from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.consolidation.postgres_rows import copied_rows
 from clv_forecast.errors import ClvForecastError, InputError
 from clv_forecast.history.column_names import check_columns
 from clv_forecast.history.sources import CSV, IdCode, open_path, open_source
@@ -69,6 +70,8 @@ class OpenedSource:
             If it fails, whatever the database calls that.
         """
         try:
+            if self.backend.name == "postgres":
+                return copied_rows(self.backend, expression)
             return self.backend.to_pyarrow(expression)
         except ClvForecastError:
             raise
