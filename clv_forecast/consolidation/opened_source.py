@@ -104,7 +104,7 @@ def opened(source: OrderSource) -> Iterator[OpenedSource]:
             open_duckdb_file(address, source.name) if source.is_duckdb_file else open_address(address, source.name)
         )
         try:
-            yield _mapped(source, _table(source, backend), backend, None)
+            yield _mapped(source, find_table(source, backend), backend, None)
         finally:
             _closed(backend)
     elif isinstance(source.data, ibis.Table):
@@ -150,8 +150,14 @@ def _mapped(source: OrderSource, table: Any, backend: Any, id_code: IdCode | Non
     return OpenedSource(source=source, table=chosen, backend=backend, id_code=id_code, constant_currency=constant)
 
 
-def _table(source: OrderSource, backend: Any) -> Any:
-    """Find the table: under its whole name, or under schema and name where there is a point between them."""
+def find_table(source: OrderSource, backend: Any) -> Any:
+    """Find the table: under its whole name, or under schema and name where there is a point between them.
+
+    Raises
+    ------
+    InputError
+        If there is none, naming the nearest.
+    """
     name = str(source.table)
     schema, point, short = name.rpartition(".")
     places: list[dict[str, Any]] = [{}] + ([{"database": schema}] if point else [])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clv_forecast.consolidation.addresses import first_line, is_address, open_address, open_duckdb_file
-from clv_forecast.consolidation.opened_source import _table
+from clv_forecast.consolidation.opened_source import find_table
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError, InputError
 
@@ -46,7 +46,7 @@ def read_table_at(place: str | Path, table: str, name: str) -> pd.DataFrame:
     source = OrderSource(name, place, table=table)
     backend = open_address(str(place), name) if is_address(place) else open_duckdb_file(place, name)
     try:
-        return pd.DataFrame(_table(source, backend).to_pandas())
+        return pd.DataFrame(backend.to_pyarrow(find_table(source, backend)).to_pandas())
     except ClvForecastError:
         raise
     except Exception as error:  # each database has errors of its own
