@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from clv_forecast.comparison.compare_runs import compare_runs
+from clv_forecast.comparison.value_bridge import save_bridge
 from clv_forecast.errors import DomainError
 from clv_forecast.progress import progress_bars
 from clv_forecast.reforecast.backfill import backfill
@@ -104,7 +105,9 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
 def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
     """List the runs of the store."""
     table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
-    typer.echo(_json(json.loads(table.to_json(orient="records", date_format="iso"))) if as_json else table_text(table, 0))
+    typer.echo(
+        _json(json.loads(table.to_json(orient="records", date_format="iso"))) if as_json else table_text(table, 0)
+    )
 
 
 def compare(
@@ -120,10 +123,7 @@ def compare(
     with progress_bars() as progress:
         found = compare_runs(*folders, horizon=horizon, progress=progress)
     if figure is not None:
-        from clv_forecast.figures.value_bridge import draw_value_bridge
-        from clv_forecast.report.picture import save_figure
-
-        typer.echo(f"Drawn: {save_figure(draw_value_bridge, figure, table=found.bridge.steps)}", err=True)
+        typer.echo(f"Drawn: {save_bridge(found.bridge, figure)}", err=True)
     typer.echo(_json(found.to_dict()) if as_json else str(found))
 
 

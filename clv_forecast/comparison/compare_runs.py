@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +16,7 @@ from clv_forecast.comparison.snapshot import Snapshot, snapshot_of
 from clv_forecast.comparison.value_bridge import ValueBridge, value_bridge
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.migration import migration, migration_summary
+from clv_forecast.report.assumptions import plain_value
 from clv_forecast.report.run_tables import RANKING
 from clv_forecast.report.stored_run import StoredRun, read_run
 
@@ -52,11 +55,22 @@ class Comparison:
                 f"{row['upper']:,.0f}); customers' own bands held {row['coverage']:.1%}."
             )
         drift = largest_drift(self.parameters)
-        if drift == drift:
+        if not math.isnan(drift):
             found.append(f"The parameter that moved most moved by {drift:.2f} standard errors.")
         if self.migration is not None:
             found.append(migration_summary(self.migration))
         return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The bridge and the sentences as plain values for JSON."""
+        return {
+            "steps": plain_value(self.bridge.steps),
+            "since": plain_value(self.since),
+            "parameters": plain_value(self.parameters),
+            "inputs": plain_value(self.inputs),
+            "sentences": list(self.sentences()),
+            "notes": list(self.bridge.notes),
+        }
 
     def __str__(self) -> str:
         return "\n".join([str(self.bridge), *self.sentences()])

@@ -62,6 +62,20 @@ def largest_drift(table: pd.DataFrame) -> float:
     return float(z.max()) if len(z) else float("nan")
 
 
+def most_moved(table: pd.DataFrame) -> str:
+    """The parameter that moved most, in words.
+
+    Examples
+    --------
+    >>> most_moved(pd.DataFrame({"parameter": ["r", "a"], "then": [0.2, 0.8], "now": [0.3, 0.7], "z": [8.0, -0.5]}))
+    'r has moved by +8.0 standard errors, from 0.2 to 0.3'
+    """
+    row = table.iloc[int(np.nanargmax(table["z"].abs().to_numpy(dtype=float)))]
+    return (
+        f"{row['parameter']} has moved by {row['z']:+.1f} standard errors, from {row['then']:.4g} to {row['now']:.4g}"
+    )
+
+
 def _drift(then: Model, now: Model) -> pd.DataFrame:
     names = ["parameter", "estimate", "standard_error"]
     first = then.parameters.reindex(columns=names).rename(columns={"estimate": "then"})

@@ -222,8 +222,7 @@ def _margin_rule(rule: Any, history: PurchaseHistory) -> Any:
     (column, rates), *_ = rule.items()
     if history.customers is None or column not in history.customers:
         return {column: dict(rates)}
-    found = history.customers[column].dropna().unique().tolist()
-    labels = {str(label): label for label in found}
+    labels = {str(label): label for label in set(history.customers[column].dropna())}
     return {column: {labels.get(name, name): rate for name, rate in rates.items()}}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +18,7 @@ from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.progress import Progress, silent
 from clv_forecast.report.changes import NOW, THEN
+from clv_forecast.report.picture import save_picture
 
 RESTATED: Final = "restated history"
 IDENTITY: Final = "merged, split or removed accounts"
@@ -205,3 +208,18 @@ def _accounts(states: States, changed: list[Any], after: Snapshot) -> pd.DataFra
     for step, change in zip(STEPS, changed, strict=True):
         table[step.replace(",", "").replace(" ", "_")] = change
     return table.assign(value_now=states.values[-1], as_of=after.as_of, horizon=after.horizon)
+
+
+def save_bridge(bridge: ValueBridge, path: str | os.PathLike[str]) -> Path:
+    """Draw a bridge and write it as a picture, in the format that the suffix names.
+
+    Raises
+    ------
+    DomainError
+        If the format is unknown.
+    StoreError
+        If the file cannot be written.
+    """
+    from clv_forecast.figures.value_bridge import draw_value_bridge
+
+    return save_picture(lambda figure: draw_value_bridge(bridge.steps, ax=figure.subplots()), path, size=(10.0, 6.0))

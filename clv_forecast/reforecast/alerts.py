@@ -11,7 +11,7 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.comparison.compare_runs import Comparison
-from clv_forecast.comparison.drift import largest_drift
+from clv_forecast.comparison.drift import largest_drift, most_moved
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.reforecast.sections_run import AlertsSection
 from clv_forecast.report.changes import NOW, THEN
@@ -98,14 +98,7 @@ def _drift(threshold: float | None, drift: pd.DataFrame) -> Iterator[Alert]:
     largest = largest_drift(drift)
     if threshold is None or math.isnan(largest) or largest <= threshold:
         return
-    row = drift.loc[drift["z"].abs().idxmax()]
-    yield Alert(
-        name="parameter_drift",
-        found=largest,
-        threshold=threshold,
-        sentence=f"{row['parameter']} moved by {row['z']:+.1f} standard errors, from {row['then']:.4g} to "
-        f"{row['now']:.4g}.",
-    )
+    yield Alert(name="parameter_drift", found=largest, threshold=threshold, sentence=f"{most_moved(drift)}.")
 
 
 def _coverage(threshold: float | None, since: pd.DataFrame) -> Iterator[Alert]:

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -85,7 +86,7 @@ class SeenSource:
     def upto(self, day: pd.Timestamp) -> tuple[int, float]:
         """Lines and money dated up to a day."""
         kept = self.days[self.days["day"] <= day]
-        return int(kept["lines"].sum()), float(kept["amount"].astype(float).sum())
+        return int(kept["lines"].sum()), float(sum(kept["amount"], Decimal(0)))
 
     @property
     def newest(self) -> pd.Timestamp | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from clv_forecast.comparison.drift import largest_drift, parameter_drift
+from clv_forecast.comparison.drift import largest_drift, most_moved, parameter_drift
 from clv_forecast.errors import ClvForecastError
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.fit import fit
@@ -140,8 +140,7 @@ def _due(
     drift = _challenged(section.recipe, history, standing.model, seed)
     largest = largest_drift(drift)
     if largest > section.drift_z:
-        moved = drift.loc[drift["z"].abs().idxmax()]
-        return f"{moved['parameter']} has moved by {moved['z']:+.1f} standard errors.", drift
+        return f"{most_moved(drift)}.", drift
     return None, drift
 
 

@@ -22,6 +22,7 @@ from clv_forecast.ranking.account_facts import AccountData
 from clv_forecast.ranking.account_months import future_months, month_table, past_months
 from clv_forecast.report.card import care_of
 from clv_forecast.report.one_account import history_of_rows, one_plan
+from clv_forecast.report.picture import save_picture
 from clv_forecast.report.run_tables import RANKING, SPEND, SPEND_NEW
 from clv_forecast.report.stored_run import StoredRun
 from clv_forecast.units import Horizon, check_unit
@@ -174,26 +175,9 @@ def save_card_figure(card: AccountCard, path: str | os.PathLike[str]) -> Path:
     StoreError
         If the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from clv_forecast.figures.account_card import draw_account_card
-    from clv_forecast.report.atomic_file import atomic_file
 
-    target = Path(path)
-    figure = Figure(figsize=(12.0, 8.2), layout="constrained", facecolor="white")
-    formats = FigureCanvasAgg(figure).get_supported_filetypes()
-    kind = target.suffix.lower().removeprefix(".")
-    if kind not in formats:
-        raise DomainError(
-            "The format of a figure is named by the suffix of its file.",
-            value=target.name,
-            remedy=f"Choose one of {', '.join(sorted(formats))}.",
-        )
-    draw_account_card(card, figure=figure)
-    with atomic_file(target) as aside:
-        figure.savefig(aside, format=kind, dpi=150)
-    return target
+    return save_picture(lambda figure: draw_account_card(card, figure=figure), path)
 
 
 def _data(run: StoredRun, customer_id: Any, everyone: pd.DataFrame) -> AccountData:
