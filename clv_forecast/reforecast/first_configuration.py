@@ -28,8 +28,9 @@ _HEAD: Final = (
 
 
 def first_configuration(
-    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     *,
+    url: str | None = None,
     table: str | None = None,
     accounts: str | os.PathLike[str] | None = None,
     acquisition_cost: str | os.PathLike[str] | None = None,
@@ -42,10 +43,12 @@ def first_configuration(
 
     Parameters
     ----------
-    data : path, URL, or several
-        CSV or Parquet files (wildcards allowed), DuckDB files, or URLs of databases with secrets as ``${NAME}``.
+    data : path, or several
+        CSV or Parquet files (wildcards allowed), or DuckDB files.
+    url : str, optional
+        Connection to a database, with secrets as ``${NAME}``.
     table : str, optional
-        The table of orders, where ``data`` is a database.
+        The table of orders in the database, or in the DuckDB file.
     accounts, acquisition_cost, events : path, optional
         The other tables.
     title : str, optional
@@ -76,6 +79,7 @@ def first_configuration(
     ['customer = "CustomerID"', 'date = "OrderDate"', 'amount = "Total"']
     """
     listed = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    listed += [] if url is None else [url]
     if not listed:
         raise DomainError("A first configuration needs data to look at.", remedy="Name a file of orders, or a URL.")
     secrets = os.environ if environment is None else environment

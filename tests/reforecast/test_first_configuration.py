@@ -228,7 +228,7 @@ def test_a_database_with_its_secret(postgres_server: PostgresServer, postgres_ur
     parts = urlsplit(postgres_url)
     url = f"postgres://{parts.username}:${{CLV_TEST_SECRET}}@{parts.hostname}:{parts.port}{parts.path}"
     environment = {"CLV_TEST_SECRET": str(parts.password)}
-    text = first_configuration(url, table="sales.orders", folder=tmp_path, environment=environment)
+    text = first_configuration(url=url, table="sales.orders", folder=tmp_path, environment=environment)
     assert str(parts.password) not in text and url in text
     found = read(text, tmp_path, environment=environment)
     source = found.sources[0]
@@ -241,6 +241,19 @@ def test_a_database_with_its_secret(postgres_server: PostgresServer, postgres_ur
     with pytest.raises(InputError, match="cannot be reached") as refused:
         first_configuration(url, table="x", environment={"CLV_TEST_SECRET": "wrong-secret"})
     assert "wrong-secret" not in str(refused.value)
+
+
+def test_files_and_a_database_together(tmp_path: Path) -> None:
+    ORDERS.to_csv(tmp_path / "orders.csv", index=False)
+    with duckdb.connect(tmp_path / "erp.duckdb") as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 7 AS account, DATE '2024-01-05' AS day, 1.5 AS revenue")
+    url = f"duckdb://{tmp_path}/erp.duckdb"
+    found = read(first_configuration(tmp_path / "orders.csv", url=url, table="orders", folder=tmp_path), tmp_path)
+    assert [(one.name, one.customer, one.table) for one in found.sources] == [
+        ("orders", "customer_id", None),
+        ("orders_2", "account", "orders"),
+    ]
+    assert found.sources[1].url == url
 
 
 def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
