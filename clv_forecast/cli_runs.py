@@ -23,6 +23,7 @@ from clv_forecast.reforecast.read_configuration import read_configuration
 from clv_forecast.reforecast.reforecast import reforecast
 from clv_forecast.reforecast.run_table import run_table
 from clv_forecast.reforecast.store import open_store
+from clv_forecast.report.assumptions import plain_value
 from clv_forecast.tables_as_text import table_text
 
 EXIT_BAD_DATA = 1
@@ -50,12 +51,23 @@ def init(
     ] = None,
     output: Annotated[Path, typer.Option(help="File to write; it must not exist.")] = _CONFIG,
     url: Annotated[str | None, typer.Option(help="Or a database, such as postgres://me:${PASSWORD}@host/db.")] = None,
-    table: Annotated[str | None, typer.Option(help="The table of orders there.")] = None,
+    table: Annotated[str | None, typer.Option(help="The table of orders there, or in a DuckDB file.")] = None,
+    accounts: Annotated[Path | None, typer.Option(help="File with one row per account.")] = None,
+    acquisition_cost: Annotated[Path | None, typer.Option(help="File with what winning customers cost.")] = None,
+    events: Annotated[Path | None, typer.Option(help="File with what happened to accounts.")] = None,
 ) -> None:
     """Look at your orders and write a configuration with every key explained."""
     if output.exists():
         raise DomainError("init does not write over a file.", value=output, remedy="Name another with --output.")
-    text = first_configuration(files or [], url=url, table=table, folder=output.resolve().parent)
+    text = first_configuration(
+        files or [],
+        url=url,
+        table=table,
+        accounts=accounts,
+        acquisition_cost=acquisition_cost,
+        events=events,
+        folder=output.resolve().parent,
+    )
     output.write_text(text, encoding="utf-8")
     typer.echo(f"Written: {output}. Read it, change what is wrong, then: clv-forecast check {output}")
 
@@ -105,9 +117,7 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
 def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
     """List the runs of the store."""
     table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
-    typer.echo(
-        _json(json.loads(table.to_json(orient="records", date_format="iso"))) if as_json else table_text(table, 0)
-    )
+    typer.echo(_json(plain_value(table)) if as_json else table_text(table, 0))
 
 
 def compare(

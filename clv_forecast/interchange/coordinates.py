@@ -93,6 +93,7 @@ def problem_without_data(model: str) -> Problem:
         value_gradient=value_gradient,
         values=lambda thetas: np.full(len(thetas), np.nan),
         constrain=module.constrain,
+        unconstrain=module.unconstrain,
         jacobian=module.constrain_jacobian,
         starts=(),
         prior_location=np.asarray(location, dtype=np.float64),
