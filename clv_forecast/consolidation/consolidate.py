@@ -142,6 +142,7 @@ def consolidate(
     steps, findings = _judged(backend, groups, policy, same_orders=same_orders and len(read) > 1)
     if links is not None:
         findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
+    findings = [*findings, *(found for part in read if (found := _repeated(part)))]
     groups = groups.append_column(STEP, pa.array(steps, pa.string()))
     kept = groups.filter(pc.equal(groups[STEP], KEPT))
     if not len(kept):
@@ -249,6 +250,23 @@ def _unmatched(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[st
             )
         )
     return found
+
+
+def _repeated(part: OrderGroups) -> Finding | None:
+    """Lines that are another line once more: their sum no longer shows that they may have been delivered twice."""
+    lines = pc.sum(part.table[g.REPEATED]).as_py() or 0
+    if not lines:
+        return None
+    told = {c.ORDER_ID, c.CATEGORY} <= part.columns
+    what = "customer, time, amount" + "".join(f", {name}" for name in (c.ORDER_ID, c.CATEGORY) if name in part.columns)
+    return Finding(
+        name=f"repeated_lines_{part.source}",
+        level="caution" if told else "info",
+        sentence=f"At least {counted(lines, 'line')} of {part.source} {'repeats' if lines == 1 else 'repeat'} another "
+        f"line in {what}, and {'was' if lines == 1 else 'were'} added up with it. If lines were delivered twice, "
+        "money is too high.",
+        values={"lines": lines, "of": pc.sum(part.table[g.LINES]).as_py()},
+    )
 
 
 def _lacking(groups: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -20,6 +20,7 @@ AFTER: Final = "after"
 MARGIN_KNOWN: Final = "margin_known"
 EACH_AMOUNT: Final = "each_amount"
 EACH_MARGIN: Final = "each_margin"
+REPEATED: Final = "repeated"
 
 LARGEST_MARGIN: Final = 10**18
 """Beyond this a margin is taken for unknown."""
@@ -45,8 +46,9 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
     Returns
     -------
     ibis Table
-        The columns of the source as they are, and ``sign``, ``amount_text``, ``after``, ``lines`` (how many), amount
-        and margin as sums of DECIMAL(38, 6), and what sets lines apart.
+        The columns of the source as they are, and ``sign``, ``amount_text``, ``after``, ``lines`` (how many),
+        ``repeated`` (how many of them are the same as another, where all are), amount and margin as sums of
+        DECIMAL(38, 6), and what sets lines apart.
 
     Raises
     ------
@@ -61,6 +63,7 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
         **{
             AFTER: ibis.literal(False) if after is None else after,
             "exact_amount": amount,
+            "number": number,
             SIGN: sign,
             AMOUNT_TEXT: ibis.ifelse(number.isnull(), raw[c.AMOUNT].cast("string"), ibis.null("string")),
         }
@@ -81,10 +84,10 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
         if opened.has(name):
             keys[name] = _plain(here[name])
     keys[AFTER] = here[AFTER]
-    shaped = here.select(**keys, **{f"sum_{name}": here[column] for name, column in sums.items()})
-    return shaped.group_by(list(keys)).agg(
-        **{LINES: shaped.count()}, **{name: shaped[f"sum_{name}"].sum().cast(MONEY) for name in sums}
-    )
+    shaped = here.select(**keys, number=here["number"], **{f"sum_{name}": here[key] for name, key in sums.items()})
+    alike = (shaped["number"].min() == shaped["number"].max()) & (shaped[SIGN].max() != 0)
+    counts = {LINES: shaped.count(), REPEATED: ibis.ifelse(alike, shaped.count() - 1, 0)}
+    return shaped.group_by(list(keys)).agg(**counts, **{name: shaped[f"sum_{name}"].sum().cast(MONEY) for name in sums})
 
 
 def typed(raw: Any) -> Any:

@@ -40,6 +40,7 @@ SCHEMA: Final = pa.schema(
         (c.CURRENCY, pa.string()),
         (c.RECORDED_AT, pa.string()),
         (g.LINES, pa.int64()),
+        (g.REPEATED, pa.int64()),
         (g.AFTER, pa.bool_()),
     ]
 )
@@ -126,6 +127,7 @@ def read_groups(opened: OpenedSource, rank: int, *, as_of: datetime.date | None,
             else ibis.literal(opened.constant_currency, type="string"),
             c.RECORDED_AT: recorded,
             g.LINES: raw[g.LINES].cast("int64"),
+            g.REPEATED: ibis.ifelse(raw[g.AFTER], 0, raw[g.REPEATED]).cast("int64"),
             g.AFTER: after,
             "offset": offset,
         }
