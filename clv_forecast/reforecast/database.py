@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import sqlglot.expressions as sge
 
+from clv_forecast.consolidation.addresses import masked
 from clv_forecast.errors import StoreError
-from clv_forecast.reforecast.connection_url import shown
 from clv_forecast.reforecast.database_session import Session, engine_of, quoted, session
 from clv_forecast.reforecast.database_tables import (
     ABOUT,
@@ -182,7 +182,7 @@ class ResultDatabase:
                 at.rows(sge.delete(named(name), where=of_runs(gone)))
 
     def __str__(self) -> str:
-        return f"{shown(self.url)}, schema {self.schema}"
+        return f"{masked(self.url)}, schema {self.schema}"
 
     def _prepare(self, at: Session) -> None:
         """Make the schema and the two tables of its own where they are absent."""
@@ -221,7 +221,7 @@ def result_database(url: str, *, schema: str = "clv", tables: Iterable[str] = TA
     Examples
     --------
     >>> print(result_database("postgres://clv:hunter2@localhost/shop"))
-    postgres://localhost/shop, schema clv
+    postgres://clv:***@localhost/shop, schema clv
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     database = result_database(f"duckdb://{folder}/results.duckdb", tables=["totals"])

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import pyarrow as pa
 import sqlglot.expressions as sge
 
+from clv_forecast.consolidation.addresses import without_secrets
 from clv_forecast.errors import DomainError, StoreError
-from clv_forecast.reforecast.connection_url import masked
 
 Engine = Literal["postgres", "duckdb"]
 SUPPORTED: Final = "Results are written to Postgres or to a DuckDB file."
@@ -219,7 +219,7 @@ def _patient(url: str) -> str:
 def _gone(url: str, error: Exception) -> StoreError:
     return StoreError(
         "The database of results did not answer to the end.",
-        value=_without_secrets(url, error),
+        value=_told(url, error),
         remedy="What it showed before it still shows. When it is back, run again or use `clv-forecast publish RUN`: "
         "both complete what was cut off.",
     )
@@ -228,15 +228,12 @@ def _gone(url: str, error: Exception) -> StoreError:
 def _refused(url: str, error: Exception) -> StoreError:
     return StoreError(
         "The database of results refused a statement; nothing of the transaction was kept.",
-        value=_without_secrets(url, error),
+        value=_told(url, error),
         remedy="Check the rights on the schema and what stands in it, then use `clv-forecast publish RUN`.",
     )
 
 
-def _without_secrets(url: str, error: Exception) -> str:
-    """First line of an error, without what a URL keeps secret."""
-    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    password = urlsplit(url).password if "@" in url else None
-    for secret in {password, unquote(password)} if password else ():
-        told = told.replace(secret, "***")
-    return masked(told).rstrip(".")
+def _told(url: str, error: Exception) -> str:
+    """First line of an error, without what the URL keeps secret."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return without_secrets(first, url).rstrip(".")

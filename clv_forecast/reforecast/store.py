@@ -296,8 +296,8 @@ class RunStore:
     def _place(self, folder: Path, target: Path) -> None:
         with writing(target):
             older = put_in_place(folder, target, gap=target != self.folder / _RUNS / str(self._pointed()))
-            if older is not None:
-                shutil.rmtree(older, ignore_errors=True)
+        if older is not None:
+            self._remove(older)
 
     def _remove(self, folder: Path) -> None:
         """Take a folder out of sight, then delete it."""
