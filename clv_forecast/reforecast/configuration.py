@@ -180,6 +180,11 @@ class Configuration(Section):
                     "log.currency names the money of all sources: leave out one of both.",
                 )
 
+        if self.rates is not None and self.log.currency is None and all(one.currency is None for one in self.sources):
+            yield "rates", "No source names its currency, so that nothing can be converted: name sources.currency."
+        if self.grading is not None and not self.ranking.enabled:
+            yield "grading", "Grades belong to the ranking: ranking.enabled = true."
+
     def _column_mistakes(self) -> Iterator[tuple[str, str]]:
         """Columns of accounts where there is no table of accounts, and margins that no source has."""
         margin = self.forecast.margin

@@ -80,6 +80,8 @@ def told(tmp_path: Path, text: str, **options: Any) -> str:
         ("[outputs.database]\nurl = 'duckdb://x'\ntables = ['rankin']\n", ["outputs.database.tables:", "'ranking'"]),
         ("[outputs]\ndatabase = 'duckdb://x'\n", ["outputs.database: It must be a table: [database]."]),
         ("[rates]\n", ["line 4: rates: It needs one of file and of."]),
+        ("[rates]\nof = {EUR = 1}\n", ["line 4: rates: No source names its currency"]),
+        ("[grading]\nweights = {value = 1}\n[ranking]\nenabled = false\n", ["line 4: grading: Grades belong to"]),
         ("[rates]\nof = {EUR = 0.9}\n", ["rates.of:", "reporting currency"]),
         ("[rates]\nof = {EUR = 'x'}\n", ["rates.of:", "{EUR = 1, USD = 0.92}"]),
         ("[log]\nobserved_from = '1.1.2024'\n", ["log.observed_from:", "'1997-09-30'"]),

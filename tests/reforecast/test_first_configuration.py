@@ -103,6 +103,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "finance.grow": {"finance": {"bases": ["grow"]}},
     "finance.acquire": {"finance": {"bases": ["acquire"]}},
     "model": {"model": {"method": "nuts"}},
+    "rates": {"log": {"currency": "USD"}},
 }
 
 
