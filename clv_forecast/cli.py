@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from clv_forecast import __version__
+from clv_forecast.cli_log import LogFormat, log_to_stderr
 from clv_forecast.cli_runs import add_commands
 from clv_forecast.demo import run_demo
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedError
@@ -34,7 +35,11 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    log: Annotated[LogFormat, typer.Option(help="How the log reads, on stderr.")] = LogFormat.LINES,
+) -> None:
+    log_to_stderr(log)
     if version:
         typer.echo(__version__)
         raise typer.Exit

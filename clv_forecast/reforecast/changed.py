@@ -85,9 +85,10 @@ def changed_since(
     """
     if previous is None or not results.forecast.plan.has_spend:
         return UNKNOWN
-    ranking = previous.table(RANKING) if RANKING in previous.tables else None
+    ranking = None
     now_ranking = None if results.ranking is None else results.ranking.table
     try:
+        ranking = previous.table(RANKING) if RANKING in previous.tables else None
         now = snapshot_of_forecast(
             run_id,
             results.forecast,

@@ -211,7 +211,8 @@ def _table(
 ) -> pd.DataFrame:
     if table is None:
         return read_table(path, f"The table {name}")
-    return read_table_at(path if url is None else configuration.resolved_url(url), table, name)
+    place = configuration.resolved_url(url) if url is not None else str(path)
+    return read_table_at(place, table, name)
 
 
 def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:

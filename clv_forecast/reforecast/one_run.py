@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast.comparison.snapshot import ORDERS
+from clv_forecast.errors import StoreError
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
@@ -36,6 +38,8 @@ from clv_forecast.reforecast.store import RunStore
 from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import StoredRun, read_run
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,12 +64,15 @@ class OneRun:
         inputs = read_inputs(self.configuration, reading, as_of=self.as_of, progress=self.progress)
         last = self.store.before(self.as_of)
         run_id = run_id_of(self.configuration, inputs, self.as_of, None if last is None else last.run_id)
+        _log.info("Run %s: read %d rows of %d sources.", run_id, *_read(inputs))
         known = self._known(run_id)
         if known is not None:
-            return self._publish(known, repeated=True, notes=())
+            _log.info("It was made before: what is left of its publication is done now.")
+            return self._publish(known, repeated=True)
         previous = None if last is None else read_run(last.folder)
         history = inputs.history(self.configuration, self.as_of)
         fitted, test = self._model(history, last, previous)
+        _log.info("Model: %s Backtest: %s", fitted.reason, test.reason)
         results = results_of(
             self.configuration, inputs, history, fitted.model, test.certificate, progress=self.progress
         )
@@ -102,13 +109,19 @@ class OneRun:
             previous=None if last is None else last.run_id,
             gates=gates,
             alerts=alerts,
+            notes=changed.notes,
             held=held,
         )
         (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
         entry = self.store.keep(folder, run_id, held=held)
+        for gate in gates:
+            _log.log(logging.WARNING if gate.holds else logging.INFO, "Gate %s: %s", gate.name, gate.sentence)
+        for alert in alerts:
+            _log.warning("Alert %s: %s", alert.name, alert.sentence)
         if held:
-            return self._told(entry, published=False, repeated=False, publication=None, notes=changed.notes)
-        return self._publish(entry, repeated=False, notes=changed.notes)
+            _log.warning("Run %s is held back: nothing was published.", run_id)
+            return self._told(entry, published=False, repeated=False)
+        return self._publish(entry, repeated=False)
 
     def _known(self, run_id: str) -> RunEntry | None:
         """A run of the same inputs that is complete already."""
@@ -120,7 +133,11 @@ class OneRun:
         told = {} if last is None else last.record.get("model", {})
         standing = None
         if previous is not None and previous.has_model:
-            model = previous.model()
+            try:
+                model = previous.model()
+            except StoreError as error:
+                _log.warning("The standing model cannot be read, so a new one is fitted: %s", error)
+                model = None
             if isinstance(model, Model):
                 standing = Standing(
                     model=model, options=told.get("options", {}), runs_since=int(told.get("runs_since", 0))
@@ -230,18 +247,18 @@ class OneRun:
             simulated=self.configuration.outputs.simulated,
         )
 
-    def _publish(self, entry: RunEntry, *, repeated: bool, notes: tuple[str, ...]) -> Reforecast:
+    def _publish(self, entry: RunEntry, *, repeated: bool) -> Reforecast:
         """Point at the run, unless a run of a later day is current; then remove what is no longer kept."""
         if moves_back(self.store, self.as_of):
-            return self._told(entry, published=False, repeated=repeated, publication=None, notes=notes)
+            _log.info("Run %s is kept; a run of a later day stays current.", entry.run_id)
+            return self._told(entry, published=False, repeated=repeated)
         database = database_of(self.configuration)
         publication = publish(self.store, entry, database)
+        _log.info("Run %s is published.", entry.run_id)
         section = self.configuration.retention
         gone = retire(self.store, database, runs=section.runs, held=section.held, months=section.months)
         removed = tuple(one.run_id for one in gone)
-        return self._told(
-            entry, published=True, repeated=repeated, publication=publication, removed=removed, notes=notes
-        )
+        return self._told(entry, published=True, repeated=repeated, publication=publication, removed=removed)
 
     def _told(
         self,
@@ -249,8 +266,7 @@ class OneRun:
         *,
         published: bool,
         repeated: bool,
-        publication: Publication | None,
-        notes: tuple[str, ...],
+        publication: Publication | None = None,
         removed: tuple[str, ...] = (),
     ) -> Reforecast:
         return Reforecast(
@@ -262,7 +278,6 @@ class OneRun:
             repeated=repeated,
             publication=publication,
             removed=removed,
-            notes=notes,
         )
 
 
@@ -284,6 +299,10 @@ def database_of(configuration: Configuration) -> ResultDatabase | None:
 def _total(results: Results, horizon: str) -> float:
     totals = results.forecast.totals
     return float(totals.loc[(totals["group"] == EVERYONE) & (totals["horizon"] == horizon), "value"].iloc[0])
+
+
+def _read(inputs: Inputs) -> tuple[int, int]:
+    return sum(int(source.days["lines"].sum()) for source in inputs.sources), len(inputs.sources)
 
 
 def _link_all(source: Path, target: Path) -> None:

@@ -32,8 +32,6 @@ class Reforecast:
     publication : Publication or None
     removed : tuple of str
         Runs that retention removed.
-    notes : tuple of str
-        What was left out, and why.
     """
 
     run_id: str
@@ -44,7 +42,6 @@ class Reforecast:
     repeated: bool
     publication: Publication | None
     removed: tuple[str, ...]
-    notes: tuple[str, ...]
 
     @property
     def run(self) -> StoredRun:
@@ -75,7 +72,6 @@ class Reforecast:
             "repeated": self.repeated,
             "rows_written": {} if self.publication is None else dict(self.publication.rows),
             "removed": list(self.removed),
-            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -88,7 +84,7 @@ class Reforecast:
             f"  model: {self.record['model']['reason']} Backtest: {self.record['certificate']['reason']}",
             *(f"  GATE {gate['name']}: {_gate_words(gate)}" for gate in self.record["gates"] if not gate["passed"]),
             *(f"  ALERT {alert['name']}: {alert['sentence']}" for alert in self.record["alerts"]),
-            *(f"  {note}" for note in self.notes),
+            *(f"  {note}" for note in self.record["notes"]),
             f"  {self.folder}",
         ]
         if self.held:

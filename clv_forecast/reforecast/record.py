@@ -33,6 +33,7 @@ def record_of(
     previous: str | None,
     gates: Iterable[Gate],
     alerts: Iterable[Alert],
+    notes: Iterable[str],
     held: bool,
 ) -> dict[str, Any]:
     """Everything about a run that its tables do not say; clock times stand here and nowhere else.
@@ -69,6 +70,7 @@ def record_of(
         "value": _value(configuration, results),
         "gates": plain_value(gates_as_records(gates)),
         "alerts": [alert.to_dict() for alert in alerts],
+        "notes": list(notes),
         "configuration": configuration.to_dict(),
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from clv_forecast.errors import DomainError
+from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.certificate_store import read_certificate
@@ -31,6 +32,7 @@ from clv_forecast.reforecast.inputs import Inputs
 from clv_forecast.report.run_folder import CERTIFICATE
 from clv_forecast.report.stored_run import StoredRun
 
+_log = logging.getLogger(__name__)
 _GRID: Final = "quarter"
 
 
@@ -98,17 +100,16 @@ def tested(
     -------
     Tested
 
-    Raises
-    ------
-    StoreError
-        If the previous run's certificate is damaged.
     """
     section = configuration.backtest
     if not section.enabled:
         return Tested(certificate=None, runs_since=0, reason="The configuration asks for no backtest.")
     known = None
     if previous is not None and same_model and (previous.folder / CERTIFICATE).is_dir():
-        known = read_certificate(previous.folder / CERTIFICATE)
+        try:
+            known = read_certificate(previous.folder / CERTIFICATE)
+        except StoreError as error:
+            _log.warning("The last certificate cannot be read, so the model is tested anew: %s", error)
     if known is not None and runs_since + 1 < section.every and known.horizons == tuple(section.horizon):
         told = f"That of {known.as_of.date()} stands: a test every {section.every} runs."
         return Tested(certificate=known, runs_since=runs_since + 1, reason=told)
