@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from clv_forecast.errors import DomainError
 
@@ -146,5 +146,9 @@ def shown(url: str) -> str:
     >>> shown("postgres://clv:hunter2@db:5432/shop?sslmode=require")
     'postgres://db:5432/shop'
     """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    scheme, mark, _ = url.partition("://")
+    if not mark:
+        return "***"
+    _, rest, query = _login_and_query(url)
+    # With an @ in the query it cannot be told where a password ends
+    return f"{scheme}://***" if "@" in query else f"{scheme}://{rest}"
