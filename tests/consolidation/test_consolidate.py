@@ -277,7 +277,7 @@ def test_what_the_result_shows(tmp_path: Path) -> None:
 def test_many_threads_make_the_same_bytes(tmp_path: Path) -> None:
     """Several row groups, so that DuckDB adds them up in threads; the money has cents that floats would lose."""
     rng = np.random.default_rng(5)
-    size = 200_000
+    size = 60_000
     log = pa.table(
         {
             "customer_id": rng.integers(0, 3_000, size),
@@ -285,7 +285,7 @@ def test_many_threads_make_the_same_bytes(tmp_path: Path) -> None:
             "amount": rng.integers(-1_000, 100_000, size) / 100,
         }
     )
-    pq.write_table(log, tmp_path / "log.parquet", row_group_size=20_000)
+    pq.write_table(log, tmp_path / "log.parquet", row_group_size=5_000)
     source = OrderSource("shop", tmp_path / "log.parquet")
     made = [consolidate([source], tmp_path / "out") for _ in range(8)]
     assert len({one.fingerprint for one in made}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,6 +42,43 @@ def test_without_a_day_all_lines_are_kept(log: pd.DataFrame, tmp_path: Path) -> 
     made = consolidate([OrderSource("shop", log, **PLACE, **COLUMNS)], tmp_path)
     assert made.reconciliation["step"].unique().tolist() == ["read", "kept"]
     assert_same_history(made, log, splits=("2024-01-31",), rates=RATES, **options_of(COLUMNS))
+
+
+def test_of_many_small_logs(tmp_path: Path) -> None:
+    """Each customer is a log of its own: few moments, orders, categories, amounts and margins, so many ties."""
+    rng = np.random.default_rng(1)
+    size = 8_000
+    amount = rng.choice([5.0, 10, 10.01, 3.33], size) * rng.choice([1, 1, 1, -1, -2], size)
+    who = rng.integers(0, size // 10, size)
+    start = np.datetime64("2024-01-01T08", "us") + (who % 90).astype("timedelta64[D]")
+    log = pd.DataFrame(
+        {
+            "who": who,
+            "placed": start + rng.integers(0, 5, size).astype("timedelta64[h]") * 117,
+            "amount": np.round(amount, 2),
+            "order_no": rng.choice(["A", "B", "C", None], size),
+            "kind": rng.choice(["tea", "cups", None], size),
+            "margin": rng.choice([0.5, -0.25, 1.01, np.nan], size, p=[0.4, 0.3, 0.28, 0.02]),
+            "known": np.datetime64("2024-01-03") + rng.integers(0, 200, size).astype("timedelta64[D]"),
+        }
+    )
+    columns = {name: column for name, column in COLUMNS.items() if name != "currency"}
+    made = consolidate([OrderSource("shop", log, **PLACE, **columns)], tmp_path, as_of=AS_OF)
+    assert_same_history(made, log, splits=("2024-03-15",), **options_of(columns))
+
+
+def test_days_of_a_zone(tmp_path: Path) -> None:
+    moments = pd.date_range("2024-03-30 21:17", "2024-07-01 03:00", freq="497min", tz="UTC")
+    log = pd.DataFrame({"customer_id": np.arange(len(moments)) % 7, "date": moments, "amount": 1.25})
+    log.loc[::9, "amount"] = -2.0
+    log.to_csv(tmp_path / "log.csv", index=False)
+    for data in (log, tmp_path / "log.csv"):
+        made = consolidate([OrderSource("shop", data)], tmp_path, as_of=AS_OF, time_zone="Europe/Berlin")
+        late = made.reconciliation.loc[lambda t: t["step"] == "after_as_of", "rows"]
+        assert late.tolist() == [
+            (moments.tz_convert("Europe/Berlin") >= pd.Timestamp("2024-07-01", tz="Europe/Berlin")).sum()
+        ]
+        assert_same_history(made, data, time_zone="Europe/Berlin")
 
 
 def test_of_cdnow(tmp_path: Path) -> None:
