@@ -10,10 +10,12 @@ from clv_forecast.figures.frequencies import draw_holdout_by_frequency, draw_pur
 from clv_forecast.figures.heterogeneity import draw_heterogeneity
 from clv_forecast.figures.matrices import draw_expected_purchases_matrix, draw_p_alive_matrix
 from clv_forecast.figures.migration import draw_migration
+from clv_forecast.figures.over_runs import draw_run_bands, draw_value_over_runs
 from clv_forecast.figures.rank_bands import draw_rank_bands
 from clv_forecast.figures.shrinkage import draw_shrinkage
 from clv_forecast.figures.totals import draw_totals
 from clv_forecast.figures.tracking import draw_tracking
+from clv_forecast.figures.value_bridge import draw_value_bridge
 from clv_forecast.figures.value_potential import draw_value_potential
 
 __all__ = [
@@ -33,9 +35,12 @@ __all__ = [
     "draw_pit",
     "draw_purchase_frequencies",
     "draw_rank_bands",
+    "draw_run_bands",
     "draw_same_age",
     "draw_shrinkage",
     "draw_totals",
     "draw_tracking",
+    "draw_value_bridge",
+    "draw_value_over_runs",
     "draw_value_potential",
 ]

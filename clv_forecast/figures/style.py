@@ -107,7 +107,8 @@ def size_in_points(ax: Axes) -> tuple[float, float]:
 
 def _names_beyond_margin(ax: Axes) -> float:
     """Points by which the names along the left side will push the axes to the right."""
-    longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0)
+    lines = (line for label in ax.get_yticklabels() for line in label.get_text().split("\n"))
+    longest = max(map(len, lines), default=0)
     margin = ax.get_window_extent().x0 * _POINTS_PER_INCH / ax.figure.dpi
     return float(max(0.0, longest * TICK_SIZE * _WIDTH_OF_LETTER * _SLACK - margin))
 

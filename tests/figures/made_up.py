@@ -313,6 +313,71 @@ def same_age() -> pd.DataFrame:
     return table.assign(prob=0.9, currency="EUR")
 
 
+CAUSES = (
+    "restated history",
+    "merged, split or removed accounts",
+    "passage of time, as expected",
+    "purchases against expectation",
+    "money per order against expectation",
+    "new customers",
+    "exchange rates",
+    "parameters",
+    "model or configuration",
+    "margin",
+    "costs",
+    "discount rate",
+)
+
+
+def bridge(then: float = 900_000.0, moves: tuple[float, ...] = (0.0, 0.0, -4e4, 2.5e4, -9e3, 6e4)) -> pd.DataFrame:
+    """A bridge of the first causes that moves are given for; the others moved nothing."""
+    moved = np.array([*moves, *[0.0] * (len(CAUSES) - len(moves))])
+    table = pd.DataFrame({"step": ["value then", *CAUSES, "value now"]})
+    table["accounts"] = [2300, *(moved != 0.0) * 1200, 2400]
+    table["value"] = [then, *moved, then + sum(moved)]
+    return table.assign(previous_as_of=ORIGIN, horizon="12 months", as_of=ORIGIN + pd.Timedelta(days=7), currency="EUR")
+
+
+def since(runs: int = 6) -> pd.DataFrame:
+    """What came after weekly runs: every fourth fell outside of its band; and what new customers brought."""
+    number = np.arange(runs)
+    expected = 60.0 - 0.3 * number
+    own = pd.DataFrame(
+        {
+            "group": "accounts of the earlier run",
+            "quantity": "purchases",
+            "previous_as_of": ORIGIN + pd.to_timedelta(7 * number, unit="D"),
+            "days": 7,
+            "expected": expected,
+            "lower": expected - 12.0,
+            "upper": expected + 12.0,
+            "came": np.where(number % 4 == 1, 90.0, np.round(expected)),
+            "covered": number % 4 != 1,
+            "coverage": 0.9 - 0.01 * (number % 3),
+        }
+    )
+    new = own.assign(group="new customers", came=5.0, covered=None, coverage=np.nan)
+    new[["expected", "lower", "upper"]] = np.nan
+    return pd.concat([own.astype({"covered": object}), new], ignore_index=True).assign(prob=0.9, currency="USD")
+
+
+def run_values(runs: int = 6) -> pd.DataFrame:
+    number = np.arange(runs)
+    value = 1.2e6 + 1e4 * number
+    return pd.DataFrame(
+        {
+            "as_of": ORIGIN + pd.to_timedelta(7 * number, unit="D"),
+            "value": value,
+            "value_lower": 0.9 * value,
+            "value_upper": 1.15 * value,
+            "status": np.where(number == 2, "held", "published"),
+            "horizon": "12 months",
+            "prob": 0.9,
+            "currency": "USD",
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """One figure, its table, the columns it cannot do without, and what else it takes."""
@@ -411,4 +476,11 @@ CASES = (
         ),
     ),
     Case(figures.draw_totals, totals, ("group", "horizon", "customers", "value", "value_lower", "value_upper")),
+    Case(figures.draw_value_bridge, bridge, ("step", "accounts", "value")),
+    Case(
+        figures.draw_run_bands,
+        lambda: since()[lambda rows: rows["group"] == "accounts of the earlier run"],
+        ("previous_as_of", "days", "expected", "lower", "upper", "came", "covered"),
+    ),
+    Case(figures.draw_value_over_runs, run_values, ("as_of", "value", "value_lower", "value_upper")),
 )

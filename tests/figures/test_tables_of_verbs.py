@@ -10,11 +10,14 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast import figures
+from clv_forecast.comparison.since import EARLIER, came_since
+from clv_forecast.comparison.value_bridge import value_bridge
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.customer_path import customer_path
 from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
 from clv_forecast.evaluation.heterogeneity import heterogeneity
 from clv_forecast.inference.recipe import Recipe
+from tests.comparison.snapshots import after, before
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,14 @@ def test_tables_of_a_ranking() -> None:
     moved = clv.migration(before.table, ranking.table)
     figures.draw_migration(moved).figure.canvas.draw()
     assert moved["change"].sum() == pytest.approx(ranking.table["value"].sum() - before.table["value"].sum())
+
+
+def test_tables_of_two_runs() -> None:
+    steps = value_bridge(before(), after()).steps
+    bars = [bar.get_width() for bar in figures.draw_value_bridge(steps).patches]
+    assert bars == pytest.approx(steps.loc[steps["value"] != 0.0, "value"].tolist())
+    since = came_since(before(), after())
+    for quantity in ("purchases", "revenue"):
+        rows = since[since["quantity"] == quantity]
+        ax = figures.draw_run_bands(rows)
+        assert ax.lines[0].get_ydata().tolist() == rows.loc[rows["group"] == EARLIER, "expected"].tolist()
