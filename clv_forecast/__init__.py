@@ -1,7 +1,13 @@
 """Probabilistic customer lifetime value: from an order log to value with honest bands."""
 
 from clv_forecast import figures
-from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, StoreError
+from clv_forecast.comparison.compare_runs import Comparison, compare_runs
+from clv_forecast.comparison.over_time import account_over_runs, bands_over_runs, value_over_runs
+from clv_forecast.comparison.value_bridge import ValueBridge
+from clv_forecast.consolidation.consolidate import consolidate
+from clv_forecast.consolidation.consolidated import Consolidated
+from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, LockedError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.customer_path import customer_path
@@ -48,6 +54,14 @@ from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential
 from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
+from clv_forecast.reforecast.backfill import backfill
+from clv_forecast.reforecast.check import check
+from clv_forecast.reforecast.outcome import Reforecast
+from clv_forecast.reforecast.publish_run import publish_run
+from clv_forecast.reforecast.read_configuration import read_configuration
+from clv_forecast.reforecast.reforecast import reforecast
+from clv_forecast.reforecast.run_table import run_table
+from clv_forecast.reforecast.store import open_store
 from clv_forecast.report.card import card
 from clv_forecast.report.changes import changes_since
 from clv_forecast.report.crm import CrmFile, write_crm
@@ -70,6 +84,8 @@ __all__ = [
     "ClvForecastError",
     "Cohorts",
     "CommonShock",
+    "Comparison",
+    "Consolidated",
     "Correction",
     "CrmFile",
     "DomainError",
@@ -79,10 +95,12 @@ __all__ = [
     "Forecast",
     "Grading",
     "InputError",
+    "LockedError",
     "LooResult",
     "MatrixRule",
     "Model",
     "ModelComparison",
+    "OrderSource",
     "Potential",
     "PredictiveCheck",
     "Prior",
@@ -90,6 +108,7 @@ __all__ = [
     "Ranking",
     "RankingCheck",
     "Recipe",
+    "Reforecast",
     "Report",
     "Sampler",
     "SimulatedAccounts",
@@ -98,16 +117,23 @@ __all__ = [
     "StoreError",
     "StoredRun",
     "Uplift",
+    "ValueBridge",
     "ValueDraws",
     "account_metrics",
+    "account_over_runs",
     "allocate_budget",
     "allowable_spend",
+    "backfill",
     "backtest",
+    "bands_over_runs",
     "card",
     "changes_since",
+    "check",
     "cohorts",
     "compare_models",
+    "compare_runs",
     "concentration",
+    "consolidate",
     "customer_path",
     "figures",
     "fit",
@@ -127,15 +153,20 @@ __all__ = [
     "migration",
     "migration_summary",
     "new_customer_value",
+    "open_store",
     "posterior_predictive_check",
     "potential",
     "prior_predictive_check",
     "progress_bars",
+    "publish_run",
     "purchase_frequencies",
     "purchase_history",
     "rank",
+    "read_configuration",
     "read_run",
     "recency_frequency_matrix",
+    "reforecast",
+    "run_table",
     "shrinkage_table",
     "simulate_accounts",
     "stack",
@@ -143,6 +174,7 @@ __all__ = [
     "summary_from_lifetimes",
     "summary_to_lifetimes",
     "to_lifetimes",
+    "value_over_runs",
     "write_crm",
     "write_page",
     "write_run",
