@@ -1,8 +1,8 @@
 """Runs that are cut off, again and again, and what a reader finds after each: a program, so that it can fork safely.
 
-``python -m tests.reforecast.killed_runs FOLDER HOW``; HOW is ``killed`` (before each operation on a file in turn),
-``full`` (the disk is full from each operation on in turn), ``naive`` (as ``killed``, with a pointer that moves in two
-steps) or a number (killed that often at random moments, with a database). It prints one JSON object.
+``python -m tests.reforecast.killed_runs FOLDER HOW...``; HOW is ``killed`` (before each operation on a file in turn),
+``full`` (the disk is full from each operation on in turn), a number (killed that often at random moments, with a
+database) or ``naive`` (as ``killed``, with a pointer that moves in two steps; the last). It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -190,18 +190,20 @@ def anytime(folder: Path, rounds: int) -> Counter[str]:
     return found
 
 
-def main(folder: str, how: str) -> None:
+def main(folder: str, *hows: str) -> None:
     """Run it, and print what was counted."""
     os.fsync = lambda _: None  # a killed process loses nothing that was written; only a machine that stops does
     logging.disable()  # each run tells that the one before it was killed
-    place = Path(folder)
-    ended(forked(lambda: run(place, with_database=how.isdigit())))
-    if how == "naive":
-        store.link_durably = naive_link
-    if how.isdigit():
-        counted = anytime(place, int(how))
-    else:
-        counted = everywhere(place, KINDS[:1] if how == "naive" else KINDS, full=how == "full")
+    counted = {}
+    for how in hows:
+        place = Path(folder) / how
+        ended(forked(functools.partial(run, place, with_database=how.isdigit())))
+        if how == "naive":
+            store.link_durably = naive_link
+        if how.isdigit():
+            counted[how] = anytime(place, int(how))
+        else:
+            counted[how] = everywhere(place, KINDS[:1] if how == "naive" else KINDS, full=how == "full")
     print(json.dumps(counted))
 
 
