@@ -28,6 +28,7 @@ from clv_forecast.consolidation.steps import (
     MERGED,
     STEP,
     UNMATCHED_DROPPED,
+    check_reconciliation,
     reconciliation_table,
     source_days,
 )
@@ -130,15 +131,15 @@ def consolidate(
     day = None if as_of is None else parse_day(as_of, "as_of")
     policy, zone = walk.check_unmatched(unmatched), check_time_zone(time_zone)
     links = None if crosswalk is None else walk.read_crosswalk(crosswalk)
+    backend = connect_duckdb()
     read: list[OrderGroups] = []
     for rank, source in enumerate(chosen):
         progress("consolidate", rank, len(chosen) + 1)
         with opened(source) as log:
-            read.append(read_groups(log, rank, as_of=day, time_zone=zone))
+            read.append(read_groups(backend, log, rank, as_of=day, time_zone=zone))
     progress("consolidate", len(chosen), len(chosen) + 1)
     columns, constant = _currencies(read)
     groups = walk.with_accounts(pa.concat_tables([part.table for part in read]), links)
-    backend = connect_duckdb()
     steps, findings = _judged(backend, groups, policy, same_orders=same_orders and len(read) > 1)
     if links is not None:
         findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
@@ -147,6 +148,8 @@ def consolidate(
     kept = groups.filter(pc.equal(groups[STEP], KEPT))
     if not len(kept):
         raise InputError("The sources have no order left.", value=_left_out(groups), remedy="Check as_of and filters.")
+    steps_taken = reconciliation_table(backend, groups, names, str(day))
+    check_reconciliation(steps_taken)  # before anything is written
     target = Path(folder) / ORDERS
     write_orders(
         backend,
@@ -167,7 +170,7 @@ def consolidate(
     return Consolidated(
         orders=target,
         options=MappingProxyType(optional),
-        reconciliation=reconciliation_table(backend, groups, names, str(day)),
+        reconciliation=steps_taken,
         source_days=source_days(backend, groups),
         matched_share=MappingProxyType({} if links is None else walk.matched_shares(_in_time(groups), names)),
         findings=tuple(findings),

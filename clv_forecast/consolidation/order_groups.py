@@ -17,7 +17,6 @@ from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import counted
 from clv_forecast.history.cleaning import EARLIEST_YEAR, EPOCH, MONEY, local_time, text_of
-from clv_forecast.history.sources import connect_duckdb
 
 SOURCE: Final = "source"
 SOURCE_ID: Final = "source_id"
@@ -70,11 +69,14 @@ class OrderGroups:
     constant_currency: str | None
 
 
-def read_groups(opened: OpenedSource, rank: int, *, as_of: datetime.date | None, time_zone: str | None) -> OrderGroups:
+def read_groups(
+    local: Any, opened: OpenedSource, rank: int, *, as_of: datetime.date | None, time_zone: str | None
+) -> OrderGroups:
     """Ask a source once and bring what comes into one form.
 
     Parameters
     ----------
+    local : ibis DuckDB backend
     opened : OpenedSource
     rank : int
         Its place in the order of the sources.
@@ -93,7 +95,6 @@ def read_groups(opened: OpenedSource, rank: int, *, as_of: datetime.date | None,
     """
     fetched = opened.fetch(g.grouped_lines(opened, as_of=as_of, time_zone=time_zone))
     fetched, id_type = _with_ids(fetched, opened)
-    local = connect_duckdb()
     raw = g.typed(ibis.memtable(fetched))
     at, offset = local_time(raw[c.DATE], c.DATE, time_zone)
     usable = ibis.ifelse(at.year() >= EARLIEST_YEAR, at, ibis.null("timestamp"))

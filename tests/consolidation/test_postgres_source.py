@@ -196,3 +196,18 @@ def test_what_the_database_says_is_passed_on(postgres_url: str, tmp_path: Path) 
         )
     with pytest.raises(InputError, match=r"source 'shop' cannot be read.*division by zero"):
         consolidate([OrderSource("shop", postgres_url, table="broken")], tmp_path)
+
+
+def test_a_connection_lost_while_reading_leaves_what_was_there(postgres_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "CREATE VIEW lost AS SELECT n AS customer_id, DATE '2024-01-01' AS date, "
+            "CASE WHEN n = 50000 THEN pg_terminate_backend(pg_backend_pid())::int ELSE n END AS amount "
+            "FROM generate_series(1, 50000) n"
+        )
+    before = consolidate(
+        [OrderSource("shop", pd.DataFrame({"customer_id": [1], "date": "2024-01-01", "amount": 1}))], tmp_path
+    )
+    with pytest.raises(InputError, match=r"source 'shop' cannot be read.*terminat"):
+        consolidate([OrderSource("shop", postgres_url, table="lost")], tmp_path)
+    assert pd.read_parquet(before.orders)["amount"].tolist() == ["1.00"]
