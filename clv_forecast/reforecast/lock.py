@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clv_forecast.reforecast.store import RunStore
 
 LOCK: Final = ".lock"
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LONGEST: Final = 4096
 _log = logging.getLogger(__name__)
 # Locks that this process holds: folder of the store -> descriptor. A child by fork inherits descriptors but no locks.
@@ -153,7 +155,7 @@ def _taken(path: Path) -> int:
         os.close(descriptor)
         raise LockedError(
             "One run at a time works on a store.",
-            value=f"{path.parent}, held by {found or 'a process that has not yet written its name'}",
+            value=f"{path.parent}, held by {found or 'a process that did not write its name'}",
             remedy="Wait for it to end, or end it; nothing was changed.",
         ) from error
     except BaseException:
@@ -186,15 +188,20 @@ def _parsed(content: bytes) -> Holder | None:
 
 
 def _write(path: Path, descriptor: int, holder: Holder) -> None:
+    """Write the holder's name; without it the lock holds as well, so that leftovers on a full disk can be removed."""
     content = json.dumps(asdict(holder) | {"run": holder.run[:200]}).encode("ascii")
     try:
         os.ftruncate(descriptor, 0)
-        if os.pwrite(descriptor, content, 0) != len(content):
-            raise OSError("the disk is full")
+        written = os.pwrite(descriptor, content, 0)
+        full = written != len(content)
     except OSError as error:
+        full = error.errno in FULL
+        if not full:
+            raise _unwritable(path, error) from error
+    if full:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
-        raise _unwritable(path, error) from error
+        _log.warning("The disk is full: the lock of %s is held, but does not say by whom.", path.parent)
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:

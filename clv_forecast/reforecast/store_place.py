@@ -12,6 +12,7 @@ from typing import Final
 
 from clv_forecast.errors import DomainError
 from clv_forecast.reforecast.durable_files import flush, link_durably, writing
+from clv_forecast.reforecast.lock import FULL
 
 SUPPORTED: Final = "Supported store: a POSIX file system, one host at a time."
 _POSIX: Final = os.name == "posix"
@@ -58,17 +59,19 @@ def check_abilities(folder: Path) -> None:
     DomainError
         If the place lacks one of them.
     StoreError
-        If it cannot be written at all.
+        If it cannot be written at all. A full disk proves nothing: what is written next will say so.
     """
-    with writing(folder):
+    scratch, lacking = None, ""
+    try:
         scratch = Path(tempfile.mkdtemp(prefix=".trial.", dir=folder))
-        try:
-            lacking = _lacking(scratch)
-        except OSError as error:
-            if error.errno not in _NOT_ABLE:
+        lacking = _lacking(scratch)
+    except OSError as error:
+        if error.errno not in _NOT_ABLE | FULL:
+            with writing(folder):
                 raise
-            lacking = str(error)
-        finally:
+        lacking = "" if error.errno in FULL else str(error)
+    finally:
+        if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
     if lacking:
         raise _unsupported(f"{folder}: {lacking}")

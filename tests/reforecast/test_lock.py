@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -162,12 +163,23 @@ def test_a_file_that_cannot_be_read_is_taken(store: RunStore, content: bytes) ->
         assert holder_of(store) == holder
 
 
-def test_a_full_disk(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_is_locked_without_a_name(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(code: int) -> None:
+        def write(*_: object) -> int:
+            raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(StoreError, match=r"No space left.*Check space"), locked(store):
+        monkeypatch.setattr(os, "pwrite", write)
+
+    fails(errno.ENOSPC)
+    with caplog.at_level(logging.WARNING), locked(store):
+        assert "The disk is full" in caplog.text
+        check_locked(store)
+        with pytest.raises(LockedError, match="a process that did not write its name"), locked(store):
+            pass
+    fails(errno.EIO)
+    with pytest.raises(StoreError, match=r"lock of the store could not be written.*Check space"), locked(store):
         pass
     monkeypatch.undo()
     with locked(store):

@@ -329,7 +329,7 @@ def test_shared_file_systems_are_refused(
     [
         ("symlink", errno.EPERM, "Supported store"),
         ("rename", errno.ENOTSUP, "Supported store"),
-        ("symlink", errno.ENOSPC, "could not be written.*space"),
+        ("symlink", errno.EIO, r"could not be written.*space"),
     ],
 )
 def test_abilities_are_tried(
@@ -342,6 +342,19 @@ def test_abilities_are_tried(
     with pytest.raises((DomainError, StoreError), match=message):
         open_store(tmp_path / "store")
     assert [*(tmp_path / "store" / "work").iterdir()] == []
+
+
+def test_leftovers_on_a_full_disk_can_be_removed(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store.workspace("2026-02-28") / "half").write_text("written")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("mkdir", "symlink", "pwrite"):
+        monkeypatch.setattr(os, name, full)
+    again = open_store(store.folder)
+    with locked(again):
+        assert again.sweep() == ("work/2026-02-28",)
 
 
 def test_locks_that_do_not_exclude_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
