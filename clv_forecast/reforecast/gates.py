@@ -254,7 +254,7 @@ def _ratio(
 def _recent(
     threshold: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
 ) -> Iterator[Gate]:
-    """Rows since the last run against the median of as long windows before; few rows are judged with their chance."""
+    """Rows since the last run against the median of as long windows before; what chance can do is let pass."""
     if threshold is False:
         return
     days = _FIRST_WINDOW if earlier_as_of is None else (as_of - earlier_as_of).days
@@ -269,7 +269,8 @@ def _recent(
     if usual == 0.0:
         return
     ratio = float(counts[0]) / usual
-    by_chance = float(stats.poisson.cdf(counts[0], usual))
+    spread = max(1.0, float(np.var(counts[1:], ddof=1)) / float(np.mean(counts[1:])))  # lines of an order come together
+    by_chance = float(stats.poisson.cdf(counts[0] / spread, usual / spread))
     passed = ratio >= threshold or by_chance > _BY_CHANCE
     sentence = (
         f"{source.name} brought {counts[0]:,.0f} rows in the last {days} days, where {usual:,.0f} are usual "
