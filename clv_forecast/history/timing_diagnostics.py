@@ -52,7 +52,10 @@ def regularity(log: PurchaseLog) -> Finding | None:
     second = (points**2 - 1.0) / 12.0
     fourth = (points**2 - 1.0) * (3.0 * points**2 - 7.0) / 240.0
     expected = second / both**2
-    z = float((squares - expected).sum() / math.sqrt(float(((fourth - second**2) / both**4).sum())))
+    spread = float(((fourth - second**2) / both**4).sum())
+    if spread <= 0.0:  # of two gaps in three days nothing can be told: one is 1 and the other 2
+        return None
+    z = float((squares - expected).sum() / math.sqrt(spread))
     variance = float(squares.mean() / expected.mean()) / 12.0
     k = max(0.0, (1.0 - 4.0 * variance) / (8.0 * variance)) if variance > 0 else math.inf
     level: Level = "info"
