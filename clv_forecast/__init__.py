@@ -4,12 +4,17 @@ from clv_forecast import figures
 from clv_forecast.comparison.compare_runs import Comparison, compare_runs
 from clv_forecast.comparison.over_time import account_over_runs, bands_over_runs, value_over_runs
 from clv_forecast.comparison.value_bridge import ValueBridge
+from clv_forecast.configuration.configuration import Configuration
+from clv_forecast.configuration.configuration_keys import configuration_reference
+from clv_forecast.configuration.first_configuration import first_configuration
+from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, LockedError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.evaluation.certificate_store import read_certificate
 from clv_forecast.evaluation.customer_path import customer_path
 from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
 from clv_forecast.evaluation.heterogeneity import heterogeneity
@@ -54,14 +59,12 @@ from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential
 from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
-from clv_forecast.reforecast.backfill import backfill
-from clv_forecast.reforecast.check import check
-from clv_forecast.reforecast.outcome import Reforecast
-from clv_forecast.reforecast.publish_run import publish_run
-from clv_forecast.reforecast.read_configuration import read_configuration
-from clv_forecast.reforecast.reforecast import reforecast
-from clv_forecast.reforecast.run_table import run_table
-from clv_forecast.reforecast.store import open_store
+from clv_forecast.reforecasting.backfill import backfill
+from clv_forecast.reforecasting.check import check
+from clv_forecast.reforecasting.outcome import Reforecast
+from clv_forecast.reforecasting.publish_run import publish_run
+from clv_forecast.reforecasting.reforecast import reforecast
+from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.card import card
 from clv_forecast.report.changes import changes_since
 from clv_forecast.report.crm import CrmFile, write_crm
@@ -71,6 +74,8 @@ from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_card import stored_card
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.report.workbook import write_workbook
+from clv_forecast.run_store.run_entry import RunEntry
+from clv_forecast.run_store.store import RunStore, open_store
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 __version__ = "0.4.0"
@@ -85,6 +90,7 @@ __all__ = [
     "Cohorts",
     "CommonShock",
     "Comparison",
+    "Configuration",
     "Consolidated",
     "Correction",
     "CrmFile",
@@ -110,6 +116,8 @@ __all__ = [
     "Recipe",
     "Reforecast",
     "Report",
+    "RunEntry",
+    "RunStore",
     "Sampler",
     "SimulatedAccounts",
     "Split",
@@ -133,9 +141,11 @@ __all__ = [
     "compare_models",
     "compare_runs",
     "concentration",
+    "configuration_reference",
     "consolidate",
     "customer_path",
     "figures",
+    "first_configuration",
     "fit",
     "forecast",
     "from_lifetimes",
@@ -162,6 +172,7 @@ __all__ = [
     "purchase_frequencies",
     "purchase_history",
     "rank",
+    "read_certificate",
     "read_configuration",
     "read_run",
     "recency_frequency_matrix",

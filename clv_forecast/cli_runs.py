@@ -11,19 +11,19 @@ import typer
 
 from clv_forecast.comparison.compare_runs import compare_runs
 from clv_forecast.comparison.value_bridge import save_bridge
+from clv_forecast.configuration.first_configuration import first_configuration
+from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
 from clv_forecast.progress import progress_bars
-from clv_forecast.reforecast.backfill import backfill
-from clv_forecast.reforecast.backtest_configuration import backtest_configuration
-from clv_forecast.reforecast.check import check as check_configuration
-from clv_forecast.reforecast.first_configuration import first_configuration
-from clv_forecast.reforecast.outcome import Reforecast
-from clv_forecast.reforecast.publish_run import publish_run
-from clv_forecast.reforecast.read_configuration import read_configuration
-from clv_forecast.reforecast.reforecast import reforecast
-from clv_forecast.reforecast.run_table import run_table
-from clv_forecast.reforecast.store import open_store
+from clv_forecast.reforecasting.backfill import backfill
+from clv_forecast.reforecasting.backtest_configuration import backtest_configuration
+from clv_forecast.reforecasting.check import check as check_configuration
+from clv_forecast.reforecasting.outcome import Reforecast
+from clv_forecast.reforecasting.publish_run import publish_run
+from clv_forecast.reforecasting.reforecast import reforecast
+from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.assumptions import plain_value
+from clv_forecast.run_store.store import open_store
 from clv_forecast.tables_as_text import table_text
 
 EXIT_BAD_DATA = 1

@@ -24,7 +24,9 @@ FLOORS = (
     {"figures"},
     {"report"},
     {"comparison"},
-    {"reforecast"},
+    {"configuration"},
+    {"run_store"},
+    {"reforecasting"},
     {""},  # the package's own __init__
     {"demo", "tables_as_text"},
     {"cli_runs", "cli_log"},

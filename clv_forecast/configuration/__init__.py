@@ -1,0 +1,1 @@
+"""The configuration of scheduled runs: read and checked as a whole, explained key by key, begun from a look at data."""

@@ -1,0 +1,211 @@
+"""Sections of the configuration on where the data come from."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from clv_forecast.configuration.section import Checked, FilePath, Section, Text, Url, refuse
+from clv_forecast.history.cleaning import check_rates, is_currency_code, parse_day
+from clv_forecast.units import TimeUnit
+
+
+def _day_or_none(value: Any) -> datetime.date | None:
+    return None if value is None else parse_day(value, "The day")
+
+
+def _code_or_none(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and is_currency_code(value)):
+        return value
+    raise ValueError("A currency is its code in three capital letters, such as EUR.")
+
+
+def _rates_or_none(value: Any) -> dict[str, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not value or any(isinstance(rate, (bool, str)) for rate in value.values()):
+        raise ValueError("Rates are a table of currency codes and numbers, such as {EUR = 1, USD = 0.92}.")
+    check_rates(value)
+    return {str(code): float(rate) for code, rate in value.items()}
+
+
+def _one_place(path: str | None, url: str | None, table: str | None) -> list[tuple[str, str]]:
+    """What is wrong with where a table lies."""
+    if path is None and url is None:
+        return [("", "It needs a place: path, or url and table.")]
+    if path is not None and url is not None:
+        return [("url", "It has both path and url: one place is read.")]
+    in_file = path is not None and path.lower().endswith((".duckdb", ".ddb"))
+    if table is None and (url is not None or in_file):
+        return [("table", "A database has many tables: name the one to read.")]
+    if table is not None and path is not None and not in_file:
+        return [("table", "A table belongs to a database (url, or a path that ends in .duckdb): a file is one table.")]
+    return []
+
+
+class SourceSection(Section):
+    """A system that orders come from; one or several."""
+
+    name: Text = Field(description="What reports call it; no two sources alike.", examples=["shop"])
+    path: FilePath | None = Field(
+        default=None,
+        description="CSV or Parquet files, wildcards allowed, or a DuckDB file (.duckdb, with table).",
+        examples=["orders/*.csv"],
+    )
+    url: Url | None = Field(
+        default=None,
+        description="Connection that Ibis opens, instead of path. Secrets as ${NAME}, from the environment.",
+        examples=["postgres://clv:${CLV_PASSWORD}@localhost/shop"],
+    )
+    table: Text | None = Field(
+        default=None, description="Table in the database, with its schema where needed.", examples=["sales.orders"]
+    )
+    customer: Text = Field(default="customer_id", description="Column of customer ids.")
+    date: Text = Field(default="date", description="Column of the day or time of the order.")
+    amount: Text = Field(default="amount", description="Column of money; refunds are negative.")
+    order_id: Text | None = Field(
+        default=None,
+        description="Column of order numbers: refunds find their order by them, and the same order in two sources.",
+        examples=["order_id"],
+    )
+    category: Text | None = Field(default=None, description="Column of what was bought.", examples=["category"])
+    margin: Text | None = Field(
+        default=None,
+        description="Column of money (no rate) that is left of each row after its own costs.",
+        examples=["margin"],
+    )
+    currency: Text | None = Field(
+        default=None,
+        description="Column of currency codes, or the code of the whole source, such as EUR.",
+        examples=["currency"],
+    )
+    recorded_at: Text | None = Field(
+        default=None, description="Column of when a row became known.", examples=["recorded_at"]
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        found = _one_place(self.path, self.url, self.table)
+        named = ("customer", "date", "amount", "order_id", "category", "margin", "currency", "recorded_at")
+        taken: dict[str, str] = {}
+        for key in named:
+            column = getattr(self, key)
+            if column is not None and column in taken:
+                found.append((key, f"The column {column!r} is taken by {taken[column]} already."))
+            elif column is not None:
+                taken[column] = key
+        refuse(found)
+        return self
+
+
+class LogSection(Section):
+    """How the orders are read."""
+
+    unit: TimeUnit = Field(default="week", description="Unit of time of the models.")
+    refunds: Literal["net", "drop", "error"] = Field(
+        default="net", description="Take refunds from their purchases, leave them out, or refuse them."
+    )
+    observed_from: Annotated[datetime.date | None, Checked(_day_or_none)] = Field(
+        default=None,
+        description="Customers first seen before this day were already there, not new. Default: a year after the "
+        "first purchase, or a quarter of the log when it is shorter than two years.",
+        examples=["2023-01-01"],
+    )
+    currency: Annotated[str | None, Checked(_code_or_none)] = Field(
+        default=None, description="Code of the money of all sources, where none names its own.", examples=["EUR"]
+    )
+
+
+class RatesSection(Section):
+    """What currencies are worth: a file, or the rates themselves."""
+
+    file: FilePath | None = Field(
+        default=None,
+        description="CSV or Parquet with the columns currency and rate; the reporting currency has the rate 1.",
+        examples=["rates.csv"],
+    )
+    of: Annotated[Mapping[str, float] | None, Checked(_rates_or_none)] = Field(
+        default=None,
+        description="Value of one unit of each currency in the reporting currency, whose own rate is 1.",
+        examples=[{"EUR": 1, "USD": 0.92}],
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.file is None) == (self.of is None):
+            refuse([("", "It needs one of file and of.")])
+        return self
+
+
+class ConsolidationSection(Section):
+    """How customers and orders of several sources become one."""
+
+    crosswalk: FilePath | None = Field(
+        default=None,
+        description="File with the columns source, source_id and customer_id: many ids to one account.",
+        examples=["crosswalk.csv"],
+    )
+    crosswalk_url: Url | None = Field(
+        default=None,
+        description="Connection to the same table in a database, instead of crosswalk.",
+        examples=["postgres://clv:${CLV_PASSWORD}@localhost/shop"],
+    )
+    crosswalk_table: Text | None = Field(default=None, description="Its name there.", examples=["crm.crosswalk"])
+    unmatched: Literal["keep", "drop", "error"] = Field(
+        default="keep",
+        description="What becomes of ids that the crosswalk does not know: accounts of their own, left out, refused.",
+    )
+    same_orders: bool = Field(
+        default=True, description="Whether an order number found in two sources is one order; the first source counts."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        found = []
+        if self.crosswalk is not None and self.crosswalk_url is not None:
+            found.append(("crosswalk_url", "It has both crosswalk and crosswalk_url: one crosswalk is read."))
+        if (self.crosswalk_url is None) != (self.crosswalk_table is None):
+            missing = "crosswalk_table" if self.crosswalk_table is None else "crosswalk_url"
+            found.append((missing, "crosswalk_url and crosswalk_table belong together."))
+        refuse(found)
+        return self
+
+
+class AccountsSection(Section):
+    """Attributes of the accounts, one row each."""
+
+    path: FilePath | None = Field(
+        default=None, description="CSV, Parquet, or a DuckDB file (with table).", examples=["accounts.csv"]
+    )
+    url: Url | None = Field(
+        default=None,
+        description="Connection, instead of path.",
+        examples=["postgres://clv:${CLV_PASSWORD}@localhost/crm"],
+    )
+    table: Text | None = Field(default=None, description="Table in the database.", examples=["crm.accounts"])
+    customer: Text = Field(default="customer_id", description="Column of account ids.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse(_one_place(self.path, self.url, self.table))
+        return self
+
+
+class AcquisitionCostSection(Section):
+    """What winning customers cost."""
+
+    path: FilePath = Field(
+        description="File with the columns cohort and amount, and channel where it is split.",
+        examples=["acquisition_cost.csv"],
+    )
+
+
+class EventsSection(Section):
+    """What happened to accounts: complaints, returns, late deliveries, payments."""
+
+    path: FilePath = Field(
+        description="File with the columns customer_id, date, kind, and value where known.", examples=["events.csv"]
+    )

@@ -1,1 +1,0 @@
-"""The scheduled run: configuration, gates, store and publication."""

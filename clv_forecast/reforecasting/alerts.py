@@ -1,0 +1,148 @@
+"""Alerts: what a published run warns of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from clv_forecast import columns
+from clv_forecast.comparison.compare_runs import Comparison
+from clv_forecast.comparison.drift import largest_drift, most_moved
+from clv_forecast.comparison.since import EARLIER
+from clv_forecast.configuration.sections_run import AlertsSection
+from clv_forecast.report.changes import NOW, THEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A threshold that was crossed.
+
+    Parameters
+    ----------
+    name : str
+        As in the configuration.
+    found, threshold : float
+    sentence : str
+    """
+
+    name: str
+    found: float
+    threshold: float
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for ``run.json``."""
+        return asdict(self)
+
+
+def alerts_of(
+    section: AlertsSection,
+    comparison: Comparison | None,
+    *,
+    since: pd.DataFrame,
+    drift: pd.DataFrame,
+    rankings: tuple[pd.DataFrame | None, pd.DataFrame | None],
+) -> tuple[Alert, ...]:
+    """Compare what changed with the thresholds of the configuration.
+
+    Parameters
+    ----------
+    section : AlertsSection
+    comparison : Comparison or None
+        With the last run; None for a first run, which warns of nothing.
+    since : DataFrame
+        From ``came_since``, of one or several earlier runs; the one longest ago is judged.
+    drift : DataFrame
+        From ``parameter_drift``.
+    rankings : (DataFrame or None, DataFrame or None)
+        Of the last run and of this one.
+
+    Returns
+    -------
+    tuple of Alert
+    """
+    if comparison is None:
+        return ()
+    return tuple(
+        alert
+        for found in (
+            _total_move(section.total_move, comparison),
+            _drift(section.parameter_drift, drift),
+            _coverage(section.band_coverage, since),
+            _top_lost(section.top_accounts_lost, *rankings),
+            _cell_moves(section.cell_moves, comparison.migration),
+        )
+        for alert in found
+    )
+
+
+def _total_move(threshold: float | None, comparison: Comparison) -> Iterator[Alert]:
+    then, now = comparison.bridge.moved(THEN), comparison.bridge.moved(NOW)
+    if threshold is None or then == 0.0:
+        return
+    move = now / then - 1.0
+    if abs(move) > threshold:
+        yield Alert(
+            name="total_move",
+            found=move,
+            threshold=threshold,
+            sentence=f"The total value moved by {move:+.1%}, from {then:,.0f} to {now:,.0f}.",
+        )
+
+
+def _drift(threshold: float | None, drift: pd.DataFrame) -> Iterator[Alert]:
+    largest = largest_drift(drift)
+    if threshold is None or math.isnan(largest) or largest <= threshold:
+        return
+    yield Alert(name="parameter_drift", found=largest, threshold=threshold, sentence=f"{most_moved(drift)}.")
+
+
+def _coverage(threshold: float | None, since: pd.DataFrame) -> Iterator[Alert]:
+    if threshold is None or not len(since):
+        return
+    known = since[since["group"] == EARLIER]
+    longest = known[known["days"] == known["days"].max()]
+    for _, row in longest.iterrows():
+        if row["coverage"] < threshold:
+            yield Alert(
+                name="band_coverage",
+                found=float(row["coverage"]),
+                threshold=threshold,
+                sentence=f"Of the customers' {row['prob']:.0%} bands of {row['quantity']}, forecast on "
+                f"{row['previous_as_of'].date()}, {row['coverage']:.1%} held what came in {row['days']} days.",
+            )
+
+
+def _top_lost(threshold: int | None, then: pd.DataFrame | None, now: pd.DataFrame | None) -> Iterator[Alert]:
+    if threshold is None or then is None or now is None:
+        return
+    first, second = (ranking.loc[ranking["rank"] <= ranking["top_k"], columns.CUSTOMER_ID] for ranking in (then, now))
+    lost = first[~first.isin(second)]
+    if len(lost) >= threshold:
+        named = ", ".join(map(str, lost.iloc[:5]))
+        yield Alert(
+            name="top_accounts_lost",
+            found=float(len(lost)),
+            threshold=float(threshold),
+            sentence=f"{len(lost)} of the {len(first)} top accounts of the last run are no longer: {named}"
+            f"{', ...' if len(lost) > 5 else ''}.",
+        )
+
+
+def _cell_moves(threshold: float | None, moves: pd.DataFrame | None) -> Iterator[Alert]:
+    if threshold is None or moves is None:
+        return
+    known = moves[~moves["from_cell"].isin(["new"]) & ~moves["to_cell"].isin(["gone"])]
+    customers = float(known["customers"].sum())
+    moved = float(known.loc[known["from_cell"].astype(str) != known["to_cell"].astype(str), "customers"].sum())
+    if customers and moved / customers > threshold:
+        yield Alert(
+            name="cell_moves",
+            found=moved / customers,
+            threshold=threshold,
+            sentence=f"{moved / customers:.1%} of the accounts changed their cell of value and potential.",
+        )

@@ -1,0 +1,106 @@
+"""The verb ``check``: connect to everything a run needs, count, and write nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from clv_forecast.configuration.configuration import Configuration
+from clv_forecast.configuration.read_configuration import read_configuration
+from clv_forecast.consolidation.counting import count_source
+from clv_forecast.errors import ClvForecastError
+from clv_forecast.history.cleaning import parse_day
+from clv_forecast.reforecasting.inputs import order_sources, other_tables
+from clv_forecast.reforecasting.one_run import database_of
+from clv_forecast.reforecasting.reforecast import today
+from clv_forecast.run_store.store_place import check_place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Check:
+    """What a run would find.
+
+    Parameters
+    ----------
+    as_of : Timestamp
+    table : DataFrame
+        what, name, ok, told: one row per source, table, store and database.
+    """
+
+    as_of: pd.Timestamp
+    table: pd.DataFrame
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run would find everything."""
+        return bool(self.table["ok"].all())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        rows = self.table.to_dict("records")
+        return {"as_of": self.as_of.date().isoformat(), "ok": self.ok, "checks": rows}
+
+    def __str__(self) -> str:
+        rows = self.table.to_dict("records")
+        width = max(len(f"{row['what']} {row['name']}".strip()) for row in rows)
+        lines = [
+            f"  {'ok' if row['ok'] else 'NO':<3} {(row['what'] + ' ' + row['name']).strip():<{width}}  {row['told']}"
+            for row in rows
+        ]
+        return "\n".join([f"As of {self.as_of.date()}; nothing was written.", *lines])
+
+    def __repr__(self) -> str:
+        return f"<Check: {'all well' if self.ok else 'something is missing'}>"
+
+
+def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any = None) -> Check:
+    """Connect to every source, table and database, and count what a run would read.
+
+    Parameters
+    ----------
+    configuration : path or Configuration
+    as_of : date, Timestamp or ISO text, optional
+        Default: by the clock, as ``reforecast``.
+
+    Returns
+    -------
+    Check
+        A place that cannot be reached is a row of it, not an error.
+
+    Raises
+    ------
+    DomainError
+        If the configuration is wrong.
+    """
+    told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
+    day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
+    rows = [
+        _tried("source", source.name, lambda source=source: str(count_source(source, as_of=day)))  # type: ignore[misc]
+        for source in order_sources(told)
+    ]
+    rows += [_tried("table", name, lambda read=read: _counted(read())) for name, read in other_tables(told)]  # type: ignore[misc]
+    rows.append(_tried("store", "", lambda: str(check_place(told.store))))
+    if told.outputs.database is not None:
+        rows.append(_tried("database", "", lambda: _database(told)))
+    return Check(as_of=day, table=pd.DataFrame(rows))
+
+
+def _tried(what: str, name: str, ask: Callable[[], str]) -> dict[str, Any]:
+    try:
+        return {"what": what, "name": name, "ok": True, "told": ask()}
+    except ClvForecastError as error:
+        return {"what": what, "name": name, "ok": False, "told": str(error)}
+
+
+def _counted(table: pd.DataFrame) -> str:
+    return f"{len(table):,} rows, columns {', '.join(map(str, table.columns))}"
+
+
+def _database(told: Configuration) -> str:
+    database = database_of(told)
+    current = None if database is None else database.current()
+    return f"{database}: {'no run yet' if current is None else f'shows {current[0]}'}"

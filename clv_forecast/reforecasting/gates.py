@@ -1,0 +1,285 @@
+"""Gates: what must hold before a run is published, each with its threshold and what was found."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from clv_forecast.configuration.sections_run import GatesSection
+from clv_forecast.errors import DomainError
+from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.forecasting.adjustments import FAILED
+from clv_forecast.inference.status import FitStatus
+
+SOURCE_AGE: Final = "source_age_days"
+ROWS: Final = "rows_ratio"
+MONEY: Final = "money_ratio"
+RECENT_ROWS: Final = "recent_rows_ratio"
+MATCHED: Final = "matched_share"
+TOTAL_MOVE: Final = "total_move"
+FIT: Final = "fit"
+CERTIFICATE: Final = "certificate"
+GATES: Final = (SOURCE_AGE, ROWS, MONEY, RECENT_ROWS, MATCHED, TOTAL_MOVE, FIT, CERTIFICATE)
+_WINDOWS: Final = 8
+_FEWEST_WINDOWS: Final = 4
+_BY_CHANCE: Final = 1e-3
+_FIRST_WINDOW: Final = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What one gate found, of one source where it is about sources.
+
+    Parameters
+    ----------
+    name : str
+        As in the configuration.
+    source : str
+        Empty where the gate is about the whole run.
+    passed : bool
+    found, threshold : float or None
+        None where the gate counts nothing, or had nothing to compare with.
+    sentence : str
+    accepted : str
+        Why a gate that did not pass does not hold the run; empty unless someone accepted it.
+    """
+
+    name: str
+    source: str
+    passed: bool
+    found: float | None
+    threshold: float | None
+    sentence: str
+    accepted: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds the run back."""
+        return not self.passed and not self.accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSource:
+    """What a run saw of one source.
+
+    Parameters
+    ----------
+    name : str
+    days : DataFrame
+        day, lines, amount: what is dated on each day.
+    matched_share : float or None
+        Share of its lines whose ids the crosswalk knows; None without a crosswalk.
+    """
+
+    name: str
+    days: pd.DataFrame
+    matched_share: float | None
+
+    def upto(self, day: pd.Timestamp) -> tuple[int, float]:
+        """Lines and money dated up to a day."""
+        kept = self.days[self.days["day"] <= day]
+        return int(kept["lines"].sum()), float(sum(kept["amount"], Decimal(0)))
+
+    @property
+    def newest(self) -> pd.Timestamp | None:
+        """Day of its newest order."""
+        dated = self.days[self.days["lines"] > 0]["day"]
+        return pd.Timestamp(dated.max()) if len(dated) else None
+
+
+def source_gates(
+    section: GatesSection,
+    sources: Iterable[SeenSource],
+    *,
+    as_of: pd.Timestamp,
+    earlier: Mapping[str, tuple[int, float]],
+    earlier_as_of: pd.Timestamp | None,
+) -> list[Gate]:
+    """Judge what arrived: whether a source is old, or a part of it is missing.
+
+    Parameters
+    ----------
+    section : GatesSection
+    sources : iterable of SeenSource
+    as_of : Timestamp
+    earlier : mapping of str to (lines, money)
+        What the last run saw of each source.
+    earlier_as_of : Timestamp or None
+        Its day; None for a first run, which has nothing to compare with.
+
+    Returns
+    -------
+    list of Gate
+    """
+    found: list[Gate] = []
+    for source in sources:
+        found += _age(section.source_age_days, source, as_of)
+        if earlier_as_of is not None and source.name in earlier:
+            lines, money = source.upto(earlier_as_of)
+            then_lines, then_money = earlier[source.name]
+            found += _ratio(ROWS, section.rows_ratio, source, lines, then_lines, "rows", earlier_as_of, both=False)
+            found += _ratio(MONEY, section.money_ratio, source, money, then_money, "money", earlier_as_of, both=True)
+        found += _recent(section.recent_rows_ratio, source, as_of, earlier_as_of)
+        if source.matched_share is not None and section.matched_share is not False:
+            found.append(
+                _gate(
+                    MATCHED,
+                    source.name,
+                    source.matched_share >= section.matched_share,
+                    source.matched_share,
+                    section.matched_share,
+                    f"The crosswalk knows the ids of {source.matched_share:.1%} of the rows of {source.name}; "
+                    f"at least {section.matched_share:.1%} is asked for.",
+                )
+            )
+    return found
+
+
+def result_gates(
+    section: GatesSection,
+    *,
+    status: FitStatus,
+    certificate: Certificate | None,
+    value: float,
+    earlier_value: float | None,
+) -> list[Gate]:
+    """Judge what was made of it: the fit, the backtest, and how far the total moved."""
+    found: list[Gate] = []
+    if section.total_move is not False and earlier_value:
+        move = value / earlier_value - 1.0
+        found.append(
+            _gate(
+                TOTAL_MOVE,
+                "",
+                abs(move) <= section.total_move,
+                move,
+                section.total_move,
+                f"The total value moved by {move:+.1%} since the last run; up to {section.total_move:.0%} is expected.",
+            )
+        )
+    if section.fit:
+        found.append(_gate(FIT, "", status is not FitStatus.FAILED, None, None, f"The fit is {status.value}."))
+    if section.certificate and certificate is not None:
+        words = () if certificate.evidence is None else certificate.evidence.horizons
+        failed = [years for years, word in words if word == FAILED]
+        told = "no horizon failed" if not failed else "the bands of customers failed"
+        sentence = f"In the backtest as of {certificate.as_of.date()} {told}."
+        found.append(_gate(CERTIFICATE, "", not failed, None, None, sentence))
+    return found
+
+
+def accepted_gates(gates: Iterable[Gate], accept: Mapping[str, str]) -> tuple[Gate, ...]:
+    """Mark the gates that someone accepts, with the reason.
+
+    Raises
+    ------
+    DomainError
+        If a gate is unknown, or no reason is given.
+
+    Examples
+    --------
+    >>> gate = Gate(name="rows_ratio", source="shop", passed=False, found=0.5, threshold=0.98, sentence="Half.")
+    >>> accepted_gates([gate], {"rows_ratio": "the archive moved"})[0].holds
+    False
+    """
+    check_accepted(accept)
+    return tuple(
+        replace(gate, accepted=accept[gate.name].strip()) if not gate.passed and gate.name in accept else gate
+        for gate in gates
+    )
+
+
+def check_accepted(accept: Mapping[str, str]) -> None:
+    """Refuse to accept a gate that there is not, or without a reason.
+
+    Raises
+    ------
+    DomainError
+    """
+    for name, reason in accept.items():
+        if name not in GATES:
+            near = difflib.get_close_matches(name, GATES, n=1) or GATES
+            raise DomainError("There is no such gate.", value=name, remedy=f"Did you mean {', '.join(near)}?")
+        if not reason.strip():
+            raise DomainError("A gate is accepted with a reason.", value=name, remedy="Give one: --reason TEXT.")
+
+
+def _gate(name: str, source: str, passed: bool, found: float | None, threshold: float | None, sentence: str) -> Gate:
+    return Gate(name=name, source=source, passed=bool(passed), found=found, threshold=threshold, sentence=sentence)
+
+
+def _age(threshold: float | bool, source: SeenSource, as_of: pd.Timestamp) -> Iterator[Gate]:
+    if threshold is False:
+        return
+    newest = source.newest
+    if newest is None:
+        yield _gate(SOURCE_AGE, source.name, False, None, threshold, f"{source.name} has no order.")
+        return
+    age = (as_of - newest).days
+    sentence = f"The newest order of {source.name} is of {newest.date()}, {age} days before the day of the run."
+    yield _gate(SOURCE_AGE, source.name, age <= threshold, float(age), threshold, sentence)
+
+
+def _ratio(
+    name: str,
+    threshold: float | bool,
+    source: SeenSource,
+    now: float,
+    then: float,
+    what: str,
+    day: pd.Timestamp,
+    *,
+    both: bool,
+) -> Iterator[Gate]:
+    if threshold is False or then == 0:
+        return
+    ratio = now / then
+    passed = ratio >= threshold and (not both or ratio <= 1.0 / threshold)
+    sentence = (
+        f"Up to {day.date()}, {source.name} holds {ratio:.1%} of the {what} that the last run saw "
+        f"({now:,.0f} against {then:,.0f}); at least {threshold:.0%}{', and not as far above,' if both else ''} is "
+        "expected."
+    )
+    yield _gate(name, source.name, passed, ratio, threshold, sentence)
+
+
+def _recent(
+    threshold: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
+) -> Iterator[Gate]:
+    """Rows since the last run against the median of as long windows before; what chance can do is let pass."""
+    if threshold is False:
+        return
+    days = _FIRST_WINDOW if earlier_as_of is None else (as_of - earlier_as_of).days
+    newest_first = (as_of - source.days["day"]).dt.days.to_numpy(dtype=np.int64)
+    lines = source.days["lines"].to_numpy(dtype=float)
+    windows = min(_WINDOWS, int(newest_first.max(initial=0)) // days)
+    if days < 1 or windows < _FEWEST_WINDOWS:
+        return
+    inside = (newest_first >= 0) & (newest_first < (windows + 1) * days)
+    counts = np.bincount(newest_first[inside] // days, weights=lines[inside], minlength=windows + 1)
+    usual = float(np.median(counts[1:]))
+    if usual == 0.0:
+        return
+    ratio = float(counts[0]) / usual
+    spread = max(1.0, float(np.var(counts[1:], ddof=1)) / float(np.mean(counts[1:])))  # lines of an order come together
+    by_chance = float(stats.poisson.cdf(counts[0] / spread, usual / spread))
+    passed = ratio >= threshold or by_chance > _BY_CHANCE
+    sentence = (
+        f"{source.name} brought {counts[0]:,.0f} rows in the last {days} days, where {usual:,.0f} are usual "
+        f"({ratio:.0%}); at least {threshold:.0%} is expected."
+    )
+    yield _gate(RECENT_ROWS, source.name, passed, ratio if math.isfinite(ratio) else None, threshold, sentence)
+
+
+def gates_as_records(gates: Iterable[Gate]) -> list[dict[str, Any]]:
+    """Gates as plain values for ``run.json``."""
+    names = ("name", "source", "passed", "found", "threshold", "sentence", "accepted")
+    return [{name: getattr(gate, name) for name in names} for gate in gates]

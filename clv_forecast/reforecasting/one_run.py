@@ -1,0 +1,319 @@
+"""One run under the lock: read, model, results, comparison, gates, folder, publication."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clv_forecast.comparison.snapshot import ORDERS
+from clv_forecast.configuration.configuration import Configuration
+from clv_forecast.errors import StoreError
+from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.model import Model
+from clv_forecast.progress import Progress
+from clv_forecast.reforecasting.alerts import alerts_of
+from clv_forecast.reforecasting.changed import Changed, changed_since
+from clv_forecast.reforecasting.gates import Gate, accepted_gates, result_gates, source_gates
+from clv_forecast.reforecasting.inputs import Inputs, read_inputs, run_id_of
+from clv_forecast.reforecasting.outcome import Reforecast
+from clv_forecast.reforecasting.record import record_of
+from clv_forecast.reforecasting.refit import Fitted, Standing, fitted_model, options_of
+from clv_forecast.reforecasting.results import Results, Tested, results_of, tested
+from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.run_folder import write_run
+from clv_forecast.report.stored_run import StoredRun, read_run
+from clv_forecast.run_store.database import ResultDatabase, result_database
+from clv_forecast.run_store.linked_files import link_unchanged
+from clv_forecast.run_store.publication import Publication, moves_back, publish
+from clv_forecast.run_store.retention import retire
+from clv_forecast.run_store.run_entry import RECORD, RunEntry
+from clv_forecast.run_store.store import RunStore
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OneRun:
+    """One run under the lock."""
+
+    configuration: Configuration
+    store: RunStore
+    as_of: pd.Timestamp
+    accept: Mapping[str, str]
+    progress: Progress
+
+    def go(self, reading: Path) -> Reforecast:
+        """Read into an empty folder, which nothing needs afterwards; make everything, judge it, and publish or hold it.
+
+        Raises
+        ------
+        DomainError, InputError, FitError, StoreError
+            As ``reforecast``.
+        """
+        started = _now()
+        inputs = read_inputs(self.configuration, reading, as_of=self.as_of, progress=self.progress)
+        last = self.store.before(self.as_of)
+        run_id = run_id_of(self.configuration, inputs, self.as_of, None if last is None else last.run_id)
+        _log.info("Run %s: read %d rows of %d sources.", run_id, *_read(inputs))
+        known = self._known(run_id)
+        if known is not None:
+            _log.info("It was made before: what is left of its publication is done now.")
+            return self._publish(known, repeated=True)
+        previous = None if last is None else read_run(last.folder)
+        history = inputs.history(self.configuration, self.as_of)
+        fitted, test = self._model(history, last, previous)
+        _log.info("Model: %s Backtest: %s", fitted.reason, test.reason)
+        results = results_of(
+            self.configuration, inputs, history, fitted.model, test.certificate, progress=self.progress
+        )
+        changed = changed_since(
+            run_id,
+            results,
+            fitted.model,
+            inputs,
+            previous,
+            store=self.store,
+            horizon=self.configuration.ranking_horizon,
+            progress=self.progress,
+        )
+        gates = self._gates(inputs, last, fitted, test, results)
+        alerts = alerts_of(
+            self.configuration.alerts,
+            changed.comparison,
+            since=changed.since,
+            drift=fitted.drift,
+            rankings=(changed.earlier_ranking, None if results.ranking is None else results.ranking.table),
+        )
+        folder = self._write(run_id, inputs, fitted, results, changed, previous)
+        held = any(gate.holds for gate in gates)
+        record = record_of(
+            run_id=run_id,
+            as_of=self.as_of,
+            started=started,
+            finished=_now(),
+            configuration=self.configuration,
+            inputs=inputs,
+            fitted=fitted,
+            tested=test,
+            results=results,
+            previous=None if last is None else last.run_id,
+            gates=gates,
+            alerts=alerts,
+            notes=changed.notes,
+            held=held,
+        )
+        (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
+        entry = self.store.keep(folder, run_id, held=held)
+        for gate in gates:
+            _log.log(logging.WARNING if gate.holds else logging.INFO, "Gate %s: %s", gate.name, gate.sentence)
+        for alert in alerts:
+            _log.warning("Alert %s: %s", alert.name, alert.sentence)
+        if held:
+            _log.warning("Run %s is held back: nothing was published.", run_id)
+            return self._told(entry, published=False, repeated=False)
+        return self._publish(entry, repeated=False)
+
+    def _known(self, run_id: str) -> RunEntry | None:
+        """A run of the same inputs that is complete already."""
+        return next((one for one in self.store.entries() if one.run_id == run_id and one.status == "published"), None)
+
+    def _model(
+        self, history: PurchaseHistory, last: RunEntry | None, previous: StoredRun | None
+    ) -> tuple[Fitted, Tested]:
+        told = {} if last is None else last.record.get("model", {})
+        standing = None
+        if previous is not None and previous.has_model:
+            try:
+                model = previous.model()
+            except StoreError as error:
+                _log.warning("The standing model cannot be read, so a new one is fitted: %s", error)
+                model = None
+            if isinstance(model, Model):
+                standing = Standing(
+                    model=model, options=told.get("options", {}), runs_since=int(told.get("runs_since", 0))
+                )
+        seed, progress = self.configuration.seed, self.progress
+        fitted = fitted_model(self.configuration.model, history, standing, seed=seed, progress=progress)
+        certificate = {} if last is None else last.record.get("certificate", {})
+        test = tested(
+            self.configuration,
+            history,
+            previous,
+            runs_since=int(certificate.get("runs_since", 0)),
+            same_model=told.get("options") == options_of(self.configuration.model),
+            progress=progress,
+        )
+        return fitted, test
+
+    def _gates(
+        self, inputs: Inputs, last: RunEntry | None, fitted: Fitted, test: Tested, results: Results
+    ) -> tuple[Gate, ...]:
+        record: Mapping[str, Any] = {} if last is None else last.record
+        value = _total(results, self.configuration.ranking_horizon)
+        then = record.get("value", {})
+        comparable = (
+            then.get("horizon") == self.configuration.ranking_horizon
+            and then.get("currency") == results.forecast.currency
+        )
+        section = self.configuration.gates
+        found = source_gates(
+            section,
+            inputs.sources,
+            as_of=self.as_of,
+            earlier={one["name"]: (one["lines"], one["money"]) for one in record.get("sources", [])},
+            earlier_as_of=None if last is None else last.as_of,
+        )
+        found += result_gates(
+            section,
+            status=fitted.model.report.status,
+            certificate=test.certificate,
+            value=value,
+            earlier_value=then.get("value") if comparable else None,
+        )
+        return accepted_gates(found, self.accept)
+
+    def _write(
+        self,
+        run_id: str,
+        inputs: Inputs,
+        fitted: Fitted,
+        results: Results,
+        changed: Changed,
+        previous: StoredRun | None,
+    ) -> Path:
+        """Write the run folder to the store's workspace; nothing reads it there."""
+        folder = self.store.workspace(run_id)
+        consolidated = inputs.consolidated
+        tables = dict(results.tables) | {
+            "reconciliation": consolidated.reconciliation,
+            "source_days": consolidated.source_days,
+        }
+        if consolidated.crosswalk is not None:
+            tables["crosswalk"] = consolidated.crosswalk
+        tables |= changed.tables
+        if len(fitted.drift):
+            tables["parameter_drift"] = fitted.drift
+
+        def files(aside: Path) -> None:
+            _link_all(consolidated.orders, aside / ORDERS)
+            told = json.dumps(consolidated.to_dict(), indent=1, allow_nan=False) + "\n"
+            (aside / "reconciliation.json").write_text(told, encoding="ascii")
+
+        write_run(
+            self._report(results, changed),
+            folder,
+            model=fitted.model,
+            tables=tables,
+            facts={
+                "run_id": run_id,
+                "previous": None if previous is None else previous.folder.name,
+                "fingerprint": inputs.fingerprint,
+                "rates": dict(inputs.rates),
+                "options": dict(inputs.options),
+            },
+            files=files,
+            crm_fields=self.configuration.outputs.crm_fields,
+            progress=self.progress,
+        )
+        if previous is not None:
+            link_unchanged(folder, previous.folder)
+        return folder
+
+    def _report(self, results: Results, changed: Changed) -> Report:
+        comparison = changed.comparison
+        return make_report(
+            results.forecast,
+            title=self.configuration.title,
+            horizon=self.configuration.ranking_horizon,
+            ranking=results.ranking,
+            potential=results.potential,
+            spends=results.spends,
+            cohorts=results.cohorts,
+            certificate=results.certificate,
+            drivers=results.drivers,
+            changes=None if comparison is None else comparison.bridge.steps,
+            migration=None if comparison is None else comparison.migration,
+            cash_flow=results.cash_flow,
+            simulated=self.configuration.outputs.simulated,
+        )
+
+    def _publish(self, entry: RunEntry, *, repeated: bool) -> Reforecast:
+        """Point at the run, unless a run of a later day is current; then remove what is no longer kept."""
+        if moves_back(self.store, self.as_of):
+            _log.info("Run %s is kept; a run of a later day stays current.", entry.run_id)
+            return self._told(entry, published=False, repeated=repeated)
+        database = database_of(self.configuration)
+        publication = publish(self.store, entry, database)
+        _log.info("Run %s is published.", entry.run_id)
+        section = self.configuration.retention
+        gone = retire(self.store, database, runs=section.runs, held=section.held, months=section.months)
+        removed = tuple(one.run_id for one in gone)
+        return self._told(entry, published=True, repeated=repeated, publication=publication, removed=removed)
+
+    def _told(
+        self,
+        entry: RunEntry,
+        *,
+        published: bool,
+        repeated: bool,
+        publication: Publication | None = None,
+        removed: tuple[str, ...] = (),
+    ) -> Reforecast:
+        return Reforecast(
+            run_id=entry.run_id,
+            as_of=self.as_of,
+            folder=entry.folder,
+            record=entry.record,
+            published=published,
+            repeated=repeated,
+            publication=publication,
+            removed=removed,
+        )
+
+
+def database_of(configuration: Configuration) -> ResultDatabase | None:
+    """The database that results go to; None where the configuration names none.
+
+    Raises
+    ------
+    DomainError
+        If a variable of the environment is not set, or the kind of database is not supported.
+    """
+    section = configuration.outputs.database
+    if section is None:
+        return None
+    url = configuration.resolved_url(section.url)
+    return result_database(url, schema=section.schema_name, tables=section.tables)
+
+
+def _total(results: Results, horizon: str) -> float:
+    totals = results.forecast.totals
+    return float(totals.loc[(totals["group"] == EVERYONE) & (totals["horizon"] == horizon), "value"].iloc[0])
+
+
+def _read(inputs: Inputs) -> tuple[int, int]:
+    return sum(int(source.days["lines"].sum()) for source in inputs.sources), len(inputs.sources)
+
+
+def _link_all(source: Path, target: Path) -> None:
+    """Give files a second name; where that is not possible, a copy."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        try:
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copy2(path, target / path.name)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,221 @@
+"""One run at a time: an advisory lock on a file of the store, which the system frees when its holder dies."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from clv_forecast.errors import DomainError, LockedError, StoreError
+
+if TYPE_CHECKING:
+    from clv_forecast.run_store.store import RunStore
+
+LOCK: Final = ".lock"
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LONGEST: Final = 4096
+_log = logging.getLogger(__name__)
+# Locks that this process holds: folder of the store -> descriptor. A child by fork inherits descriptors but no locks.
+_held: dict[Path, int] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds the lock of a store, as written in its file.
+
+    Parameters
+    ----------
+    pid : int
+    host : str
+    started : str
+        When the lock was taken, in UTC. For people: no result depends on it.
+    run : str
+        What is being run; may be empty.
+    """
+
+    pid: int
+    host: str
+    started: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.started}{f' ({self.run})' if self.run else ''}"
+
+
+@contextmanager
+def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterator[Holder]:
+    """Hold the lock of a store for the time of a block.
+
+    Parameters
+    ----------
+    store : RunStore
+    run : str
+        What is being run, shown to whoever finds the store locked.
+    take_over : bool
+        Take a lock that a run on another host left behind. Only when that run is known to be dead.
+
+    Yields
+    ------
+    Holder
+        This process.
+
+    Raises
+    ------
+    LockedError
+        If another run holds it, or one on another host did not release it.
+    StoreError
+        If the file of the lock cannot be written.
+
+    Notes
+    -----
+    The lock is the system's (``flock``), not the file's existence: a killed run leaves the file but not the lock, which
+    the next run on this host takes with a warning. The descriptor is closed on exec, and in children by fork, so that
+    nothing that a run starts keeps the store locked after it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from clv_forecast.run_store.store import open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = open_store(folder)
+    ...     with locked(store, run="as of 2026-03-31") as holder:
+    ...         try:
+    ...             with locked(store):
+    ...                 pass
+    ...         except LockedError as error:
+    ...             str(holder) in str(error)
+    True
+    """
+    path = store.folder / LOCK
+    descriptor = _taken(path)
+    try:
+        _check_left_behind(path, descriptor, take_over)
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = Holder(pid=os.getpid(), host=socket.gethostname(), started=started, run=run)
+        _write(path, descriptor, holder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _held[store.folder] = descriptor
+    try:
+        yield holder
+    finally:
+        # In a child by fork the lock is not this process's to give back
+        if _held.get(store.folder) == descriptor:
+            del _held[store.folder]
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+
+
+def holder_of(store: RunStore) -> Holder | None:
+    """Who is written in the lock's file, alive or not; None when it was released."""
+    try:
+        return _parsed((store.folder / LOCK).read_bytes())
+    except OSError:
+        return None
+
+
+def check_locked(store: RunStore) -> None:
+    """Refuse to go on without the lock.
+
+    Raises
+    ------
+    DomainError
+        If this process does not hold it.
+    """
+    if store.folder not in _held:
+        raise DomainError(
+            "A store is published and cleaned under its lock only.",
+            value=store.folder,
+            remedy="Write `with locked(store):` around it.",
+        )
+
+
+def _taken(path: Path) -> int:
+    """Descriptor of the lock's file, locked."""
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        found = _parsed(os.pread(descriptor, _LONGEST, 0))
+        os.close(descriptor)
+        raise LockedError(
+            "One run at a time works on a store.",
+            value=f"{path.parent}, held by {found or 'a process that did not write its name'}",
+            remedy="Wait for it to end, or end it; nothing was changed.",
+        ) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_left_behind(path: Path, descriptor: int, take_over: bool) -> None:
+    """Judge what an earlier holder left in the file although it no longer holds the lock."""
+    content = os.pread(descriptor, _LONGEST, 0)
+    if not content:
+        return
+    left = _parsed(content)
+    if left is not None and left.host != socket.gethostname() and not take_over:
+        raise LockedError(
+            "A store is used by one host at a time, and a run on another host did not release it.",
+            value=f"{path.parent}, held by {left}",
+            remedy=f"If that run is no longer alive, delete {path} and start again.",
+        )
+    _log.warning("The lock of %s was left behind by %s, which ended without releasing it. Taken.", path.parent, left)
+
+
+def _parsed(content: bytes) -> Holder | None:
+    try:
+        told = json.loads(content)
+        return Holder(pid=int(told["pid"]), host=str(told["host"]), started=str(told["started"]), run=str(told["run"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _write(path: Path, descriptor: int, holder: Holder) -> None:
+    """Write the holder's name; without it the lock holds as well, so that leftovers on a full disk can be removed."""
+    content = json.dumps(asdict(holder) | {"run": holder.run[:200]}).encode("ascii")
+    try:
+        os.ftruncate(descriptor, 0)
+        written = os.pwrite(descriptor, content, 0)
+        full = written != len(content)
+    except OSError as error:
+        full = error.errno in FULL
+        if not full:
+            raise _unwritable(path, error) from error
+    if full:
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        _log.warning("The disk is full: the lock of %s is held, but does not say by whom.", path.parent)
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        "The lock of the store could not be written.", value=f"{path}: {error}", remedy="Check space and rights."
+    )
+
+
+def _let_go_in_child() -> None:
+    for descriptor in _held.values():
+        with suppress(OSError):
+            os.close(descriptor)  # the parent's lock stays: it belongs to the open file, which the parent still has
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)

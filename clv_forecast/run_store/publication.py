@@ -1,0 +1,124 @@
+"""The verb ``publish``: run folder, database rows, pointer, view, in this order; a retry completes what was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from clv_forecast.errors import DomainError
+from clv_forecast.run_store.lock import check_locked
+from clv_forecast.run_store.run_entry import RunEntry
+from clv_forecast.run_store.store import RunStore
+
+if TYPE_CHECKING:
+    from clv_forecast.run_store.database import ResultDatabase
+
+_NO_ROWS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What `publish` did.
+
+    Parameters
+    ----------
+    run_id : str
+        The run that is current now.
+    previous : str or None
+        The one that was current before; the same id when nothing moved.
+    rows : mapping of str to int
+        Rows written to each table of the database; empty without one.
+    """
+
+    run_id: str
+    previous: str | None
+    rows: Mapping[str, int] = _NO_ROWS
+
+
+def publish(
+    store: RunStore, entry: RunEntry, database: ResultDatabase | None = None, *, roll_back: bool = False
+) -> Publication:
+    """Make a run the current one.
+
+    The run folder is in place already. The rows follow, under the id of the run, where no view shows them; then
+    ``latest``; then the views of the database. Whatever interrupts this, the same call completes it, and ``latest``
+    points at a complete run at any moment.
+
+    Parameters
+    ----------
+    store : RunStore
+        Locked by this process.
+    entry : RunEntry
+        A published run of this store: from ``keep``, ``release`` or ``find``.
+    database : ResultDatabase, optional
+    roll_back : bool
+        Whether the run may be of an earlier day than the current one.
+
+    Returns
+    -------
+    Publication
+
+    Raises
+    ------
+    DomainError
+        If the run is held, or of an earlier day than the current one without ``roll_back``, or the store is not locked.
+    StoreError
+        If the run is damaged, or the store or the database cannot be written.
+    InputError
+        If a table holds what the database has no column for.
+
+    Notes
+    -----
+    ``latest`` goes before the views: a reader of both sees the new folder first, never a view without its folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from clv_forecast.run_store.lock import locked
+    >>> from clv_forecast.run_store.store import open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = open_store(folder)
+    ...     with locked(store):
+    ...         publish(store, store.find("2026-03-31"))
+    Traceback (most recent call last):
+    ...
+    clv_forecast.errors.DomainError: There is no such run in the store. Got: '2026-03-31'. The store ... holds no runs.
+    """
+    check_locked(store)
+    if entry.folder.parent != store.folder / "runs":
+        raise DomainError(
+            "A run that is published stands among the published ones of its store.",
+            value=entry.folder,
+            remedy="Release a held run first: `clv-forecast publish RUN --accept GATE --reason TEXT`.",
+        )
+    entry.check(every_byte=True)
+    current = store.current()
+    if not roll_back:
+        _check_forward(entry, None if current is None else (current.run_id, current.as_of), "latest")
+        if database is not None:
+            _check_forward(entry, database.current(), "the database")
+    rows = _NO_ROWS if database is None else database.write_run(entry)
+    store.point(entry.run_id)
+    if database is not None:
+        database.make_current(entry.run_id)
+    return Publication(run_id=entry.run_id, previous=None if current is None else current.run_id, rows=rows)
+
+
+def moves_back(store: RunStore, as_of: pd.Timestamp | str) -> bool:
+    """Whether a run as of this day is of an earlier day than the current one, so that `publish` would refuse it."""
+    current = store.current()
+    return current is not None and current.as_of is not None and pd.Timestamp(as_of) < current.as_of
+
+
+def _check_forward(entry: RunEntry, shown: tuple[str, pd.Timestamp | None] | None, where: str) -> None:
+    if shown is None or shown[1] is None or entry.as_of is None or entry.as_of >= shown[1]:
+        return
+    raise DomainError(
+        "A run is not published over one of a later day, unless it is meant to roll back.",
+        value=f"{entry.run_id} as of {entry.as_of.date()}, while {where} shows {shown[0]} as of {shown[1].date()}",
+        remedy="Check the clock and the data; `clv-forecast publish RUN` rolls back.",
+    )
