@@ -37,15 +37,9 @@ class Changed:
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Tables of the run folder that no report has."""
-        found = (
-            {}
-            if self.comparison is None
-            else {
-                "value_bridge_accounts": self.comparison.bridge.accounts,
-                "input_drift": self.comparison.inputs,
-            }
-        )
-        return found | ({"came_since": self.since} if len(self.since) else {})
+        if self.comparison is None:
+            return {}
+        return {"value_bridge_accounts": self.comparison.bridge.accounts, "input_drift": self.comparison.inputs}
 
 
 UNKNOWN: Final = Changed(comparison=None, since=pd.DataFrame(), earlier_ranking=None, notes=())

@@ -244,6 +244,7 @@ class OneRun:
             changes=None if comparison is None else comparison.bridge.steps,
             migration=None if comparison is None else comparison.migration,
             cash_flow=results.cash_flow,
+            since=changed.since if len(changed.since) else None,
             simulated=self.configuration.outputs.simulated,
         )
 

@@ -47,6 +47,8 @@ class Report:
         From ``migration``.
     cash_flow : DataFrame or None
         From ``Forecast.cash_flow``.
+    since : DataFrame or None
+        From ``came_since``: what came since earlier runs, against their bands.
     """
 
     title: str
@@ -63,6 +65,7 @@ class Report:
     changes: pd.DataFrame | None
     migration: pd.DataFrame | None
     cash_flow: pd.DataFrame | None
+    since: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         return (
@@ -84,6 +87,7 @@ def make_report(
     changes: pd.DataFrame | None = None,
     migration: pd.DataFrame | None = None,
     cash_flow: pd.DataFrame | None = None,
+    since: pd.DataFrame | None = None,
     simulated: bool = False,
 ) -> Report:
     """Gather finished results for a page, a workbook and a file for the customer system.
@@ -100,7 +104,10 @@ def make_report(
     cohorts : Cohorts, optional
     certificate : Certificate, optional
     drivers, changes, migration, cash_flow : DataFrame, optional
-        From ``loss_drivers``, ``changes_since``, ``migration`` and ``forecast.cash_flow("quarter")``.
+        From ``loss_drivers``, ``changes_since`` (or the steps of a value bridge), ``migration`` and
+        ``forecast.cash_flow("quarter")``.
+    since : DataFrame, optional
+        What came since earlier runs against their bands: ``since`` of a comparison of runs.
     simulated : bool
         Whether the data are made up; every output then says so.
 
@@ -129,6 +136,7 @@ def make_report(
         (changes, pd.DataFrame, "changes", "changes_since"),
         (migration, pd.DataFrame, "migration", "migration"),
         (cash_flow, pd.DataFrame, "cash_flow", "forecast.cash_flow"),
+        (since, pd.DataFrame, "since", "compare_runs"),
     )
     if not isinstance(title, str):
         raise DomainError("The title of a report is text.", value=repr(title))
@@ -153,6 +161,7 @@ def make_report(
         changes=changes,
         migration=migration,
         cash_flow=cash_flow,
+        since=since,
     )
     _check_belonging(report)
     return report

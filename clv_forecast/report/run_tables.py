@@ -54,6 +54,7 @@ def tables_of(report: Report, bought: LateCategories, model: Any = None) -> dict
         "changes": report.changes,
         "migration": report.migration,
         "cash_flow": report.cash_flow,
+        "came_since": report.since,
         "parameters": model.parameters if isinstance(model, Model) else None,
     }
     if report.ranking is not None:

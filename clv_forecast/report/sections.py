@@ -37,6 +37,7 @@ _MOST_PERIODS: Final = 24
 _SHADES: Final = 5
 _POINTS: Final = 80
 _NOTHING: Final = 0.5
+_CENT: Final = 0.005
 
 
 def changes_section(report: Report) -> Section:
@@ -53,7 +54,11 @@ def changes_section(report: Report) -> Section:
         lead = f"The expected value is {money(abs(gain), currency, digits=0)} {more} than as of {then}."
         if abs(gain) < _NOTHING:
             lead = f"The expected value is that of {then}."
-        steps = [(str(s), float(v), s in (THEN, NOW)) for s, v in zip(changes["step"], changes["value"], strict=True)]
+        steps = [
+            (str(s), float(v), s in (THEN, NOW))
+            for s, v in zip(changes["step"], changes["value"], strict=True)
+            if s in (THEN, NOW) or abs(v) >= _CENT
+        ]
         told = "; ".join(f"{name}: {money(amount, digits=0)}" for name, amount, _ in steps)
         blocks += [
             Figure(svg=bridge(steps, label=f"From value then to value now. {told}"), caption="From value then to now"),
@@ -64,9 +69,13 @@ def changes_section(report: Report) -> Section:
                 beside=True,
             ),
         ]
+    if report.since is not None and len(report.since):
+        blocks.append(_since_table(report.since))
+    moved = pd.DataFrame()
     if moves is not None and len(moves):
         blocks.append(Words(paragraphs=(migration_summary(moves),)))
         moved = moves[moves["from_cell"].astype(str) != moves["to_cell"].astype(str)]
+    if len(moved):
         ordered = moved.sort_values("customers", ascending=False, kind="stable")
         blocks.append(
             table_of(
@@ -89,6 +98,30 @@ def changes_section(report: Report) -> Section:
     if moves is None:
         missing.append("Pass migration=migration(before.table, after.table), with the rankings of both runs.")
     return Section(name="changes", title="What changed", lead=lead, blocks=tuple(blocks), missing=" ".join(missing))
+
+
+def _since_table(since: pd.DataFrame) -> Block:
+    """What came since earlier runs: the money that was realised, and whether the bands held it."""
+    band = f"{since['prob'].iloc[0]:.0%} band".replace("%", " %")
+    rows = since.assign(
+        since=since["previous_as_of"].map(day),
+        held=since["covered"].map({True: "yes", False: "no"}).fillna(""),
+    )
+    return table_of(
+        rows,
+        [
+            ("since", "since", plain),
+            ("group", "of", plain),
+            ("quantity", "", plain),
+            ("came", "came", whole),
+            ("expected", "expected", whole),
+            ("lower", f"{band} from", whole),
+            ("upper", "to", whole),
+            ("held", "inside", plain),
+            ("coverage", "customers inside theirs", tenths_of_percent),
+        ],
+        caption="What came since earlier runs, against what they expected",
+    )
 
 
 def value_section(report: Report) -> Section:
