@@ -78,7 +78,7 @@ from clv_forecast.run_store.run_entry import RunEntry
 from clv_forecast.run_store.store import RunStore, open_store
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 __all__ = [
     "AccountCard",

@@ -143,7 +143,7 @@ def test_a_failure_leaves_the_earlier_run(tmp_path: Path, monkeypatch: pytest.Mo
     without_model(numbered(), folder)
     before = (folder / MANIFEST).read_bytes()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(run_folder, "write_crm", full)
