@@ -1,0 +1,112 @@
+"""Gates on made-up sources: what each lets pass and what it holds, both sides of its threshold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+import clv_forecast as clv
+from clv_forecast.configuration.sections_run import GatesSection
+from clv_forecast.inference.status import FitStatus
+from clv_forecast.reforecasting.gates import SeenSource, accepted_gates, result_gates, source_gates
+
+AS_OF = pd.Timestamp("2026-03-29")
+LAST = pd.Timestamp("2026-03-22")
+
+
+def source(lines: list[int], *, matched: float | None = None, money: str = "10") -> SeenSource:
+    """One line count per day, the last of them on the day of the run."""
+    days = pd.date_range(end=AS_OF, periods=len(lines))
+    amounts = [Decimal(money) * count for count in lines]
+    return SeenSource(
+        name="shop", days=pd.DataFrame({"day": days, "lines": lines, "amount": amounts}), matched_share=matched
+    )
+
+
+def judged(seen: SeenSource, *, then: tuple[int, float] | None = None, **thresholds) -> dict[str, bool]:
+    found = source_gates(
+        GatesSection(**thresholds),
+        [seen],
+        as_of=AS_OF,
+        earlier={} if then is None else {"shop": then},
+        earlier_as_of=None if then is None else LAST,
+    )
+    return {gate.name: gate.passed for gate in found}
+
+
+STEADY = [20] * 84
+
+
+def test_a_healthy_source_passes_everything():
+    upto = source(STEADY).upto(LAST)
+    assert all(judged(source(STEADY, matched=0.95), then=upto).values())
+    assert set(judged(source(STEADY, matched=0.95), then=upto)) == {
+        "source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "matched_share",
+    }  # fmt: skip
+
+
+def test_a_first_run_has_nothing_to_compare_with():
+    assert set(judged(source(STEADY))) == {"source_age_days", "recent_rows_ratio"}
+
+
+@pytest.mark.parametrize(("age", "passes"), [(7, True), (8, False)])
+def test_age(age, passes):
+    assert judged(source([20] * (84 - age) + [0] * age), recent_rows_ratio=False)["source_age_days"] is passes
+
+
+def test_a_source_without_orders():
+    assert judged(source([0] * 10)) == {"source_age_days": False}
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.98, True), (0.979, False), (0.5, False), (1.3, True)])
+def test_rows_up_to_the_last_day(share, passes):
+    lines, money = source(STEADY).upto(LAST)
+    assert judged(source(STEADY), then=(round(lines / share), money))["rows_ratio"] is passes
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1.0, True), (1.02, True), (1.03, False), (0.97, False), (100, False)])
+def test_money_far_above_is_as_suspicious_as_below(factor, passes):
+    """Cents instead of euros, for one."""
+    lines, money = source(STEADY).upto(LAST)
+    assert judged(source(STEADY), then=(lines, money / factor))["money_ratio"] is passes
+
+
+@pytest.mark.parametrize(("last_week", "passes"), [(20, True), (11, True), (9, False), (0, False)])
+def test_a_half_loaded_week(last_week, passes):
+    assert judged(source(STEADY[:-7] + [last_week] * 7), source_age_days=False)["recent_rows_ratio"] is passes
+
+
+def test_a_few_rows_less_of_few_are_chance():
+    assert judged(source([0, 0, 0, 0, 0, 0, 1] * 11 + [0] * 7), source_age_days=False)["recent_rows_ratio"]
+    lumpy = [0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0] * 5 + [0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]
+    assert judged(source(lumpy), source_age_days=False)["recent_rows_ratio"]
+
+
+def test_each_gate_can_be_off():
+    off = dict.fromkeys(("source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "matched_share"), False)
+    assert judged(source([0] * 10, matched=0.0), then=(100, 100.0), **off) == {}
+
+
+def test_gates_on_the_result():
+    def found(status: FitStatus, value: float, earlier: float | None, **thresholds) -> dict[str, bool]:
+        gates = result_gates(
+            GatesSection(**thresholds), status=status, certificate=None, value=value, earlier_value=earlier
+        )
+        return {gate.name: gate.passed for gate in gates}
+
+    assert found(FitStatus.CONVERGED, 120.0, 100.0) == {"total_move": True, "fit": True}
+    assert found(FitStatus.BOUNDARY, 70.0, 100.0) == {"total_move": False, "fit": True}
+    assert found(FitStatus.FAILED, 100.0, None) == {"fit": False}
+    assert found(FitStatus.FAILED, 200.0, 100.0, total_move=False, fit=False) == {}
+
+
+def test_acceptance_needs_a_known_gate_and_a_reason():
+    gates = source_gates(GatesSection(), [source([0] * 10)], as_of=AS_OF, earlier={}, earlier_as_of=None)
+    done = accepted_gates(gates, {"source_age_days": " holidays "})
+    assert [gate.accepted for gate in done] == ["holidays"] and not any(gate.holds for gate in done)
+    with pytest.raises(clv.DomainError, match="source_age_days"):
+        accepted_gates(gates, {"source_age": "holidays"})
+    with pytest.raises(clv.DomainError, match="reason"):
+        accepted_gates(gates, {"source_age_days": ""})
