@@ -16,6 +16,7 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.opened_source import OpenedSource, opened
 from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.history.audit import counted, format_money
 from clv_forecast.history.cleaning import (
     EARLIEST_YEAR,
     LARGEST_AMOUNT,
@@ -51,6 +52,11 @@ class SourceCount:
     amount: Mapping[str | None, Decimal]
     first_day: datetime.date | None
     last_day: datetime.date | None
+
+    def __str__(self) -> str:
+        money = ", ".join(f"{format_money(sum_, group=True)} {code or ''}".strip() for code, sum_ in self.amount.items())
+        days = "" if self.first_day is None else f", from {self.first_day} to {self.last_day}"
+        return f"{counted(self.rows, 'line')} of {counted(self.customers, 'id')}, {money}{days}"
 
 
 def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | None = None) -> SourceCount:

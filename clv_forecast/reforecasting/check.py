@@ -12,6 +12,7 @@ import pandas as pd
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.counting import count_source
+from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError
 from clv_forecast.history.cleaning import parse_day
 from clv_forecast.reforecasting.inputs import order_sources, other_tables
@@ -79,7 +80,7 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
     day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
     rows = [
-        _tried("source", source.name, lambda source=source: str(count_source(source, as_of=day)))  # type: ignore[misc]
+        _tried("source", source.name, lambda source=source: _lines(source, told, day))  # type: ignore[misc]
         for source in order_sources(told)
     ]
     rows += [_tried("table", name, lambda read=read: _counted(read())) for name, read in other_tables(told)]  # type: ignore[misc]
@@ -94,6 +95,10 @@ def _tried(what: str, name: str, ask: Callable[[], str]) -> dict[str, Any]:
         return {"what": what, "name": name, "ok": True, "told": ask()}
     except ClvForecastError as error:
         return {"what": what, "name": name, "ok": False, "told": str(error)}
+
+
+def _lines(source: OrderSource, told: Configuration, day: pd.Timestamp) -> str:
+    return str(count_source(source, as_of=day, time_zone=told.time_zone))
 
 
 def _counted(table: pd.DataFrame) -> str:
