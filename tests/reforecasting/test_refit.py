@@ -69,7 +69,7 @@ def test_a_warm_start_ends_where_a_cold_one_does_in_fewer_steps():
 
 
 def test_a_warm_start_on_a_boundary_starts_anew():
-    """The first accounts' optimum lies on a boundary, which is no place to start from."""
-    assert first().report.status.value == "boundary"
+    """These accounts do not tell when customers leave: such an optimum is no place to start from."""
+    assert first().report.status.value != "converged"
     pair = [clv.fit(of("1998-01-21"), compare=False, draws=100, start=one) for one in (None, first())]
     assert pair[0].draws.to_frame().iloc[:, :4].equals(pair[1].draws.to_frame().iloc[:, :4])
