@@ -22,7 +22,7 @@ test: $(STAMP) ## quick tests, doctests and coverage of lines
 	@$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_AT_LEAST)
 
 slow: $(STAMP) ## simulation studies of minutes
-	@$(PY) -m pytest -m slow
+	@$(PY) -m pytest -m slow tests
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(PY) -m ruff check .
