@@ -31,6 +31,7 @@ EXIT_ALERT = 4
 EXIT_HELD = 6
 
 _CONFIG = Path("clv.toml")
+_JSON_ONLY = ["value_lower", "value_upper", "prob", "horizon", "currency"]  # of the list of runs, which is wide enough
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, such as clv.toml.")]
 ConfigOption = Annotated[Path, typer.Option("--config", help="Configuration that names the store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -117,7 +118,7 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
 def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
     """List the runs of the store."""
     table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
-    typer.echo(_json(plain_value(table)) if as_json else table_text(table, 0))
+    typer.echo(_json(plain_value(table)) if as_json else table_text(table.drop(columns=_JSON_ONLY), 0))
 
 
 def compare(

@@ -111,11 +111,12 @@ moves: 1 from steady to core (+5).'
     stayed = (texts[0] == texts[1]) & ~new & ~gone
     moved = ~new & ~gone & ~stayed
     n_before, n_stay, n_move, n_gone, n_new = (int(customers[mask].sum()) for mask in (~new, stayed, moved, gone, new))
+    classed = not {*texts[0], *texts[1]} <= {NOT_CLASSED, NEW, GONE}
+    where = f" in {'its cell' if n_stay == 1 else 'their cells'}, {n_move:,} moved" if classed else ""
     first = (
-        f"Of {n_before:,} account{'' if n_before == 1 else 's'} before, {n_stay:,} stayed in "
-        f"{'its cell' if n_stay == 1 else 'their cells'}, {n_move:,} moved and {n_gone:,} {_is(n_gone)} gone; "
-        f"{n_new:,} {_is(n_new)} new. Value went from {_money(table['value_before'].sum())} to "
-        f"{_money(table['value'].sum())}."
+        f"{'' if classed else 'No account has a cell. '}Of {n_before:,} account{'' if n_before == 1 else 's'} before, "
+        f"{n_stay:,} stayed{where} and {n_gone:,} {_is(n_gone)} gone; {n_new:,} {_is(n_new)} new. "
+        f"Value went from {_money(table['value_before'].sum())} to {_money(table['value'].sum())}."
     )
     largest = table[moved].assign(size=table[moved]["change"].abs())
     largest = largest.sort_values(["size", "customers"], ascending=False, kind="stable").head(_MOVES_TOLD)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from clv_forecast.run_store.store import RunStore
+
+_VALUE: Final = ("value", "value_lower", "value_upper", "prob", "horizon", "currency", "customers")
 
 
 def run_table(store: RunStore) -> pd.DataFrame:
@@ -17,8 +21,9 @@ def run_table(store: RunStore) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        run_id, as_of, status, current, value, customers, refitted, held_by (gates not passed nor accepted), accepted,
-        alerts, problem.
+        run_id, as_of, status, current; value of the base over its horizon with its band, prob and currency, customers;
+        refitted, held_by (gates not passed nor accepted), accepted, alerts, problem. What a damaged run no longer tells
+        is missing.
     """
     rows = []
     for entry in store.entries():
@@ -31,8 +36,7 @@ def run_table(store: RunStore) -> pd.DataFrame:
                 "as_of": entry.as_of,
                 "status": entry.status,
                 "current": entry.current,
-                "value": value.get("value"),
-                "customers": value.get("customers"),
+                **{name: value.get(name) for name in _VALUE},
                 "refitted": record.get("model", {}).get("refitted"),
                 "held_by": ", ".join(dict.fromkeys(gate["name"] for gate in gates if not gate["accepted"])),
                 "accepted": ", ".join(dict.fromkeys(gate["name"] for gate in gates if gate["accepted"])),
@@ -40,5 +44,5 @@ def run_table(store: RunStore) -> pd.DataFrame:
                 "problem": entry.problem,
             }
         )
-    names = ("run_id", "as_of", "status", "current", "value", "customers", "refitted", "held_by", "accepted", "alerts")
-    return pd.DataFrame(rows, columns=[*names, "problem"])
+    names = ("run_id", "as_of", "status", "current", *_VALUE, "refitted", "held_by", "accepted", "alerts", "problem")
+    return pd.DataFrame(rows, columns=list(names))

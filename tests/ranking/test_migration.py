@@ -110,6 +110,14 @@ def test_the_summary_names_the_largest_moves_by_money() -> None:
     )
 
 
+def test_without_cells_nobody_stays_in_one() -> None:
+    before, after = (table.assign(cell=None) for table in (BEFORE, AFTER))
+    assert migration_summary(migration(before, after)) == (
+        "No account has a cell. Of 4 accounts before, 3 stayed and 1 is gone; 1 is new. Value went from 20 to 18.5."
+    )
+    assert "stayed in" in migration_summary(migration(before, AFTER))
+
+
 @pytest.mark.parametrize(
     ("before", "message"),
     [
