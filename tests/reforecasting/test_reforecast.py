@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from itertools import pairwise
@@ -83,6 +84,21 @@ def test_same_inputs_same_bytes(made, tmp_path):
         assert len(files) > 20
         for path in files:
             assert path.read_bytes() == (second.folder / path.relative_to(first.folder)).read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_eight_runs_over_the_same_source_give_the_same_bytes(tmp_path):
+    """Money is summed as decimals, and every random number belongs to a customer: order and threads do not matter."""
+    write_orders(tmp_path, clv.load_cdnow("1/10"))
+    configuration = write_configuration(tmp_path, ranking="draws = 100", bases='["ceiling"]')
+    marks = set()
+    for _ in range(8):
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        folder = reforecast(configuration, as_of=DAYS[0]).folder
+        files = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
+        assert len(files) > 30
+        marks.add(tuple((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files))
+    assert len(marks) == 1
 
 
 def test_months_of_orders_that_did_not_change_are_stored_once(made):
