@@ -54,9 +54,9 @@ class SourceCount:
     last_day: datetime.date | None
 
     def __str__(self) -> str:
-        money = ", ".join(f"{format_money(sum_, group=True)} {code or ''}".strip() for code, sum_ in self.amount.items())
+        sums = (f"{format_money(sum_of, group=True)} {code or ''}".strip() for code, sum_of in self.amount.items())
         days = "" if self.first_day is None else f", from {self.first_day} to {self.last_day}"
-        return f"{counted(self.rows, 'line')} of {counted(self.customers, 'id')}, {money}{days}"
+        return f"{counted(self.rows, 'line')} of {counted(self.customers, 'id')}, {', '.join(sums)}{days}"
 
 
 def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | None = None) -> SourceCount:
