@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ CATCH_ALL = {"util", "utils", "helper", "helpers", "misc", "common"}
 LONGEST_MODULE = 600
 
 
+@cache
 def sources() -> dict[str, str]:
     """Text of each module of the package by its dotted name."""
     found = {}
@@ -67,6 +69,12 @@ def imported(name: str, tree: ast.Module, modules: Iterable[str], packages: Iter
             if children - modules:
                 found.add(base)
     return {target for target in found if target == PACKAGE or target.startswith(f"{PACKAGE}.")} - {name}
+
+
+@cache
+def imports_of_the_package(*, types: bool = True) -> dict[str, set[str]]:
+    """What each module of the package imports."""
+    return imports(sources(), types=types)
 
 
 def imports(texts: Mapping[str, str], *, types: bool = True) -> dict[str, set[str]]:
@@ -113,16 +121,16 @@ def circle(edges: Mapping[str, set[str]]) -> list[str]:
 
 
 def test_imports_run_downwards() -> None:
-    assert upward(imports(sources())) == []
+    assert upward(imports_of_the_package()) == []
 
 
 def test_no_circles() -> None:
-    assert circle(imports(sources(), types=False)) == []
+    assert circle(imports_of_the_package(types=False)) == []
 
 
 def test_every_package_of_the_floors_is_seen() -> None:
     assert {name.split(".")[1] for name in sources() if "." in name} >= FLOORS[0] | {"models", "history"}
-    assert any(len(targets) > 1 for targets in imports(sources()).values())
+    assert any(len(targets) > 1 for targets in imports_of_the_package().values())
 
 
 @pytest.mark.parametrize("name", sources())
