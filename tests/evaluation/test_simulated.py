@@ -104,7 +104,7 @@ def test_totals_cover_with_the_shock_and_not_without():
     rows = []
     for repetition in range(24):
         log = simulate_log(Truth(), customers=1000, windows=5, rng=np.random.default_rng([7, repetition]))
-        rows.append(covered_totals(log, 5, seed=repetition).assign(repetition=repetition))
+        rows.append(covered_totals(log, 5, draws=100, seed=repetition).assign(repetition=repetition))
     table = pd.concat(rows)
     known = table[table["shock_windows"] >= FEWEST_WINDOWS]
     by_log = known.groupby("repetition")["shocked_covered"].mean()
@@ -120,9 +120,9 @@ def test_totals_cover_with_the_shock_and_not_without():
 def test_totals_of_calm_logs_need_no_shock():
     """Without a shock the plain bands hold, and the shock that is learnt is small."""
     rows = []
-    for repetition in range(20):
+    for repetition in range(12):
         log = simulate_log(CALM, customers=1000, windows=5, rng=np.random.default_rng([8, repetition]))
-        rows.append(covered_totals(log, 5, seed=repetition))
+        rows.append(covered_totals(log, 5, draws=100, seed=repetition))
     table = pd.concat(rows)
     assert 0.8 < table["total_covered"].mean() <= 0.98
     assert table["level"].mean() < 0.12 and table["noise"].mean() < 0.12
