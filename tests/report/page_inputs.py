@@ -90,14 +90,19 @@ def full_report() -> Report:
     history = clv.purchase_history(
         sim.transactions, as_of=sim.as_of, customers=sim.accounts, order_id="order_id", category="category"
     )
-    model = clv.fit(history, compare=False)
+    model = clv.fit(history, compare=False, draws=200)
     certificate = clv.backtest(
-        history, horizon="6 months", origins=["2023-06-30", "2023-12-31", "2024-06-30"], draws=100
+        history,
+        horizon="6 months",
+        origins=["2023-06-30", "2023-12-31", "2024-06-30"],
+        recipe=clv.Recipe(draws=200),
+        draws=100,
+        workers=1,
     )
     terms = {"horizons": [HORIZON], "margin": "margin", "cost_to_serve": "cost_to_serve", "draws": 100}
     forecast = clv.forecast(model, history, **terms, shock=certificate.shock, evidence=certificate.evidence)
     then = history.split(sim.as_of - pd.Timedelta(days=91)).calibration
-    before = clv.forecast(clv.fit(then, compare=False), then, **terms)
+    before = clv.forecast(clv.fit(then, compare=False, draws=200), then, **terms)
     potential = clv.potential(history, forecast)
     ranking = clv.rank(forecast, potential=potential, top_k=40, draws=100)
     return make_report(

@@ -242,7 +242,9 @@ def test_every_section_of_a_report_is_stored(tmp_path: Path) -> None:
     forecast, ranking = base.forecast, base.ranking
     assert ranking is not None
     found = cohorts(forecast)
-    certificate = clv.backtest(numbered().report.forecast.history, horizon="26 weeks", draws=100)
+    certificate = clv.backtest(
+        numbered().report.forecast.history, horizon="26 weeks", recipe=clv.Recipe(draws=100), draws=100, workers=1
+    )
     report = dataclasses.replace(
         base,
         cohorts=found,
