@@ -34,34 +34,34 @@ def accounts_that_changed_identity(before: Snapshot, after: Snapshot, ids: pd.In
     An account is merged or split when an id of a source means another account by the later crosswalk than by the
     earlier one. An account whose orders were all taken back is still in the log.
     """
-    changed = ids.isin(pd.Index(_remapped(before.crosswalk, after.crosswalk)))
-    gone = ids.isin(before.ids) & ~ids.isin(after.ids) & ~ids.isin(_in_the_log(after))
+    texts = ids.astype(str)  # ids that a history reads as whole numbers may be text in orders and crosswalk
+    changed = texts.isin(_remapped(before.crosswalk, after.crosswalk))
+    gone = ids.isin(before.ids) & ~ids.isin(after.ids) & ~texts.isin(_in_the_log(after))
     return np.asarray(changed | gone)
 
 
-def _remapped(then: pd.DataFrame | None, now: pd.DataFrame | None) -> list[Any]:
+def _remapped(then: pd.DataFrame | None, now: pd.DataFrame | None) -> list[str]:
     """Accounts, old and new, of the ids that mean another account now; an id without an entry means itself."""
     if then is None or now is None:
         return []
-    pairs = then[[*_SOURCE, columns.CUSTOMER_ID]].merge(
-        now[[*_SOURCE, columns.CUSTOMER_ID]], on=_SOURCE, how="outer", suffixes=("_then", "_now")
+    first, second = (
+        walk[[*_SOURCE, columns.CUSTOMER_ID]].astype("string").drop_duplicates(_SOURCE) for walk in (then, now)
     )
-    own = pairs["source"].astype(str) + ":" + pairs["source_id"].astype(str)
-    old = pairs[f"{columns.CUSTOMER_ID}_then"].astype(object)
-    new = pairs[f"{columns.CUSTOMER_ID}_now"].astype(object)
-    old, new = old.where(old.notna(), own), new.where(new.notna(), own)
+    pairs = first.merge(second, on=_SOURCE, how="outer", suffixes=("_then", "_now"))
+    own = pairs["source"] + ":" + pairs["source_id"]
+    old, new = (pairs[f"{columns.CUSTOMER_ID}_{when}"].fillna(own) for when in ("then", "now"))
     moved = (old != new).to_numpy(dtype=bool)
     return [*old[moved], *new[moved]]
 
 
-def _in_the_log(run: Snapshot) -> pd.Index[Any]:
-    """Every account with a row in the run's orders, kept or not; empty where the run holds no orders."""
+def _in_the_log(run: Snapshot) -> list[str]:
+    """Every account with a row in the run's orders, kept or not; none where the run holds no orders."""
     if run.orders is None:
-        return pd.Index([])
+        return []
     import pyarrow.parquet as pq
 
     found = [
         pq.read_table(path, columns=[columns.CUSTOMER_ID]).column(0).unique().to_pandas()
         for path in sorted(run.orders.glob("*.parquet"))
     ]
-    return pd.Index(pd.concat(found, ignore_index=True).unique()) if found else pd.Index([])
+    return pd.concat(found, ignore_index=True).dropna().astype(str).unique().tolist() if found else []
