@@ -76,6 +76,7 @@ def reforecast(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import clv_forecast as clv
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     clv.load_cdnow("1/10").to_csv(f"{folder}/orders.csv", index=False)
