@@ -35,23 +35,30 @@ def accounts_that_changed_identity(before: Snapshot, after: Snapshot, ids: pd.In
     earlier one. An account whose orders were all taken back is still in the log.
     """
     texts = ids.astype(str)  # ids that a history reads as whole numbers may be text in orders and crosswalk
-    changed = texts.isin(_remapped(before.crosswalk, after.crosswalk))
+    changed = texts.isin(_remapped(before, after))
     gone = ids.isin(before.ids) & ~ids.isin(after.ids) & ~texts.isin(_in_the_log(after))
     return np.asarray(changed | gone)
 
 
-def _remapped(then: pd.DataFrame | None, now: pd.DataFrame | None) -> list[str]:
+def _remapped(before: Snapshot, after: Snapshot) -> list[str]:
     """Accounts, old and new, of the ids that mean another account now; an id without an entry means itself."""
-    if then is None or now is None:
+    if before.crosswalk is None or after.crosswalk is None:
         return []
     first, second = (
-        walk[[*_SOURCE, columns.CUSTOMER_ID]].astype("string").drop_duplicates(_SOURCE) for walk in (then, now)
+        walk[[*_SOURCE, columns.CUSTOMER_ID]].astype("string").drop_duplicates(_SOURCE)
+        for walk in (before.crosswalk, after.crosswalk)
     )
     pairs = first.merge(second, on=_SOURCE, how="outer", suffixes=("_then", "_now"))
     own = pairs["source"] + ":" + pairs["source_id"]
-    old, new = (pairs[f"{columns.CUSTOMER_ID}_{when}"].fillna(own) for when in ("then", "now"))
-    moved = (old != new).to_numpy(dtype=bool)
-    return [*old[moved], *new[moved]]
+    moved = np.ones(len(pairs), dtype=bool)
+    found = []
+    for when, run in (("then", before), ("now", after)):
+        mapped = pairs[f"{columns.CUSTOMER_ID}_{when}"]
+        # an entry that is new, or gone, moves nobody whose own id was no account on that side
+        moved &= (mapped.notna() | own.isin(run.ids.astype(str))).to_numpy(dtype=bool)
+        found.append(mapped.fillna(own))
+    moved &= (found[0] != found[1]).to_numpy(dtype=bool)
+    return [*found[0][moved], *found[1][moved]]
 
 
 def _in_the_log(run: Snapshot) -> list[str]:

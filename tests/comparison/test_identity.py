@@ -78,3 +78,21 @@ def test_gone_is_who_has_no_row_in_the_log_at_all(tmp_path):
     assert changed(run([1, 2, 3]), run([1], orders=tmp_path)) == {3}  # 2 took all back, and is in the log
     (tmp_path / "1997-01.parquet").unlink()
     assert changed(run([1, 2]), run([1], orders=tmp_path)) == {2}
+
+
+def test_a_late_order_of_somebody_the_crosswalk_just_learnt_of_is_restated_history():
+    late = pd.DataFrame({"customer_id": [900001], "date": [pd.Timestamp("1997-12-20")], "amount": [30.0]})
+    ids = orders()["customer_id"].unique()
+    links = pd.DataFrame({"source": "shop", "source_id": ids.astype(str), "customer_id": ids})
+    more = pd.DataFrame({"source": "shop", "source_id": ["900001"], "customer_id": [900001]})
+    then = dataclasses.replace(before(), crosswalk=links)
+    now = snapshot(pd.concat([orders(), late]), NOW, crosswalk=pd.concat([links, more]))
+    bridge = value_bridge(then, now)
+    assert bridge.moved(vb.IDENTITY) == 0.0 and bridge.moved(vb.RESTATED) > 0.0
+
+
+def test_ids_that_are_numbers_in_one_place_and_text_in_another(tmp_path):
+    pd.DataFrame({"customer_id": ["1", "2"], "amount": ["5", "-5"]}).to_parquet(tmp_path / "1997-01.parquet")
+    assert changed(run([1, 2, 3]), run([1], orders=tmp_path)) == {3}
+    text = crosswalk(a="1", b="1").astype({"customer_id": str})
+    assert changed(run([1, 2], crosswalk(a=1, b=2)), run([1], text)) == {1, 2}
