@@ -111,7 +111,12 @@ def same_parameters(first: Model | Stack, second: Model | Stack) -> bool:
 def same_recipe(first: Model | Stack, second: Model | Stack) -> bool:
     """Whether two models were fitted by the same recipe, to whatever log."""
     if isinstance(first, Stack) or isinstance(second, Stack):
-        return isinstance(first, Stack) and isinstance(second, Stack) and first.weights == second.weights
+        return (
+            isinstance(first, Stack)
+            and isinstance(second, Stack)
+            and first.weights == second.weights
+            and all(same_recipe(a, b) for a, b in zip(first.models, second.models, strict=True))
+        )
     names = ("purchases", "spend", "method", "spend_from", "spend_level")
     return (
         all(getattr(first, name) == getattr(second, name) for name in names)
@@ -166,9 +171,12 @@ def _since(states: States, before: Snapshot, then: Snapshot, dated: PurchaseHist
     horizon = before.horizon_in_unit
     known = np.zeros(len(then.ids), dtype=bool)
     expected = bought = priced = np.zeros(len(states.ids))
+    # nothing is left of what they had bought by then, but they were customers: no new ones
+    again = then.ids.isin(before.ids)
     if dated is not None:
         dated_ids = pd.Index(dated.table[columns.CUSTOMER_ID])
         known = then.ids.isin(dated_ids)
+        again &= ~known
         expected = states.values[-1]
         old_terms, old = terms_of(terms, then.ids.get_indexer(dated_ids)), accounts_of(then.history, known)
         if passed > 0.0:
@@ -178,12 +186,17 @@ def _since(states: States, before: Snapshot, then: Snapshot, dated: PurchaseHist
         value = values_of(plan, horizon)
         priced = states.spread(then.ids[known], value)
         bought = states.spread(then.ids[known], _at_old_spend(plan, before.plan(dated, old_terms), value, horizon))
-    states.values += [expected, bought, priced]
-    if known.all():
-        states.values.append(priced)
-        return
-    new = before.plan(accounts_of(then.history, ~known), terms_of(terms, np.flatnonzero(~known)))
-    states.values.append(priced + states.spread(then.ids[~known], values_of(new, horizon)))
+    late = _valued(states, before, then, terms, again)
+    states.values += [expected, bought + late, priced + late]
+    states.values.append(priced + late + _valued(states, before, then, terms, ~(known | again)))
+
+
+def _valued(states: States, before: Snapshot, then: Snapshot, terms: Terms, kept: NDArray[np.bool_]) -> Floats:
+    """Some accounts of the later log, valued by the earlier model."""
+    if not kept.any():
+        return np.zeros(len(states.ids))
+    plan = before.plan(accounts_of(then.history, kept), terms_of(terms, np.flatnonzero(kept)))
+    return states.spread(then.ids[kept], values_of(plan, before.horizon_in_unit))
 
 
 def _at_old_spend(plan: Plan, earlier: Plan, value: Floats, horizon: float) -> Floats:

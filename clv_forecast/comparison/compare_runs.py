@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from clv_forecast import columns
 from clv_forecast.comparison.drift import input_drift, largest_drift, parameter_drift
 from clv_forecast.comparison.since import EARLIER, came_since
-from clv_forecast.comparison.snapshot import Snapshot, snapshot_of
+from clv_forecast.comparison.snapshot import Snapshot, ids_alike, snapshot_of
 from clv_forecast.comparison.value_bridge import ValueBridge, value_bridge
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.migration import migration, migration_summary
@@ -153,7 +154,8 @@ def compare_snapshots(
     DomainError, InputError
         As ``compare_runs``.
     """
-    first, second = rankings
+    before, after = ids_alike(before, after)
+    first, second = (None if one is None else _with_ids_of(one, after) for one in rankings)
     return Comparison(
         bridge=value_bridge(before, after, progress=progress),
         since=came_since(before, after, progress=progress) if before.as_of < after.as_of else pd.DataFrame(),
@@ -161,6 +163,14 @@ def compare_snapshots(
         inputs=input_drift(before, after),
         migration=None if first is None or second is None else migration(first, second),
     )
+
+
+def _with_ids_of(table: pd.DataFrame, run: Snapshot) -> pd.DataFrame:
+    """The table with its ids as text where the run's are."""
+    ids = table[columns.CUSTOMER_ID]
+    if pd.api.types.is_integer_dtype(ids.dtype) and not pd.api.types.is_integer_dtype(run.ids.dtype):
+        return table.assign(**{columns.CUSTOMER_ID: ids.astype(str)})
+    return table
 
 
 def _ranking(run: StoredRun) -> pd.DataFrame | None:

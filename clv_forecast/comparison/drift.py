@@ -35,8 +35,9 @@ def parameter_drift(then: Model | Stack, now: Model | Stack, *, kinds: bool = Tr
 
     Notes
     -----
-    A log that only grows holds most of the earlier one, so by chance alone z stays well within 1: two fits to samples
-    of n and n + m customers differ by about sqrt(m / (n + m)) standard errors of the first.
+    A log that only grows holds most of the earlier one, so a single z is small by chance alone: two fits to samples of
+    n and n + m customers differ by about sqrt(m / (n + m)) standard errors of the first. The largest of several z is
+    larger. Where an optimum lies on a boundary its parameters have no z, and their drift is not seen.
 
     Examples
     --------

@@ -31,13 +31,40 @@ def accounts_that_changed_identity(before: Snapshot, after: Snapshot, ids: pd.In
 
     Notes
     -----
-    An account is merged or split when an id of a source means another account by the later crosswalk than by the
-    earlier one. An account whose orders were all taken back is still in the log.
+    An account is merged or split when an id of a source means another account in the later run than in the earlier one:
+    by the orders of both runs, or by their crosswalks where a run holds no orders. An account whose orders were all
+    taken back is still in the log.
     """
     texts = ids.astype(str)  # ids that a history reads as whole numbers may be text in orders and crosswalk
-    changed = texts.isin(_remapped(before, after))
-    gone = ids.isin(before.ids) & ~ids.isin(after.ids) & ~texts.isin(_in_the_log(after))
-    return np.asarray(changed | gone)
+    then, now = _owners(before), _owners(after)
+    moved = _remapped(before, after) if then is None or now is None else _moved(then, now)
+    still_there = [] if now is None else now["account"].dropna().unique().tolist()
+    gone = ids.isin(before.ids) & ~ids.isin(after.ids) & ~texts.isin(still_there)
+    return np.asarray(texts.isin(moved) | gone)
+
+
+def _owners(run: Snapshot) -> pd.DataFrame | None:
+    """Whose account each id of a source is, by the run's orders, kept or not; None where the run holds no orders."""
+    if run.orders is None:
+        return None
+    import pyarrow.parquet as pq
+
+    names = [*_SOURCE, columns.CUSTOMER_ID]
+    found = []
+    for path in sorted(run.orders.glob("*.parquet")):
+        known = [name for name in names if name in pq.read_schema(path).names]
+        found.append(pq.read_table(path, columns=known).group_by(known).aggregate([]).to_pandas())
+    if not found:
+        return None
+    table: pd.DataFrame = pd.concat(found, ignore_index=True).reindex(columns=names).astype("string").drop_duplicates()
+    return table.rename(columns={columns.CUSTOMER_ID: "account"})
+
+
+def _moved(then: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+    """Accounts, old and new, of the ids that both runs have orders of, and that mean another account now."""
+    both = then.dropna().merge(now.dropna(), on=_SOURCE, suffixes=("_then", "_now"))
+    moved = both[both["account_then"] != both["account_now"]]
+    return [*moved["account_then"], *moved["account_now"]]
 
 
 def _remapped(before: Snapshot, after: Snapshot) -> list[str]:
@@ -59,16 +86,3 @@ def _remapped(before: Snapshot, after: Snapshot) -> list[str]:
         found.append(mapped.fillna(own))
     moved &= (found[0] != found[1]).to_numpy(dtype=bool)
     return [*found[0][moved], *found[1][moved]]
-
-
-def _in_the_log(run: Snapshot) -> list[str]:
-    """Every account with a row in the run's orders, kept or not; none where the run holds no orders."""
-    if run.orders is None:
-        return []
-    import pyarrow.parquet as pq
-
-    found = [
-        pq.read_table(path, columns=[columns.CUSTOMER_ID]).column(0).unique().to_pandas()
-        for path in sorted(run.orders.glob("*.parquet"))
-    ]
-    return pd.concat(found, ignore_index=True).dropna().astype(str).unique().tolist() if found else []

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.comparison.restated import accounts_of, terms_of
+from clv_forecast.comparison.identity import accounts_that_changed_identity
+from clv_forecast.comparison.restated import accounts_of, at_earlier_rates, terms_of
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.scores import covered, keyed_uniforms, randomised_pit
@@ -56,21 +57,25 @@ def came_since(before: Snapshot, after: Snapshot, *, progress: Progress = silent
 
     Notes
     -----
-    Accounts that are no longer in the log, or are part of another now, are left out and counted in ``left_out``.
+    Accounts that are no longer in the log, or are part of another now, are left out and counted in ``left_out``. Money
+    counts at the exchange rates of the earlier run.
     """
     days = (after.as_of - before.as_of).days
     if days < 1:
         raise DomainError(
             "Bands are judged by what came after a run.", value=f"{before.as_of.date()} and {after.as_of.date()}"
         )
-    kept = before.ids.isin(after.ids)
+    after = after if dict(before.rates) == dict(after.rates) else at_earlier_rates(after, before.rates)
+    other = before.ids[accounts_that_changed_identity(before, after, before.ids)]
+    kept = before.ids.isin(after.ids) & ~before.ids.isin(other)
     plan = before.plan(accounts_of(before.history, kept), terms_of(before.terms, np.flatnonzero(kept)))
     ids = before.ids[kept]
     since = after.purchases[after.purchases[columns.DATE] > before.as_of]
     old = since[columns.CUSTOMER_ID].isin(ids).to_numpy(dtype=bool)
+    new_ids = after.ids[~after.ids.isin(before.ids)]
     actual = _actual(ids, since[old])
     scored = _scored(plan, actual, days / DAYS_PER_UNIT[plan.unit], before.prob, progress)
-    new = since[~old]
+    new = since[since[columns.CUSTOMER_ID].isin(new_ids)]
     rows = [
         {"group": EARLIER, "quantity": quantity, "customers": len(ids), "active": int((actual["purchases"] > 0).sum())}
         | scored[quantity]

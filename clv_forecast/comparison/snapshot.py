@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -275,3 +275,25 @@ def snapshot_of_forecast(
         orders=orders,
         options=options,
     )
+
+
+def ids_alike(before: Snapshot, after: Snapshot) -> tuple[Snapshot, Snapshot]:
+    """Both runs with ids of one kind: where one has whole numbers and the other text, both as text.
+
+    One id that is no number makes text of all ids of a CSV.
+    """
+    kinds = [pd.api.types.is_integer_dtype(run.history.table[columns.CUSTOMER_ID].dtype) for run in (before, after)]
+    if kinds[0] == kinds[1]:
+        return before, after
+    return (_ids_as_text(before), after) if kinds[0] else (before, _ids_as_text(after))
+
+
+def _ids_as_text(run: Snapshot) -> Snapshot:
+    def texts(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{columns.CUSTOMER_ID: table[columns.CUSTOMER_ID].astype(str)})
+
+    customers = run.history.customers
+    history = replace(
+        run.history, table=texts(run.history.table), customers=None if customers is None else texts(customers)
+    )
+    return replace(run, history=history, purchases=texts(run.purchases))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
-from clv_forecast.comparison.bridge_states import States, states_between
+from clv_forecast.comparison.bridge_states import States, states_between, values_of
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.progress import Progress, silent
@@ -48,7 +48,7 @@ STEPS: Final = (
 )
 """The causes in their fixed order: each is valued at the state that those before it have left."""
 _MEANING: Final = {
-    RESTATED: "orders of before that were entered late, corrected or returned since, and attributes corrected",
+    RESTATED: "orders of before that were entered late, corrected or returned since",
     IDENTITY: "ids that now mean another account, and accounts no longer in the log",
     TIME: "the horizon moved on and nobody bought yet, or as many did as the earlier forecast expected",
     PURCHASES: "who bought, and who did not, against what the earlier forecast expected of them by now",
@@ -77,6 +77,7 @@ class ValueBridge:
         One row per account of either run: customer_id, value_then, one column per cause, value_now.
     residual : float
         Value now as published less the value at which the causes arrive; below half a cent, or the bridge is refused.
+        So it is where the earlier run's value is not what its own model and log make of it.
     notes : tuple of str
     """
 
@@ -157,16 +158,13 @@ def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = sile
     or was returned since, is restated history. An account that was new since keeps today's terms in all steps.
     """
     _check_together(before, after)
+    own = values_of(before.plan(before.history, before.terms), before.horizon_in_unit)
+    _check_arrival(float(before.values.sum()), float(own.sum()), before.name)
     states = states_between(before, after, progress=progress)
     cents = [round(100.0 * float(state.sum())) for state in states.values]
     published = round(100.0 * float(after.values.sum()))
     residual = float(after.values.sum()) - float(states.values[-1].sum())
-    if abs(residual) > max(0.005, 1e-9 * abs(float(after.values.sum()))):
-        raise InputError(
-            "The causes must arrive at the published value.",
-            value=f"{residual:+,.2f} left between {before.name} and {after.name}",
-            remedy="The tables of a run are not what its model and log make of it: write the run again.",
-        )
+    _check_arrival(float(after.values.sum()), float(states.values[-1].sum()), after.name)
     cents[-1] = published
     moves = [second - first for first, second in pairwise(cents)]
     changed = [states.values[k + 1] - states.values[k] for k in range(len(STEPS))]
@@ -184,6 +182,22 @@ def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = sile
     return ValueBridge(
         steps=steps, accounts=_accounts(states, changed, after), residual=residual, notes=tuple(states.notes)
     )
+
+
+def _check_arrival(published: float, found: float, name: str) -> None:
+    """The value of a run is what its own model, log and terms make of it, to half a cent.
+
+    Raises
+    ------
+    InputError
+        If it is not: the run was damaged, or another version of the program made it.
+    """
+    if abs(published - found) > max(0.005, 1e-12 * abs(published)):
+        raise InputError(
+            "A bridge starts from and arrives at published values, which the model and the log of each run must make.",
+            value=f"{published - found:+,.2f} in {name}",
+            remedy="The run was damaged, or made by another version: write it again.",
+        )
 
 
 def _check_together(before: Snapshot, after: Snapshot) -> None:

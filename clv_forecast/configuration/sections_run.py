@@ -73,7 +73,9 @@ class GatesSection(Section):
     """What holds a run back from publication; each may be false, which turns it off."""
 
     source_age_days: Annotated[Threshold, number_or_off(0.0, _ANY)] = Field(
-        default=7.0, description="Most days between the newest order of a source and the day of the run."
+        default=7.0,
+        description="Most days between the newest order of a source and the day of the run; a source that paused "
+        "longer within the last year may do so again.",
     )
     rows_ratio: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
         default=0.98,
@@ -83,8 +85,14 @@ class GatesSection(Section):
         default=0.98, description="The same of money, which may be as far above as below."
     )
     recent_rows_ratio: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
-        default=0.5,
-        description="Least rows since the last run, over what the weeks before let expect of as many days.",
+        default=0.6,
+        description="Least rows since the last run, over what the weeks before let expect of as many days; what chance "
+        "can do is let pass.",
+    )
+    recent_money_factor: Annotated[Threshold, number_or_off(1.0, _ANY)] = Field(
+        default=3.0,
+        description="How many times more, or less, money a row since the last run may bring than rows of the weeks "
+        "before did: cents for euros are beyond it.",
     )
     matched_share: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
         default=0.9, description="Least share of a source's rows whose ids the crosswalk knows."

@@ -63,6 +63,11 @@ class OrderSource:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise DomainError("A source needs a name.", value=repr(self.name))
+        if ":" in self.name:
+            raise DomainError(
+                "The name of a source has no colon: ids that the crosswalk lacks become 'source:id'.",
+                value=repr(self.name),
+            )
         chosen = self.mapping()
         for option, column in chosen.items():
             if not isinstance(column, str) or not column:

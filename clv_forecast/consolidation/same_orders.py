@@ -18,6 +18,7 @@ from clv_forecast.history.cleaning import MONEY
 
 FAR_APART: Final = 7
 """The same order may be dated some days later by another system; farther apart the ids may be chance."""
+_REFUND: Final = "refund"
 _PLACE: Final = "place"
 
 
@@ -47,14 +48,16 @@ def same_orders(backend: Any, groups: pa.Table) -> SameOrders:
     Returns
     -------
     SameOrders
-        An order id is the same when its text is. Under different accounts it is not merged, but counted.
+        An order id is the same when its text is. Under different accounts it is not merged, but counted. Purchases
+        and refunds of an order are looked at apart: a refund that only a later source knows is no copy.
     """
     numbered = groups.append_column(_PLACE, pa.array(np.arange(len(groups))))
     rows = ibis.memtable(numbered)
     rows = rows.filter(rows[c.ORDER_ID].notnull() & rows[ACCOUNT].notnull())
+    rows = rows.mutate(**{_REFUND: (rows[c.AMOUNT] < 0).fill_null(False)})
     keys = [ACCOUNT, c.ORDER_ID]
-    shared = rows.group_by(keys).agg(first=rows[RANK].min(), last=rows[RANK].max()).filter(ibis._.first < ibis._.last)
-    joined = rows.inner_join(shared, keys)
+    by_sign = rows.group_by([*keys, _REFUND]).agg(first=rows[RANK].min(), last=rows[RANK].max())
+    joined = rows.inner_join(by_sign.filter(by_sign.first < by_sign.last), [*keys, _REFUND])
     losers = backend.to_pyarrow(joined.filter(joined[RANK] > joined["first"])[_PLACE])
     merged = np.zeros(len(groups), dtype=np.bool_)
     merged[np.asarray(losers, dtype=np.int64)] = True

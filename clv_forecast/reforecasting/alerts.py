@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from clv_forecast.comparison.drift import largest_drift, most_moved
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.configuration.sections_run import AlertsSection
 from clv_forecast.report.changes import NOW, THEN
+
+NOT_COMPARED: Final = "not_compared"
+"""An alert that needs no threshold: a run that cannot be compared with the last one is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ def alerts_of(
     section: AlertsSection,
     comparison: Comparison | None,
     *,
+    has_previous: bool,
     since: pd.DataFrame,
     drift: pd.DataFrame,
     rankings: tuple[pd.DataFrame | None, pd.DataFrame | None],
@@ -53,11 +57,13 @@ def alerts_of(
     ----------
     section : AlertsSection
     comparison : Comparison or None
-        With the last run; None for a first run, which warns of nothing.
+        With the last run; None where there is none, or where the two cannot be compared, which is an alert itself.
+    has_previous : bool
+        Whether there is a last run with money; a first run warns of nothing.
     since : DataFrame
         From ``came_since``, of one or several earlier runs; the one longest ago is judged.
     drift : DataFrame
-        From ``parameter_drift``.
+        From ``parameter_drift``, since the last fit and since a quarter ago.
     rankings : (DataFrame or None, DataFrame or None)
         Of the last run and of this one.
 
@@ -65,19 +71,18 @@ def alerts_of(
     -------
     tuple of Alert
     """
-    if comparison is None:
+    if not has_previous:
         return ()
-    return tuple(
-        alert
-        for found in (
-            _total_move(section.total_move, comparison),
-            _drift(section.parameter_drift, drift),
-            _coverage(section.band_coverage, since),
-            _top_lost(section.top_accounts_lost, *rankings),
-            _cell_moves(section.cell_moves, comparison.migration),
-        )
-        for alert in found
-    )
+    found = [
+        *_drift(section.parameter_drift, drift),
+        *_coverage(section.band_coverage, since),
+        *_top_lost(section.top_accounts_lost, *rankings),
+    ]
+    if comparison is None:
+        told = "This run could not be compared with the last one: its notes say why."
+        return (Alert(name=NOT_COMPARED, found=1.0, threshold=0.0, sentence=told), *found)
+    moved = _total_move(section.total_move, comparison)
+    return (*moved, *found, *_cell_moves(section.cell_moves, comparison.migration))
 
 
 def _total_move(threshold: float | None, comparison: Comparison) -> Iterator[Alert]:
@@ -120,7 +125,9 @@ def _coverage(threshold: float | None, since: pd.DataFrame) -> Iterator[Alert]:
 def _top_lost(threshold: int | None, then: pd.DataFrame | None, now: pd.DataFrame | None) -> Iterator[Alert]:
     if threshold is None or then is None or now is None:
         return
-    first, second = (ranking.loc[ranking["rank"] <= ranking["top_k"], columns.CUSTOMER_ID] for ranking in (then, now))
+    first, second = (
+        ranking.loc[ranking["rank"] <= ranking["top_k"], columns.CUSTOMER_ID].astype(str) for ranking in (then, now)
+    )
     lost = first[~first.isin(second)]
     if len(lost) >= threshold:
         named = ", ".join(map(str, lost.iloc[:5]))

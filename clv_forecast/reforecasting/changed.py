@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pandas as pd
 
 from clv_forecast.comparison.compare_runs import Comparison, compare_snapshots
+from clv_forecast.comparison.drift import parameter_drift
 from clv_forecast.comparison.since import came_since
-from clv_forecast.comparison.snapshot import Snapshot, snapshot_of, snapshot_of_forecast
+from clv_forecast.comparison.snapshot import Snapshot, ids_alike, snapshot_of, snapshot_of_forecast
 from clv_forecast.errors import ClvForecastError
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, silent
@@ -27,10 +28,11 @@ _QUARTER_DAYS: Final = 91
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Changed:
-    """What the comparison with earlier runs has found."""
+    """What the comparison with earlier runs has found; ``drift`` is that of the parameters since a quarter ago."""
 
     comparison: Comparison | None
     since: pd.DataFrame
+    drift: pd.DataFrame
     earlier_ranking: pd.DataFrame | None
     notes: tuple[str, ...]
 
@@ -42,7 +44,8 @@ class Changed:
         return {"value_bridge_accounts": self.comparison.bridge.accounts, "input_drift": self.comparison.inputs}
 
 
-UNKNOWN: Final = Changed(comparison=None, since=pd.DataFrame(), earlier_ranking=None, notes=())
+_NO_DRIFT: Final = pd.DataFrame(columns=["parameter", "then", "now", "z"])
+UNKNOWN: Final = Changed(comparison=None, since=pd.DataFrame(), drift=_NO_DRIFT, earlier_ranking=None, notes=())
 
 
 def changed_since(
@@ -98,11 +101,13 @@ def changed_since(
     except ClvForecastError as error:
         note = f"This run cannot be compared with {previous.folder.name}: {error}"
         _log.warning(note)
-        return Changed(comparison=None, since=pd.DataFrame(), earlier_ranking=ranking, notes=(note,))
-    since = [comparison.since, *_since_a_quarter(now, horizon, previous, store, progress)]
+        return replace(UNKNOWN, earlier_ranking=ranking, notes=(note,))
+    since, drift = _since_a_quarter(now, horizon, previous, store, progress)
+    seen = [one for one in (comparison.since, since) if len(one)]
     return Changed(
         comparison=comparison,
-        since=pd.concat([one for one in since if len(one)], ignore_index=True),
+        since=pd.concat(seen, ignore_index=True),
+        drift=drift,
         earlier_ranking=ranking,
         notes=(),
     )
@@ -110,16 +115,20 @@ def changed_since(
 
 def _since_a_quarter(
     now: Snapshot, horizon: str, previous: StoredRun, store: RunStore, progress: Progress
-) -> list[pd.DataFrame]:
-    """What came since the newest run of at least a quarter ago; nothing where that is the last run itself, or none."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What came, and how parameters drifted, since the newest run of at least a quarter ago.
+
+    Nothing where that is the last run itself, or there is none.
+    """
     limit = now.as_of - pd.Timedelta(days=_QUARTER_DAYS)
     older = [
         one for one in store.entries() if one.status == "published" and one.as_of is not None and one.as_of <= limit
     ]
     if not older or older[-1].folder.resolve() == previous.folder.resolve():
-        return []
+        return pd.DataFrame(), _NO_DRIFT
     try:
-        return [came_since(snapshot_of(read_run(older[-1].folder), horizon=horizon), now, progress=progress)]
+        then = snapshot_of(read_run(older[-1].folder), horizon=horizon)
+        return came_since(*ids_alike(then, now), progress=progress), parameter_drift(then.model, now.model)
     except ClvForecastError as error:
         _log.warning("The bands of %s cannot be judged: %s", older[-1].run_id, error)
-        return []
+        return pd.DataFrame(), _NO_DRIFT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -23,15 +22,17 @@ SOURCE_AGE: Final = "source_age_days"
 ROWS: Final = "rows_ratio"
 MONEY: Final = "money_ratio"
 RECENT_ROWS: Final = "recent_rows_ratio"
+RECENT_MONEY: Final = "recent_money_factor"
 MATCHED: Final = "matched_share"
 TOTAL_MOVE: Final = "total_move"
 FIT: Final = "fit"
 CERTIFICATE: Final = "certificate"
-GATES: Final = (SOURCE_AGE, ROWS, MONEY, RECENT_ROWS, MATCHED, TOTAL_MOVE, FIT, CERTIFICATE)
+GATES: Final = (SOURCE_AGE, ROWS, MONEY, RECENT_ROWS, RECENT_MONEY, MATCHED, TOTAL_MOVE, FIT, CERTIFICATE)
 _WINDOWS: Final = 8
 _FEWEST_WINDOWS: Final = 4
 _BY_CHANCE: Final = 1e-3
 _FIRST_WINDOW: Final = 7
+_YEAR: Final = 365
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,25 @@ class SeenSource:
         kept = self.days[self.days["day"] <= day]
         return int(kept["lines"].sum()), float(sum(kept["amount"], Decimal(0)))
 
+    def longest_pause(self, as_of: pd.Timestamp) -> int:
+        """Most days from one order to the next within the last year; 0 with fewer than two days of orders."""
+        dated = self.days.loc[self.days["lines"] > 0, "day"].drop_duplicates().sort_values()
+        dated = dated[(dated > as_of - pd.Timedelta(days=_YEAR)) & (dated <= as_of)]
+        return int(dated.diff().dt.days.max()) if len(dated) > 1 else 0
+
+    def windows(self, as_of: pd.Timestamp, days: int) -> pd.DataFrame:
+        """Lines and money of windows of so many days, the newest first; at most nine, as far as it goes back."""
+        age = (as_of - self.days["day"]).dt.days.to_numpy(dtype=np.int64)
+        count = min(_WINDOWS, int(age.max(initial=0)) // days) + 1 if days > 0 else 0
+        inside = (age >= 0) & (age < count * days)
+        place, lines = age[inside] // max(days, 1), self.days["lines"].to_numpy(dtype=float)[inside]
+        money = self.days["amount"].astype(float).to_numpy()[inside]
+        sums = {
+            name: np.bincount(place, weights=values, minlength=count)
+            for name, values in (("lines", lines), ("money", money))
+        }
+        return pd.DataFrame(sums)
+
     @property
     def newest(self) -> pd.Timestamp | None:
         """Day of its newest order."""
@@ -120,6 +140,10 @@ def source_gates(
     list of Gate
     """
     found: list[Gate] = []
+    sources = list(sources)
+    for name in earlier.keys() - {source.name for source in sources} if section.rows_ratio is not False else ():
+        sentence = f"The last run read a source {name}, which this one does not have."
+        found.append(_gate(ROWS, name, False, 0.0, section.rows_ratio, sentence))
     for source in sources:
         found += _age(section.source_age_days, source, as_of)
         if earlier_as_of is not None and source.name in earlier:
@@ -128,6 +152,7 @@ def source_gates(
             found += _ratio(ROWS, section.rows_ratio, source, lines, then_lines, "rows", earlier_as_of, both=False)
             found += _ratio(MONEY, section.money_ratio, source, money, then_money, "money", earlier_as_of, both=True)
         found += _recent(section.recent_rows_ratio, source, as_of, earlier_as_of)
+        found += _recent_money(section.recent_money_factor, source, as_of, earlier_as_of)
         if source.matched_share is not None and section.matched_share is not False:
             found.append(
                 _gate(
@@ -217,15 +242,17 @@ def _gate(name: str, source: str, passed: bool, found: float | None, threshold: 
 
 
 def _age(threshold: float | bool, source: SeenSource, as_of: pd.Timestamp) -> Iterator[Gate]:
+    """Days since the newest order; a source that pauses so long now and then may do so again."""
     if threshold is False:
         return
     newest = source.newest
     if newest is None:
         yield _gate(SOURCE_AGE, source.name, False, None, threshold, f"{source.name} has no order.")
         return
-    age = (as_of - newest).days
-    sentence = f"The newest order of {source.name} is of {newest.date()}, {age} days before the day of the run."
-    yield _gate(SOURCE_AGE, source.name, age <= threshold, float(age), threshold, sentence)
+    age, longest = (as_of - newest).days, source.longest_pause(as_of)
+    usual = f" Its longest pause in a year was of {longest} days." if longest > threshold else ""
+    sentence = f"The newest order of {source.name} is of {newest.date()}, {age} days before the day of the run.{usual}"
+    yield _gate(SOURCE_AGE, source.name, age <= max(float(threshold), longest), float(age), threshold, sentence)
 
 
 def _ratio(
@@ -255,28 +282,47 @@ def _recent(
     threshold: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
 ) -> Iterator[Gate]:
     """Rows since the last run against the median of as long windows before; what chance can do is let pass."""
-    if threshold is False:
+    days = _days_since(as_of, earlier_as_of)
+    counts = source.windows(as_of, days)["lines"].to_numpy()
+    if threshold is False or len(counts) <= _FEWEST_WINDOWS:
         return
-    days = _FIRST_WINDOW if earlier_as_of is None else (as_of - earlier_as_of).days
-    newest_first = (as_of - source.days["day"]).dt.days.to_numpy(dtype=np.int64)
-    lines = source.days["lines"].to_numpy(dtype=float)
-    windows = min(_WINDOWS, int(newest_first.max(initial=0)) // days)
-    if days < 1 or windows < _FEWEST_WINDOWS:
-        return
-    inside = (newest_first >= 0) & (newest_first < (windows + 1) * days)
-    counts = np.bincount(newest_first[inside] // days, weights=lines[inside], minlength=windows + 1)
     usual = float(np.median(counts[1:]))
     if usual == 0.0:
         return
     ratio = float(counts[0]) / usual
     spread = max(1.0, float(np.var(counts[1:], ddof=1)) / float(np.mean(counts[1:])))  # lines of an order come together
     by_chance = float(stats.poisson.cdf(counts[0] / spread, usual / spread))
-    passed = ratio >= threshold or by_chance > _BY_CHANCE
     sentence = (
         f"{source.name} brought {counts[0]:,.0f} rows in the last {days} days, where {usual:,.0f} are usual "
         f"({ratio:.0%}); at least {threshold:.0%} is expected."
     )
-    yield _gate(RECENT_ROWS, source.name, passed, ratio if math.isfinite(ratio) else None, threshold, sentence)
+    yield _gate(RECENT_ROWS, source.name, ratio >= threshold or by_chance > _BY_CHANCE, ratio, threshold, sentence)
+
+
+def _recent_money(
+    factor: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
+) -> Iterator[Gate]:
+    """Money per row since the last run against that of as long windows before: cents for euros, another currency."""
+    days = _days_since(as_of, earlier_as_of)
+    table = source.windows(as_of, days)
+    table = table[(table["lines"] > 0) | (table.index == 0)]
+    if factor is False or len(table) <= _FEWEST_WINDOWS or table["lines"].iloc[0] == 0:
+        return
+    each = (table["money"] / table["lines"]).to_numpy()
+    usual, lowest, highest = float(np.median(each[1:])), float(each[1:].min()), float(each[1:].max())
+    if lowest <= 0.0 or each[0] <= 0.0:  # refunds outweigh: a mean says nothing
+        return
+    ratio = float(each[0]) / usual
+    passed = lowest / factor <= each[0] <= highest * factor
+    sentence = (
+        f"A row of {source.name} brought {each[0]:,.2f} in the last {days} days, where {usual:,.2f} are usual; a "
+        f"factor of {factor:g} beyond the {len(each) - 1} windows before is let pass."
+    )
+    yield _gate(RECENT_MONEY, source.name, passed, ratio, factor, sentence)
+
+
+def _days_since(as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None) -> int:
+    return _FIRST_WINDOW if earlier_as_of is None else (as_of - earlier_as_of).days
 
 
 def gates_as_records(gates: Iterable[Gate]) -> list[dict[str, Any]]:

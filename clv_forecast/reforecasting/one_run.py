@@ -90,8 +90,9 @@ class OneRun:
         alerts = alerts_of(
             self.configuration.alerts,
             changed.comparison,
+            has_previous=previous is not None and results.forecast.plan.has_spend,
             since=changed.since,
-            drift=fitted.drift,
+            drift=pd.concat([one for one in (fitted.drift, changed.drift) if len(one)] or [fitted.drift]),
             rankings=(changed.earlier_ranking, None if results.ranking is None else results.ranking.table),
         )
         folder = self._write(run_id, inputs, fitted, results, changed, previous)

@@ -11,6 +11,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.comparison import value_bridge as vb
+from clv_forecast.comparison.compare_runs import compare_snapshots
+from clv_forecast.comparison.since import EARLIER
 from clv_forecast.comparison.value_bridge import STEPS, value_bridge
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.order_source import OrderSource
@@ -210,7 +212,7 @@ def test_runs_that_do_not_go_together():
 
 
 def test_a_published_value_that_the_log_does_not_make_is_refused():
-    with pytest.raises(clv.InputError, match="arrive at the published value"):
+    with pytest.raises(clv.InputError, match="arrives at published values"):
         value_bridge(before(), dataclasses.replace(after(), values=after().values * 1.01))
 
 
@@ -220,3 +222,30 @@ def test_ids_of_any_kind_and_rows_in_any_order(usual):
     fitted = dataclasses.replace(model())
     bridge = value_bridge(snapshot(log, THEN, fitted=fitted), snapshot(log, NOW, fitted=fitted))
     assert moved_against(bridge, usual) == set()
+
+
+def test_an_earlier_value_that_its_own_log_does_not_make_is_refused():
+    with pytest.raises(clv.InputError, match="starts from"):
+        value_bridge(dataclasses.replace(before(), values=before().values * 1.01), after())
+
+
+def test_a_customer_whose_early_orders_were_all_taken_back_is_not_new():
+    log = orders()
+    back = log[(log["customer_id"] == 18) & (log["date"] <= THEN)].assign(
+        amount=lambda rows: -rows["amount"], date=pd.Timestamp("1998-01-05")
+    )
+    again = pd.DataFrame({"customer_id": [18], "date": [pd.Timestamp("1998-01-12")], "amount": [30.0]})
+    there = snapshot(pd.concat([log, back, again]), NOW)
+    assert 18 in there.ids
+    bridge = value_bridge(before(), there)
+    assert bridge.moved(vb.NEW_CUSTOMERS) == 0.0 and bridge.moved(vb.RESTATED) < 0.0 and adds_up(bridge)
+
+
+def test_one_odd_id_makes_text_of_all_and_the_runs_are_compared_all_the_same(usual):
+    odd = pd.DataFrame({"customer_id": ["WEB-1"], "date": [pd.Timestamp("1998-01-12")], "amount": [30.0]})
+    text = orders().assign(customer_id=orders()["customer_id"].astype(str))
+    there = snapshot(pd.concat([text, odd]), NOW)
+    found = compare_snapshots(before(), there)
+    assert moved_against(found.bridge, usual) == {vb.NEW_CUSTOMERS} and adds_up(found.bridge)
+    row = found.since.set_index(["group", "quantity"]).loc[(EARLIER, "purchases")]
+    assert row["customers"] == len(before().ids) and row["left_out"] == 0

@@ -139,6 +139,7 @@ source_age_days = 3
 rows_ratio = 0.95
 money_ratio = false
 recent_rows_ratio = 0.4
+recent_money_factor = 5.0
 matched_share = 0.8
 total_move = 0.5
 fit = false

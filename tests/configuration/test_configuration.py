@@ -41,7 +41,7 @@ def test_defaults() -> None:
     assert found.spend_horizon == "12 months" and found.finance.bases == ("ceiling",)
     assert found.ranking_draws == 500 and small(forecast={"draws": 200}).ranking_draws == 200
     gates = found.gates
-    assert (gates.source_age_days, gates.rows_ratio, gates.money_ratio, gates.recent_rows_ratio) == (7, 0.98, 0.98, 0.5)
+    assert (gates.source_age_days, gates.rows_ratio, gates.money_ratio, gates.recent_rows_ratio) == (7, 0.98, 0.98, 0.6)
     assert (gates.matched_share, gates.total_move, gates.fit, gates.certificate) == (0.9, 0.25, True, True)
     assert set(found.alerts.model_dump().values()) == {None}
     assert (found.retention.runs, found.retention.held, found.retention.months) == (60, 5, 24)

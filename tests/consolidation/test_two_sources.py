@@ -220,3 +220,27 @@ def test_unmatched_ids_can_be_refused(crm: pd.DataFrame, links: pd.DataFrame, tm
     with pytest.raises(DomainError, match="unmatched"):
         consolidate([source], tmp_path, crosswalk=links, unmatched="ignore")
     assert not (tmp_path / "orders").exists()
+
+
+@pytest.mark.parametrize("with_its_order", [True, False])
+def test_a_refund_that_only_the_second_system_knows_is_no_copy(tmp_path, with_its_order):
+    """A ledger of refunds under the order numbers of the shop, with the orders or without."""
+    shop = pd.DataFrame({"customer_id": [1], "date": ["2024-01-05"], "amount": [100.0], "order_id": ["A"]})
+    refund = shop.assign(amount=-40.0, date="2024-01-20")
+    ledger = pd.concat([shop, refund]) if with_its_order else refund
+    made = consolidate(
+        [OrderSource("shop", shop, order_id="order_id"), OrderSource("finance", ledger, order_id="order_id")], tmp_path
+    )
+    kept = made.reconciliation.set_index(["source", "step"])["amount"]
+    assert kept["finance", "kept"] == -40 and kept["shop", "kept"] == 100
+    history = purchase_history(made.files, as_of="2024-12-31", **made.options)
+    assert history.table["total_revenue"].tolist() == [60.0]
+
+
+def test_a_refund_that_both_know_counts_once(tmp_path):
+    log = pd.DataFrame(
+        {"customer_id": 1, "date": ["2024-01-05", "2024-01-20"], "amount": [100.0, -40.0], "order_id": "A"}
+    )
+    sources = [OrderSource(name, log, order_id="order_id") for name in ("shop", "finance")]
+    made = consolidate(sources, tmp_path)
+    assert made.reconciliation.set_index(["source", "step"])["amount"]["finance", "merged"] == 60

@@ -34,7 +34,7 @@ def ranking(ids: list[str]) -> pd.DataFrame:
 
 
 def names(found: dict, **given) -> set[str]:
-    options = {"since": SINCE, "drift": DRIFT, "rankings": (None, None)} | given
+    options = {"since": SINCE, "drift": DRIFT, "rankings": (None, None), "has_previous": True} | given
     compared = options.pop("compared", comparison())
     return {alert.name for alert in alerts_of(AlertsSection(**found), compared, **options)}
 
@@ -74,6 +74,11 @@ def test_moves_between_cells():
 
 def test_nothing_is_told_unless_asked_and_of_a_first_run():
     assert names({}) == set()
-    assert names({"total_move": 0.01, "parameter_drift": 0.1}, compared=None) == set()
+    assert names({"total_move": 0.01, "parameter_drift": 0.1}, compared=None, has_previous=False) == set()
     empty = DRIFT.iloc[:0]
     assert names({"parameter_drift": 0.1, "band_coverage": 0.99}, drift=empty, since=SINCE.iloc[:0]) == set()
+
+
+def test_a_run_that_cannot_be_compared_is_an_alert_itself_and_what_can_be_judged_is():
+    assert names({}, compared=None) == {"not_compared"}
+    assert names({"parameter_drift": 3.0, "total_move": 0.01}, compared=None) == {"not_compared", "parameter_drift"}

@@ -43,12 +43,12 @@ def test_a_healthy_source_passes_everything():
     upto = source(STEADY).upto(LAST)
     assert all(judged(source(STEADY, matched=0.95), then=upto).values())
     assert set(judged(source(STEADY, matched=0.95), then=upto)) == {
-        "source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "matched_share",
+        "source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "recent_money_factor", "matched_share",
     }  # fmt: skip
 
 
 def test_a_first_run_has_nothing_to_compare_with():
-    assert set(judged(source(STEADY))) == {"source_age_days", "recent_rows_ratio"}
+    assert set(judged(source(STEADY))) == {"source_age_days", "recent_rows_ratio", "recent_money_factor"}
 
 
 @pytest.mark.parametrize(("age", "passes"), [(7, True), (8, False)])
@@ -73,7 +73,7 @@ def test_money_far_above_is_as_suspicious_as_below(factor, passes):
     assert judged(source(STEADY), then=(lines, money / factor))["money_ratio"] is passes
 
 
-@pytest.mark.parametrize(("last_week", "passes"), [(20, True), (11, True), (9, False), (0, False)])
+@pytest.mark.parametrize(("last_week", "passes"), [(20, True), (13, True), (11, False), (0, False)])
 def test_a_half_loaded_week(last_week, passes):
     assert judged(source(STEADY[:-7] + [last_week] * 7), source_age_days=False)["recent_rows_ratio"] is passes
 
@@ -85,7 +85,8 @@ def test_a_few_rows_less_of_few_are_chance():
 
 
 def test_each_gate_can_be_off():
-    off = dict.fromkeys(("source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "matched_share"), False)
+    names = ("source_age_days", "rows_ratio", "money_ratio", "recent_rows_ratio", "recent_money_factor")
+    off = dict.fromkeys((*names, "matched_share"), False)
     assert judged(source([0] * 10, matched=0.0), then=(100, 100.0), **off) == {}
 
 
@@ -110,3 +111,25 @@ def test_acceptance_needs_a_known_gate_and_a_reason():
         accepted_gates(gates, {"source_age": "holidays"})
     with pytest.raises(clv.DomainError, match="reason"):
         accepted_gates(gates, {"source_age_days": ""})
+
+
+def test_a_source_that_pauses_long_now_and_then_may_do_so_again():
+    slow = [5] + [0] * 13 + [5] + [0] * 60 + [5] + [0] * 9
+    assert judged(source(slow), recent_rows_ratio=False)["source_age_days"]
+    steady = [5] * 75 + [0] * 9
+    assert not judged(source(steady), recent_rows_ratio=False)["source_age_days"]
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1, True), (2, True), (100, False), (0.01, False)])
+def test_cents_for_euros_in_the_last_week(factor, passes):
+    seen = source(STEADY)
+    days = seen.days.assign(amount=seen.days["amount"].astype(float))
+    days.loc[days["day"] > LAST, "amount"] *= factor
+    assert judged(SeenSource(name="shop", days=days, matched_share=None))["recent_money_factor"] is passes
+
+
+def test_a_source_that_the_last_run_read_and_this_one_does_not():
+    found = source_gates(
+        GatesSection(), [source(STEADY)], as_of=AS_OF, earlier={"phone": (100, 1000.0)}, earlier_as_of=LAST
+    )
+    assert [(gate.name, gate.passed) for gate in found if gate.source == "phone"] == [("rows_ratio", False)]
