@@ -118,7 +118,13 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
 def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
     """List the runs of the store."""
     table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
-    typer.echo(_json(plain_value(table)) if as_json else table_text(table.drop(columns=_JSON_ONLY), 0))
+    typer.echo(
+        _json(plain_value(table))
+        if as_json
+        else "No run yet."
+        if not len(table)
+        else table_text(table.drop(columns=_JSON_ONLY), 0)
+    )
 
 
 def compare(

@@ -47,13 +47,16 @@ def _owners(run: Snapshot) -> pd.DataFrame | None:
     """Whose account each id of a source is, by the run's orders, kept or not; None where the run holds no orders."""
     if run.orders is None:
         return None
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     names = [*_SOURCE, columns.CUSTOMER_ID]
     found = []
     for path in sorted(run.orders.glob("*.parquet")):
         known = [name for name in names if name in pq.read_schema(path).names]
-        found.append(pq.read_table(path, columns=known).group_by(known).aggregate([]).to_pandas())
+        groups = pq.read_table(path, columns=known).group_by(known).aggregate([])
+        # as text before pandas sees them: whole numbers beside a missing one would become decimals
+        found.append(groups.cast(pa.schema([(name, pa.string()) for name in groups.column_names])).to_pandas())
     if not found:
         return None
     table: pd.DataFrame = pd.concat(found, ignore_index=True).reindex(columns=names).astype("string").drop_duplicates()

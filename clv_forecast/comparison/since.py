@@ -68,6 +68,12 @@ def came_since(before: Snapshot, after: Snapshot, *, progress: Progress = silent
     after = after if dict(before.rates) == dict(after.rates) else at_earlier_rates(after, before.rates)
     other = before.ids[accounts_that_changed_identity(before, after, before.ids)]
     kept = before.ids.isin(after.ids) & ~before.ids.isin(other)
+    if not kept.any():
+        raise DomainError(
+            "No account of the earlier run is in the later log.",
+            value=f"{before.name} and {after.name}",
+            remedy="Compare the ids of both: their kind, their case, their leading zeros.",
+        )
     plan = before.plan(accounts_of(before.history, kept), terms_of(before.terms, np.flatnonzero(kept)))
     ids = before.ids[kept]
     since = after.purchases[after.purchases[columns.DATE] > before.as_of]

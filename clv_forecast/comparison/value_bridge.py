@@ -207,7 +207,7 @@ def _check_together(before: Snapshot, after: Snapshot) -> None:
         ("currency", before.history.currency, after.history.currency),
     )
     for what, then, now in same:
-        if then != now:
+        if then != now and not (what == "currency" and None in (then, now)):  # where one is not named, it is the same
             raise DomainError(f"Both runs must have the same {what}.", value=f"{then} and {now}")
     if before.as_of > after.as_of:
         raise DomainError(

@@ -169,6 +169,20 @@ class ForecastSection(Section):
         default=0.0, description="Money per year while an account is alive, or a column of the accounts."
     )
     cost_per_order: Cost = Field(default=0.0, description="Money per future order, or a column of the accounts.")
+    margin_where_unknown: float | None = Field(
+        default=None,
+        ge=-10.0,
+        le=1.0,
+        description="Rate of accounts whose margin the accounts' table does not tell, or that it does not have yet. "
+        "Default: such an account stops the run.",
+        examples=[0.30],
+    )
+    cost_where_unknown: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="The same for columns of costs.",
+        examples=[0.0],
+    )
     lifetime_years: float = Field(
         default=LIFETIME_YEARS, gt=0.0, le=100.0, description='Where the horizon "lifetime" is cut off.'
     )

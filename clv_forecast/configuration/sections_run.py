@@ -97,6 +97,11 @@ class GatesSection(Section):
     matched_share: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
         default=0.9, description="Least share of a source's rows whose ids the crosswalk knows."
     )
+    left_out_share: Annotated[Threshold, number_or_off(0.0, 1.0)] = Field(
+        default=0.02,
+        description="Most by which the share of rows without a customer, a date or an amount that can be read may have "
+        "grown since the last run.",
+    )
     total_move: Annotated[Threshold, number_or_off(0.0, _ANY)] = Field(
         default=0.25, description="Most that the total value may move since the last run; 0.25 is 25 %."
     )
@@ -108,29 +113,35 @@ class AlertsSection(Section):
     """What a published run warns of (exit code 4); each is off unless given."""
 
     total_move: float | None = Field(
-        default=None, gt=0.0, description="The total value moved by more than this share.", examples=[0.10]
+        default=None,
+        gt=0.0,
+        description="Off unless set. The total value moved by more than this share.",
+        examples=[0.10],
     )
     parameter_drift: float | None = Field(
-        default=None, gt=0.0, description="A parameter moved by more than so many standard errors.", examples=[3.0]
+        default=None,
+        gt=0.0,
+        description="Off unless set. A parameter moved by more than so many standard errors.",
+        examples=[3.0],
     )
     band_coverage: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
-        description="Bands of earlier forecasts held less than this share of what came since.",
+        description="Off unless set. Bands of earlier forecasts held less than this share of what came since.",
         examples=[0.80],
     )
     top_accounts_lost: int | None = Field(
         default=None,
         ge=1,
-        description="At least so many of the last run's top accounts are no longer among the top.",
+        description="Off unless set. At least so many of the last run's top accounts are no longer among the top.",
         examples=[5],
     )
     cell_moves: float | None = Field(
         default=None,
         gt=0.0,
         le=1.0,
-        description="More than this share of the accounts changed its cell of value and potential.",
+        description="Off unless set. More than this share of the accounts changed its cell of value and potential.",
         examples=[0.10],
     )
 

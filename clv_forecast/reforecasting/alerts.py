@@ -20,6 +20,10 @@ NOT_COMPARED: Final = "not_compared"
 """An alert that needs no threshold: a run that cannot be compared with the last one is looked at."""
 
 
+DAMAGED_RUN: Final = "damaged_run"
+"""The same of a current run that can no longer be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """A threshold that was crossed.

@@ -84,6 +84,9 @@ def changed_since(
         return UNKNOWN
     ranking = None
     now_ranking = None if results.ranking is None else results.ranking.table
+    known = previous.manifest["assumptions"]["horizons"]
+    if horizon not in known:  # the first that both have
+        horizon = next((one for one in results.forecast.horizons.labels if one in known), horizon)
     try:
         ranking = previous.table(RANKING) if RANKING in previous.tables else None
         now = snapshot_of_forecast(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,11 @@ from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.counting import count_source
 from clv_forecast.consolidation.order_source import OrderSource
-from clv_forecast.errors import ClvForecastError
+from clv_forecast.errors import ClvForecastError, InputError, StoreError
+from clv_forecast.forecasting.money import OBSERVED
+from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.cleaning import parse_day
+from clv_forecast.history.customer_attributes import COHORTS
 from clv_forecast.reforecasting.inputs import order_sources, other_tables
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.reforecast import today
@@ -83,8 +86,11 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
         _tried("source", source.name, lambda source=source: _lines(source, told, day))  # type: ignore[misc]
         for source in order_sources(told)
     ]
-    rows += [_tried("table", name, lambda read=read: _counted(read())) for name, read in other_tables(told)]  # type: ignore[misc]
-    rows.append(_tried("store", "", lambda: str(check_place(told.store))))
+    rows += [
+        _tried("table", name, lambda name=name, read=read: _columns(name, read(), told))  # type: ignore[misc]
+        for name, read in other_tables(told)
+    ]
+    rows.append(_tried("store", "", lambda: _store(told.store)))
     if told.outputs.database is not None:
         rows.append(_tried("database", "", lambda: _database(told)))
     return Check(as_of=day, table=pd.DataFrame(rows))
@@ -98,11 +104,42 @@ def _tried(what: str, name: str, ask: Callable[[], str]) -> dict[str, Any]:
 
 
 def _lines(source: OrderSource, told: Configuration, day: pd.Timestamp) -> str:
-    return str(count_source(source, as_of=day, time_zone=told.time_zone))
+    found = count_source(source, as_of=day, time_zone=told.time_zone)
+    if not found.rows or found.last_day is None:
+        raise InputError("The source has no order up to the day of the run.", value=f"{found}, as of {day.date()}")
+    age, most = (day - pd.Timestamp(found.last_day)).days, told.gates.source_age_days
+    old = (
+        f"; its newest order is {age} days old, and the gate source_age_days may hold the run" if age > most > 0 else ""
+    )
+    return f"{found}{old}"
 
 
-def _counted(table: pd.DataFrame) -> str:
+def _columns(name: str, table: pd.DataFrame, told: Configuration) -> str:
+    """Rows and columns of a table; of the accounts also whether the columns that the configuration names are there."""
+    if name == "accounts":
+        terms = (told.forecast.margin, told.forecast.cost_to_serve, told.forecast.cost_per_order, told.forecast.by)
+        margin = told.forecast.margin
+        by_group = list(margin) if isinstance(margin, Mapping) else []
+        named = [*terms, *by_group, *told.model.groups, *told.model.covariates, told.potential.segment, told.cohorts.by]
+        wanted = {one for one in named if isinstance(one, str) and one not in (OBSERVED, *COHORTS)}
+        read_attributes(table, told.accounts.customer if told.accounts is not None else "customer_id")
+        missing = sorted(wanted - set(map(str, table.columns)))
+        if missing:
+            raise InputError(
+                "The configuration names columns that the accounts do not have.",
+                value=", ".join(missing),
+                remedy=f"They have {', '.join(map(str, table.columns))}.",
+            )
     return f"{len(table):,} rows, columns {', '.join(map(str, table.columns))}"
+
+
+def _store(place: str) -> str:
+    """Where the store is or would be made, and whether it can be written."""
+    folder = check_place(place)
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StoreError("The store is a folder that can be written to.", value=existing)
+    return str(folder) if folder.exists() else f"{folder}, not there yet: a first run makes it"
 
 
 def _database(told: Configuration) -> str:

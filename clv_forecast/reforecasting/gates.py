@@ -16,6 +16,7 @@ from clv_forecast.configuration.sections_run import GatesSection
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.forecasting.adjustments import FAILED
+from clv_forecast.history.audit import Audit
 from clv_forecast.inference.status import FitStatus
 
 SOURCE_AGE: Final = "source_age_days"
@@ -24,15 +25,17 @@ MONEY: Final = "money_ratio"
 RECENT_ROWS: Final = "recent_rows_ratio"
 RECENT_MONEY: Final = "recent_money_factor"
 MATCHED: Final = "matched_share"
+LEFT_OUT: Final = "left_out_share"
 TOTAL_MOVE: Final = "total_move"
 FIT: Final = "fit"
 CERTIFICATE: Final = "certificate"
-GATES: Final = (SOURCE_AGE, ROWS, MONEY, RECENT_ROWS, RECENT_MONEY, MATCHED, TOTAL_MOVE, FIT, CERTIFICATE)
+GATES: Final = (SOURCE_AGE, ROWS, MONEY, RECENT_ROWS, RECENT_MONEY, MATCHED, LEFT_OUT, TOTAL_MOVE, FIT, CERTIFICATE)
 _WINDOWS: Final = 8
 _FEWEST_WINDOWS: Final = 4
 _BY_CHANCE: Final = 1e-3
 _FIRST_WINDOW: Final = 7
 _YEAR: Final = 365
+_UNUSABLE: Final = ("customer_missing", "currency_missing", "date_", "amount_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +178,23 @@ def result_gates(
     certificate: Certificate | None,
     value: float,
     earlier_value: float | None,
+    left_out: float = 0.0,
+    earlier_left_out: float | None = None,
 ) -> list[Gate]:
     """Judge what was made of it: the fit, the backtest, and how far the total moved."""
     found: list[Gate] = []
+    if section.left_out_share is not False and earlier_left_out is not None:
+        found.append(
+            _gate(
+                LEFT_OUT,
+                "",
+                left_out <= earlier_left_out + section.left_out_share,
+                left_out,
+                section.left_out_share,
+                f"{left_out:.1%} of the rows have no customer, date or amount that can be read; in the last run "
+                f"{earlier_left_out:.1%} had none.",
+            )
+        )
     if section.total_move is not False and earlier_value:
         move = value / earlier_value - 1.0
         found.append(
@@ -199,6 +216,12 @@ def result_gates(
         sentence = f"In the backtest as of {certificate.as_of.date()} {told}."
         found.append(_gate(CERTIFICATE, "", not failed, None, None, sentence))
     return found
+
+
+def left_out_share(audit: Audit) -> float:
+    """Share of the rows read that no history can take: without a customer, a date or an amount that can be read."""
+    lost = sum(step.rows for step in audit.ledger if step.name.startswith(_UNUSABLE))
+    return lost / max(audit.ledger[0].rows, 1)
 
 
 def accepted_gates(gates: Iterable[Gate], accept: Mapping[str, str]) -> tuple[Gate, ...]:

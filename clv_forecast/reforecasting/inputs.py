@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from clv_forecast.history.purchase_history import PurchaseHistory, purchase_hist
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.gates import SeenSource
 
+_log = logging.getLogger(__name__)
 _VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "pyarrow", "numba", "duckdb")
 
 
@@ -62,7 +64,7 @@ class Inputs:
         InputError
             If no purchase is left by that day, or a column cannot be used.
         """
-        return purchase_history(
+        found = purchase_history(
             self.consolidated.files,
             as_of=as_of,
             unit=configuration.log.unit,
@@ -70,6 +72,7 @@ class Inputs:
             rates=dict(self.rates) or None,
             **self.options,
         )
+        return replace(found, customers=_filled(found.customers, configuration))
 
 
 def order_sources(configuration: Configuration) -> list[OrderSource]:
@@ -223,6 +226,29 @@ def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:
             f"The accounts have {customer!r} and {columns.CUSTOMER_ID!r}: one of them must go.", remedy="Drop one."
         )
     return accounts.rename(columns={customer: columns.CUSTOMER_ID})
+
+
+def _filled(customers: pd.DataFrame | None, configuration: Configuration) -> pd.DataFrame | None:
+    """Margins and costs of accounts that their table does not tell, where the configuration says what to take."""
+    if customers is None:
+        return None
+    told = configuration.forecast
+    filled = {
+        column: value
+        for column, value in (
+            (told.margin, told.margin_where_unknown),
+            (told.cost_to_serve, told.cost_where_unknown),
+            (told.cost_per_order, told.cost_where_unknown),
+        )
+        if isinstance(column, str) and column in customers and value is not None
+    }
+    missing = {column: int(customers[column].isna().sum()) for column in filled}
+    for column, count in missing.items():
+        if count:
+            _log.info("%d accounts without %s are taken to have %g.", count, column, filled[column])
+    return customers.assign(
+        **{column: pd.to_numeric(customers[column], errors="coerce").fillna(value) for column, value in filled.items()}
+    )
 
 
 def _rates(configuration: Configuration) -> dict[str, str]:

@@ -21,9 +21,9 @@ from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress
-from clv_forecast.reforecasting.alerts import alerts_of
+from clv_forecast.reforecasting.alerts import DAMAGED_RUN, Alert, alerts_of
 from clv_forecast.reforecasting.changed import Changed, changed_since
-from clv_forecast.reforecasting.gates import Gate, accepted_gates, result_gates, source_gates
+from clv_forecast.reforecasting.gates import Gate, accepted_gates, left_out_share, result_gates, source_gates
 from clv_forecast.reforecasting.inputs import Inputs, read_inputs, run_id_of
 from clv_forecast.reforecasting.outcome import Reforecast
 from clv_forecast.reforecasting.record import record_of
@@ -62,7 +62,7 @@ class OneRun:
         """
         started = _now()
         inputs = read_inputs(self.configuration, reading, as_of=self.as_of, progress=self.progress)
-        last = self.store.before(self.as_of)
+        last, passed_over = self.store.before(self.as_of), self._passed_over()
         run_id = run_id_of(self.configuration, inputs, self.as_of, None if last is None else last.run_id)
         _log.info("Run %s: read %d rows of %d sources.", run_id, *_read(inputs))
         known = self._known(run_id)
@@ -95,6 +95,7 @@ class OneRun:
             drift=pd.concat([one for one in (fitted.drift, changed.drift) if len(one)] or [fitted.drift]),
             rankings=(changed.earlier_ranking, None if results.ranking is None else results.ranking.table),
         )
+        alerts = (*alerts, *(Alert(name=DAMAGED_RUN, found=1.0, threshold=0.0, sentence=one) for one in passed_over))
         folder = self._write(run_id, inputs, fitted, results, changed, previous)
         held = any(gate.holds for gate in gates)
         record = record_of(
@@ -110,7 +111,7 @@ class OneRun:
             previous=None if last is None else last.run_id,
             gates=gates,
             alerts=alerts,
-            notes=changed.notes,
+            notes=(*results.notes, *changed.notes),
             held=held,
         )
         (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
@@ -123,6 +124,17 @@ class OneRun:
             _log.warning("Run %s is held back: nothing was published.", run_id)
             return self._told(entry, published=False, repeated=False)
         return self._publish(entry, repeated=False)
+
+    def _passed_over(self) -> tuple[str, ...]:
+        """The current run, where it is damaged and so not the one that this run is compared with."""
+        current = self.store.current()
+        if current is None:
+            _log.warning("The store %s shows no run yet: gates have nothing to compare with.", self.store.folder)
+        if current is None or current.status != "damaged":
+            return ()
+        told = f"The current run {current.run_id} is damaged and was passed over: {current.problem}"
+        _log.warning(told)
+        return (told,)
 
     def _known(self, run_id: str) -> RunEntry | None:
         """A run of the same inputs that is complete already."""
@@ -161,11 +173,10 @@ class OneRun:
     ) -> tuple[Gate, ...]:
         record: Mapping[str, Any] = {} if last is None else last.record
         value = _total(results, self.configuration.ranking_horizon)
-        then = record.get("value", {})
-        comparable = (
-            then.get("horizon") == self.configuration.ranking_horizon
-            and then.get("currency") == results.forecast.currency
-        )
+        then, currency = record.get("value", {}), results.forecast.currency
+        comparable = then.get("horizon") == self.configuration.ranking_horizon and (
+            then.get("currency") or currency
+        ) == (currency or then.get("currency"))
         section = self.configuration.gates
         found = source_gates(
             section,
@@ -180,6 +191,8 @@ class OneRun:
             certificate=test.certificate,
             value=value,
             earlier_value=then.get("value") if comparable else None,
+            left_out=left_out_share(results.forecast.history.audit),
+            earlier_left_out=record.get("left_out"),
         )
         return accepted_gates(found, self.accept)
 
@@ -252,7 +265,7 @@ class OneRun:
     def _publish(self, entry: RunEntry, *, repeated: bool) -> Reforecast:
         """Point at the run, unless a run of a later day is current; then remove what is no longer kept."""
         if moves_back(self.store, self.as_of):
-            _log.info("Run %s is kept; a run of a later day stays current.", entry.run_id)
+            _log.warning("Run %s is kept, not shown: a run of a later day is current.", entry.run_id)
             return self._told(entry, published=False, repeated=repeated)
         database = database_of(self.configuration)
         publication = publish(self.store, entry, database)

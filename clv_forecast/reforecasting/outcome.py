@@ -67,6 +67,7 @@ class Reforecast:
         """Summary as plain values: the record without the configuration, and what became of the run."""
         told = {name: value for name, value in self.record.items() if name not in ("configuration", "kind")}
         return told | {
+            "status": "held" if self.held else "published" if self.published else "kept",
             "folder": str(self.folder),
             "published": self.published,
             "repeated": self.repeated,

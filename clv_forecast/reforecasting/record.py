@@ -9,7 +9,7 @@ import pandas as pd
 
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.reforecasting.alerts import Alert
-from clv_forecast.reforecasting.gates import Gate, gates_as_records
+from clv_forecast.reforecasting.gates import Gate, gates_as_records, left_out_share
 from clv_forecast.reforecasting.inputs import Inputs
 from clv_forecast.reforecasting.refit import Fitted, options_of
 from clv_forecast.reforecasting.results import Results, Tested
@@ -68,6 +68,7 @@ def record_of(
             "reason": tested.reason,
         },
         "value": _value(configuration, results),
+        "left_out": left_out_share(results.forecast.history.audit),
         "gates": plain_value(gates_as_records(gates)),
         "alerts": [alert.to_dict() for alert in alerts],
         "notes": list(notes),

@@ -129,7 +129,7 @@ def _due(
     """Why a fit is due, or None; and the drift that was looked at."""
     nothing = pd.DataFrame(columns=["parameter", "then", "now", "z"])
     if standing is None:
-        return "It is the first run.", nothing
+        return "No model stands.", nothing
     if dict(standing.options) != options_of(section) or standing.model.seed != seed:
         return "The options of the model have changed.", nothing
     if standing.model.unit != history.unit or standing.model.currency != history.currency:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
 from clv_forecast.configuration.configuration import Configuration
-from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.certificate_store import read_certificate
@@ -67,6 +67,7 @@ class Results:
     cohorts: Cohorts | None
     drivers: pd.DataFrame | None
     cash_flow: pd.DataFrame
+    notes: tuple[str, ...]
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
@@ -181,6 +182,7 @@ def results_of(
         rng=configuration.seed,
         progress=progress,
     )
+    notes: list[str] = []
     found = _potential(configuration, history, ahead, progress)
     metrics = None if configuration.grading is None else account_metrics(history)
     return Results(
@@ -190,19 +192,34 @@ def results_of(
         ranking=_ranking(configuration, ahead, found, metrics, progress),
         metrics=metrics,
         spends=_spends(configuration, ahead, found, model, progress),
-        cohorts=_cohorts(configuration, inputs, ahead, progress),
-        drivers=None
-        if inputs.events is None
-        else loss_drivers(
-            history,
-            ahead,
-            events=inputs.events,
-            horizon=configuration.ranking_horizon,
-            recipe=configuration.model.recipe,
-            rng=configuration.seed,
-            progress=progress,
-        ),
+        cohorts=_or_left_out("New customers", notes, lambda: _cohorts(configuration, inputs, ahead, progress)),
+        drivers=_or_left_out("What goes with losses", notes, lambda: _drivers(configuration, inputs, ahead, progress)),
         cash_flow=ahead.cash_flow(_GRID, progress=progress),
+        notes=tuple(notes),
+    )
+
+
+def _or_left_out[T](part: str, notes: list[str], make: Callable[[], T]) -> T | None:
+    """A part of the page that these data may not allow: it is left out and told of, and stops no run."""
+    try:
+        return make()
+    except (DomainError, InputError) as error:
+        notes.append(f"{part} could not be judged: {error}")
+        _log.warning(notes[-1])
+        return None
+
+
+def _drivers(configuration: Configuration, inputs: Inputs, ahead: Forecast, progress: Progress) -> pd.DataFrame | None:
+    if inputs.events is None:
+        return None
+    return loss_drivers(
+        ahead.history,
+        ahead,
+        events=inputs.events,
+        horizon=configuration.ranking_horizon,
+        recipe=configuration.model.recipe,
+        rng=configuration.seed,
+        progress=progress,
     )
 
 

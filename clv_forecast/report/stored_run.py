@@ -23,7 +23,7 @@ SCHEMA_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model"
 STACK: Final = "stack.json"
-_REMEDY: Final = "Write the run again, with write_run or `clv-forecast demo`."
+_REMEDY: Final = "Write the run again: write_run, `clv-forecast run`, or `clv-forecast demo`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

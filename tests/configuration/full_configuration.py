@@ -68,6 +68,8 @@ discount_rate_annual = 0.08
 margin = {region = {EU = 0.3, US = 0.25}}
 cost_to_serve = "cost_to_serve"
 cost_per_order = 2
+margin_where_unknown = 0.25
+cost_where_unknown = 0.0
 lifetime_years = 8
 by = "region"
 draws = 300
@@ -140,6 +142,7 @@ rows_ratio = 0.95
 money_ratio = false
 recent_rows_ratio = 0.4
 recent_money_factor = 5.0
+left_out_share = 0.05
 matched_share = 0.8
 total_move = 0.5
 fit = false

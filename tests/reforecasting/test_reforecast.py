@@ -205,3 +205,65 @@ def test_an_alert_is_told(store_of):
     done = reforecast(store_of, as_of="1997-12-28")
     assert done.published and set(done.alerts["name"]) == {"total_move", "parameter_drift"}
     assert "ALERT total_move" in str(done)
+
+
+def test_rows_without_a_customer_hold_the_run_and_one_of_them_changes_nothing(store_of):
+    """Whole numbers beside a missing one are the same ids as before."""
+    log = orders().astype({"customer_id": "Int64"})
+    log.loc[0, "customer_id"] = pd.NA
+    write_orders(store_of.parent, log)
+    one = reforecast(store_of, as_of="1997-12-28")
+    assert one.published and not len(one.alerts) and not one.record["notes"]
+    steps = one.run.table("changes").set_index("step")
+    assert steps.loc["merged, split or removed accounts", "accounts"] == 0
+    assert steps.loc["restated history", "accounts"] == 1
+    log.loc[log.index % 10 == 0, "customer_id"] = pd.NA
+    write_orders(store_of.parent, log)
+    many = reforecast(store_of, as_of="1998-01-04")
+    assert many.held and {g["name"] for g in many.record["gates"] if not g["passed"]} >= {"left_out_share"}
+
+
+def test_a_damaged_current_run_is_told_of(store_of, made):
+    (store_of.parent / "runs" / "latest" / "forecast.parquet").unlink()
+    done = reforecast(store_of, as_of="1997-12-28")
+    assert done.published and set(done.alerts["name"]) == {"damaged_run"}
+    assert done.record["previous"] == made[1].run_id
+
+
+def test_a_part_that_the_data_do_not_allow_is_left_out_with_a_note(tmp_path):
+    """By default the opening months count as already there, and nobody is new."""
+    path = write_configuration(tmp_path)
+    write_orders(tmp_path)
+    text = path.read_text().replace('observed_from = "1997-01-01"', "").replace("[cohorts]\nenabled = false", "")
+    path.write_text(text)
+    done = reforecast(path, as_of=DAYS[0])
+    assert done.published and "New customers could not be judged" in done.record["notes"][0]
+    assert "cohorts" not in done.run.tables
+
+
+def test_margins_that_are_not_known_yet_can_have_a_rate(tmp_path):
+    write_orders(tmp_path)
+    ids = orders()["customer_id"].unique()
+    pd.DataFrame({"customer_id": ids[:-5], "margin": 0.2}).to_csv(tmp_path / "accounts.csv", index=False)
+    more = '[accounts]\npath = "accounts.csv"\n[potential]\nenabled = false\n'
+    path = write_configuration(tmp_path, more=more)
+    text = path.read_text().replace("[forecast]\n", '[forecast]\nmargin = "margin"\n')
+    path.write_text(text)
+    with pytest.raises(clv.InputError, match="5 of"):
+        reforecast(path, as_of=DAYS[0])
+    path.write_text(text.replace('margin = "margin"\n', 'margin = "margin"\nmargin_where_unknown = 0.4\n'))
+    run = reforecast(path, as_of=DAYS[0]).run
+    margins = run.table("customers").set_index("customer_id")["margin"]
+    assert margins[ids[0]] == 0.2 and margins[ids[-1]] == 0.4
+
+
+def test_another_horizon_and_a_currency_named_since_are_compared(store_of):
+    path = write_configuration(store_of.parent, more="")
+    path.write_text(
+        path.read_text()
+        .replace('["12 months"]', '["6 months", "12 months"]')
+        .replace("[log]", '[log]\ncurrency = "USD"')
+    )
+    done = reforecast(path, as_of="1997-12-28")
+    steps = done.run.table("changes")
+    assert done.published and set(steps["horizon"]) == {"12 months"} and not len(done.alerts)
