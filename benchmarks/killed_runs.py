@@ -25,7 +25,7 @@ import pandas as pd
 
 import clv_forecast as clv
 
-FIRST = pd.Timestamp("1997-12-07")
+FIRST = pd.Timestamp("1997-08-31")  # forty weeks on, the log has not ended
 CUSTOMERS = 400
 CONFIGURATION = """
 [[sources]]
