@@ -18,6 +18,7 @@ def made_up(coordinates, value_gradient, values, *, start, prior=None):
         value_gradient=value_gradient,
         values=values,
         constrain=lambda theta: theta,
+        unconstrain=np.asarray,
         jacobian=lambda theta: np.eye(size),
         starts=(np.asarray(start, dtype=float),),
         prior_location=np.asarray(location, dtype=float),
