@@ -109,7 +109,7 @@ def test_another_process_holds_it_until_it_is_killed(store: RunStore, caplog: py
     "child",
     [
         "import subprocess; print(subprocess.Popen(['sleep', '60'], close_fds=False).pid, flush=True)",
-        "import os\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\nprint(pid, flush=True)",
+        "import os\nif os.fork() == 0:\n    print(os.getpid(), flush=True)\n    time.sleep(60)",
     ],
 )
 def test_children_do_not_keep_it(store: RunStore, child: str) -> None:
