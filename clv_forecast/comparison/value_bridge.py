@@ -149,8 +149,8 @@ def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = sile
     DomainError
         If the runs do not go together, or do not come in that order.
     InputError
-        If rates differ and the later run holds no orders to convert again; or the chain of causes does not arrive at
-        the published value, so that a run's tables are not what its model and log make of it.
+        If rates differ and the later run holds no orders to convert again; or the published value of one of the runs is
+        not what its own model, log and terms make of it.
 
     Notes
     -----
@@ -161,11 +161,10 @@ def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = sile
     own = values_of(before.plan(before.history, before.terms), before.horizon_in_unit)
     _check_arrival(float(before.values.sum()), float(own.sum()), before.name)
     states = states_between(before, after, progress=progress)
-    cents = [round(100.0 * float(state.sum())) for state in states.values]
-    published = round(100.0 * float(after.values.sum()))
-    residual = float(after.values.sum()) - float(states.values[-1].sum())
-    _check_arrival(float(after.values.sum()), float(states.values[-1].sum()), after.name)
-    cents[-1] = published
+    total, found = float(after.values.sum()), float(states.values[-1].sum())
+    _check_arrival(total, found, after.name)
+    published = round(100.0 * total)
+    cents = [*(round(100.0 * float(state.sum())) for state in states.values[:-1]), published]
     moves = [second - first for first, second in pairwise(cents)]
     changed = [states.values[k + 1] - states.values[k] for k in range(len(STEPS))]
     accounts = [int((np.abs(change) > 1e-9).sum()) for change in changed]
@@ -180,7 +179,7 @@ def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = sile
         previous_as_of=before.as_of, horizon=after.horizon, as_of=after.as_of, currency=after.history.currency
     )
     return ValueBridge(
-        steps=steps, accounts=_accounts(states, changed, after), residual=residual, notes=tuple(states.notes)
+        steps=steps, accounts=_accounts(states, changed, after), residual=total - found, notes=tuple(states.notes)
     )
 
 

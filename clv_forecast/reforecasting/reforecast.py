@@ -43,8 +43,8 @@ def reforecast(
     configuration : path or Configuration
         ``clv.toml``.
     as_of : date, Timestamp or ISO text, optional
-        Last day that counts. Default: ``days_back`` days before today in the configuration's time zone. This is the
-        only place of the package that reads the clock.
+        Last day that counts. Default: ``days_back`` days before today in the configuration's time zone. No other
+        result depends on the clock.
     accept : mapping of str to str
         Gates that shall not hold this run, each with the reason, which stands in the record.
     progress : callable
