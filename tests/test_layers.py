@@ -13,6 +13,7 @@ PACKAGE = "clv_forecast"
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams", "threads"},
+    {"tables"},
     {"models", "simulation"},
     {"history"},
     {"consolidation"},

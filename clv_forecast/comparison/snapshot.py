@@ -27,6 +27,8 @@ from clv_forecast.units import Horizon, check_unit, discount_per_unit
 
 CROSSWALK: Final = "crosswalk"
 ORDERS: Final = "orders"
+PLAIN_ORDERS: Final = {"decimal": ".", "thousands": "", "date_format": "iso"}
+"""How consolidated orders are written, for runs of a version that did not store it."""
 
 Floats = NDArray[np.float64]
 
@@ -206,7 +208,7 @@ def snapshot_of(run: StoredRun, *, horizon: str | None = None) -> Snapshot:
         rates={code: Decimal(rate) for code, rate in facts.get("rates", {}).items()},
         crosswalk=run.table(CROSSWALK) if CROSSWALK in run.tables else None,
         orders=run.folder / ORDERS if (run.folder / ORDERS).is_dir() else None,
-        options=facts.get("options", {}),
+        options=PLAIN_ORDERS | facts.get("options", {}),
     )
 
 

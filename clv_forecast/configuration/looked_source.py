@@ -15,7 +15,8 @@ from clv_forecast.configuration.column_guesses import ROLES, Guess, guess_column
 from clv_forecast.configuration.commented_file import TO_COPY, Filled
 from clv_forecast.configuration.connection_url import VARIABLE, check_url, resolve_url
 from clv_forecast.configuration.table_look import TableLook, look_at
-from clv_forecast.consolidation.addresses import is_address
+from clv_forecast.tables.databases import is_address
+from clv_forecast.tables.text_format import TextFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,19 @@ class LookedSource:
     place: Place
     look: TableLook
     guesses: Mapping[str, Guess]
+    format: TextFormat
+    unsure: tuple[str, ...]
 
     @classmethod
     def of(cls, place: Place, look: TableLook) -> LookedSource:
-        """Guess what the columns mean."""
-        return cls(place=place, look=look, guesses=guess_columns(look))
+        """Guess what the columns mean, and how their text is written."""
+        guesses = guess_columns(look)
+
+        def columns(*roles: str) -> list[str]:
+            return [name for role in roles if (name := guesses[role].column) is not None]
+
+        form, unsure = look.text_format(numbers=columns("amount", "margin"), times=columns("date", "recorded_at"))
+        return cls(place=place, look=look, guesses=guesses, format=form, unsure=tuple(unsure))
 
     def column(self, role: str) -> str | None:
         """The column taken for a role."""
@@ -86,6 +95,8 @@ class LookedSource:
         """First and last day; None where no column holds days."""
         name = self.column("date")
         column = None if name is None else self.look.column(name)
+        if column is not None and column.kind == "odd day":
+            return self.look.span(column.name, self.format)
         return None if column is None or column.first is None or column.last is None else (column.first, column.last)
 
     @property
@@ -110,13 +121,7 @@ class LookedSource:
                 found.append(f"no column was taken for {role}. Name it in the file. Its columns: {here}.")
         if self.column("amount") is None:
             found.append(self._no_amount(here))
-        name = self.column("date")
-        if name is not None and self.look.column(name).kind == "odd day":
-            shown = ", ".join(self.look.column(name).values[:2])
-            found.append(
-                f"the days of {name} are not written YYYY-MM-DD ({shown}), so that day and month could be mistaken. "
-                "Write them so, or make a view that does."
-            )
+        found += list(self.unsure)
         if len(self.currencies) > 1:
             found.append(f"amounts are in {', '.join(self.currencies)}: say in [rates] what each is worth.")
         return found
@@ -137,6 +142,12 @@ class LookedSource:
         """Its table of the configuration."""
         values: dict[str, Any] = {"name": name, **self.place.keys}
         why: dict[str, str] = {}
+        if self.look.source is not None:
+            written = self.format.given()
+            if not self.look.source.from_text:
+                written = {key: written[key] for key in ("decimal", "thousands", "date_format") if key in written}
+            values |= written
+            why |= dict.fromkeys(written, "As all rows show.")
         for role in ROLES:
             guess = self.guesses[role]
             if guess.column is not None:

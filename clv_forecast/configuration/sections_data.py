@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from clv_forecast.configuration.section import Checked, FilePath, Section, Text, Url, refuse
-from clv_forecast.history.cleaning import check_rates, is_currency_code, parse_day
+from clv_forecast.errors import ClvForecastError
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_rates, check_share, is_currency_code, parse_day
+from clv_forecast.tables.text_format import FORMAT_KEYS, TextFormat
 from clv_forecast.units import TimeUnit
 
 
@@ -46,13 +48,55 @@ def _one_place(path: str | None, url: str | None, table: str | None) -> list[tup
     return []
 
 
-class SourceSection(Section):
+class TextKeys(Section):
+    """How the text of a table's files is written; without these keys plainly, and what contradicts it is refused."""
+
+    encoding: str | None = Field(
+        default=None, description="Encoding of text files. Default: utf-8.", examples=["cp1252"]
+    )
+    delimiter: str | None = Field(
+        default=None, description="Between columns. Default: a comma, a tab in .tsv.", examples=[";"]
+    )
+    quote: str | None = Field(default=None, description="Around fields; empty for none. Default: \".", examples=["'"])
+    decimal: str | None = Field(default=None, description="Decimal sign. Default: a point.", examples=[","])
+    thousands: str | None = Field(
+        default=None, description="Sign between thousands. Default: none.", examples=["."]
+    )
+    date_format: str | None = Field(
+        default=None,
+        description="How days are written, as strptime takes it; ISO text (2024-01-31) is always read.",
+        examples=["%d.%m.%Y"],
+    )
+    sheet: Text | None = Field(default=None, description="Sheet of a spreadsheet.", examples=["Orders"])
+
+    @model_validator(mode="after")
+    def _check_text(self) -> Self:
+        mistakes = []
+        for key in FORMAT_KEYS:
+            try:
+                TextFormat(**{key: getattr(self, key)})
+            except ClvForecastError as error:
+                mistakes.append((key, str(error)))
+        refuse(mistakes)
+        try:
+            _ = self.text_format
+        except ClvForecastError as error:
+            refuse([("", str(error))])
+        return self
+
+    @property
+    def text_format(self) -> TextFormat:
+        """The keys together; nothing is inferred in a scheduled run."""
+        return TextFormat(infer=False, **{key: getattr(self, key) for key in FORMAT_KEYS})
+
+
+class SourceSection(TextKeys):
     """A system that orders come from; one or several."""
 
     name: Text = Field(description="What reports call it; no two sources alike.", examples=["shop"])
     path: FilePath | None = Field(
         default=None,
-        description="CSV or Parquet files, wildcards allowed, or a DuckDB file (.duckdb, with table).",
+        description="CSV, Parquet or Excel files, wildcards allowed, or a DuckDB file (.duckdb, with table).",
         examples=["orders/*.csv"],
     )
     url: Url | None = Field(
@@ -117,9 +161,14 @@ class LogSection(Section):
     currency: Annotated[str | None, Checked(_code_or_none)] = Field(
         default=None, description="Code of the money of all sources, where none names its own.", examples=["EUR"]
     )
+    max_unreadable: Annotated[float, Checked(lambda value: check_share(value, "max_unreadable"))] = Field(
+        default=MAX_UNREADABLE,
+        description="Largest share of a source's rows, or of its money at the largest reading, that may be left out "
+        "because a date or an amount cannot be read; above it the run is refused.",
+    )
 
 
-class RatesSection(Section):
+class RatesSection(TextKeys):
     """What currencies are worth: a file, or the rates themselves."""
 
     file: FilePath | None = Field(
@@ -153,6 +202,8 @@ class ConsolidationSection(Section):
         description="Connection to the same table in a database, instead of crosswalk.",
         examples=["postgres://clv:${CLV_PASSWORD}@localhost/shop"],
     )
+    crosswalk_encoding: str | None = Field(default=None, description="Its encoding.", examples=["cp1252"])
+    crosswalk_delimiter: str | None = Field(default=None, description="Between its columns.", examples=[";"])
     crosswalk_table: Text | None = Field(default=None, description="Its name there.", examples=["crm.crosswalk"])
     unmatched: Literal["keep", "drop", "error"] = Field(
         default="keep",
@@ -170,15 +221,25 @@ class ConsolidationSection(Section):
         if (self.crosswalk_url is None) != (self.crosswalk_table is None):
             missing = "crosswalk_table" if self.crosswalk_table is None else "crosswalk_url"
             found.append((missing, "crosswalk_url and crosswalk_table belong together."))
+        for key in ("encoding", "delimiter"):
+            try:
+                TextFormat(**{key: getattr(self, f"crosswalk_{key}")})
+            except ClvForecastError as error:
+                found.append((f"crosswalk_{key}", str(error)))
         refuse(found)
         return self
 
+    @property
+    def crosswalk_format(self) -> TextFormat:
+        """How its text is written; nothing is inferred in a scheduled run."""
+        return TextFormat(infer=False, encoding=self.crosswalk_encoding, delimiter=self.crosswalk_delimiter)
 
-class AccountsSection(Section):
+
+class AccountsSection(TextKeys):
     """Attributes of the accounts, one row each."""
 
     path: FilePath | None = Field(
-        default=None, description="CSV, Parquet, or a DuckDB file (with table).", examples=["accounts.csv"]
+        default=None, description="CSV, Parquet, Excel, or a DuckDB file (with table).", examples=["accounts.csv"]
     )
     url: Url | None = Field(
         default=None,
@@ -194,7 +255,7 @@ class AccountsSection(Section):
         return self
 
 
-class AcquisitionCostSection(Section):
+class AcquisitionCostSection(TextKeys):
     """What winning customers cost."""
 
     path: FilePath = Field(
@@ -203,7 +264,7 @@ class AcquisitionCostSection(Section):
     )
 
 
-class EventsSection(Section):
+class EventsSection(TextKeys):
     """What happened to accounts: complaints, returns, late deliveries, payments."""
 
     path: FilePath = Field(

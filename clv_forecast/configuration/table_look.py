@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,11 +11,10 @@ from typing import Any, Final, Literal
 import pandas as pd
 import pyarrow as pa
 
-from clv_forecast.consolidation.addresses import first_line, open_address, open_duckdb_file
-from clv_forecast.consolidation.opened_source import find_table
-from clv_forecast.consolidation.order_source import DUCKDB_FILES, OrderSource
-from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.sources import open_path
+from clv_forecast.errors import ClvForecastError, DomainError, InputError
+from clv_forecast.tables.databases import DUCKDB_FILES, connected, find_table, first_line
+from clv_forecast.tables.source import Source, open_columns
+from clv_forecast.tables.text_format import ISO, NUMBER_FORMATS, TextFormat, decided_format, number_pattern
 
 Kind = Literal["integer", "number", "day", "odd day", "flag", "text", "nothing"]
 
@@ -23,10 +23,17 @@ SAMPLE: Final = 50_000
 _SHARE: Final = 0.99
 _VALUES_KEPT: Final = 12
 _DAY: Final = re.compile(r"^\d{4}-\d{2}-\d{2}")
-_ODD_DAY: Final = re.compile(r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:\D|$)")
+_ODD_DAY: Final = re.compile(
+    r"^(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.?[- ][A-Za-z]{3,9}[- ]\d{4}|[A-Za-z]{3,9} \d{1,2}, \d{4})(?:\D|$)"
+)
 _OFFSET: Final = re.compile(r"\d:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:[zZ]|UTC|[+-]\d{2}(?::?\d{2})?)$")
 _INTEGER: Final = re.compile(r"^-?(?:0|[1-9]\d*)$")
 _NUMBER: Final = re.compile(r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$")
+_MONEY: Final = re.compile(
+    r"^[-+(]?\s*(?:[$€£¥₹]|[A-Z]{3})?\s*(?:"
+    + "|".join(number_pattern(*one) for one in NUMBER_FORMATS)
+    + r")\s*(?:[$€£¥₹]|[A-Z]{3}|kr|zł)?\s*[-)]?$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +77,51 @@ class TableLook:
     rows : int
     columns : tuple of ColumnLook
         Without those whose names cannot be printed.
+    source : Source, optional
+        Of files: how they are read.
     """
 
     rows: int
     columns: tuple[ColumnLook, ...]
+    source: Source | None = None
 
     def column(self, name: str) -> ColumnLook:
         """The column of that name."""
         return next(column for column in self.columns if column.name == name)
 
+    def text_format(self, *, numbers: Sequence[str], times: Sequence[str]) -> tuple[TextFormat, list[str]]:
+        """How the text of files is written, judged by all rows, and what cannot be decided, in words.
+
+        Parameters
+        ----------
+        numbers, times : sequence of str
+            Columns of amounts, and of days.
+        """
+        if self.source is None:
+            return TextFormat(), []
+        schema, form, unsure = self.source.table.schema(), self.source.format, []
+        for columns in ({"numbers": numbers, "times": ()}, {"numbers": (), "times": times}):
+            text = {what: [name for name in names if schema[name].is_string()] for what, names in columns.items()}
+            if not any(text.values()):
+                continue
+            try:
+                form = decided_format(self.source.fetch, self.source.table, form, label=self.source.label, **text).format
+            except InputError as error:
+                unsure.append(str(error))
+        return form, unsure
+
+    def span(self, name: str, form: TextFormat) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """First and last day of a column of text."""
+        if self.source is None:
+            return None
+        moment = form.parsed_time(self.source.table[name])
+        ends = self.source.fetch(self.source.table.aggregate(first=moment.min(), last=moment.max())).to_pylist()[0]
+        first, last = _moment(ends["first"]), _moment(ends["last"])
+        return None if first is None or last is None else (first, last)
+
 
 def look_at(place: str | Path, *, table: str | None = None, address: str | None = None) -> TableLook:
-    r"""Look at CSV or Parquet files, a table of a DuckDB file, or one of another database.
+    r"""Look at CSV, Parquet or Excel files, a table of a DuckDB file, or one of another database.
 
     Parameters
     ----------
@@ -118,39 +158,39 @@ def look_at(place: str | Path, *, table: str | None = None, address: str | None 
     if address is None and not in_file:
         if table is not None:
             raise DomainError("A table belongs to a database; a file is one table.", value=str(place))
-        found, backend = open_path(place)
-        return _look(found, backend, str(place))
-    source = OrderSource(str(table), address or place, table=table)
-    backend = open_duckdb_file(place, source.name) if address is None else open_address(address, source.name)
-    try:
-        return _look(find_table(source, backend), backend, str(place), address or "")
-    finally:
-        backend.disconnect()
+        source = open_columns(place)
+        return replace(_look(source.table, source.fetch, str(place), ""), source=source)
+    secret = address or ""
+    with connected(address or place, str(table)) as backend:
+        return _look(find_table(backend, str(table), str(table), address or place), backend.to_pyarrow, str(place), secret)
 
 
-def _look(table: Any, backend: Any, place: str, address: str = "") -> TableLook:
-    sample = _fetched(backend, table.limit(SAMPLE), place, address)
+def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> TableLook:
+    sample = _fetched(run, table.limit(SAMPLE), place, address)
     usable = [name for name in sample.column_names if name.strip() and name.isprintable()]
     judged = [_judged(name, sample[name]) for name in usable]
     asked = {"rows": table.count()}
     for number, column in enumerate(judged):
         if column.kind == "day":
             moment = table[column.name]
-            moment = moment.try_cast("timestamp") if moment.type().is_string() else moment.cast("timestamp")
-            asked |= {f"first_{number}": moment.min(), f"last_{number}": moment.max()}
-    answer = _fetched(backend, table.aggregate(**asked), place, address).to_pylist()[0]
+            if moment.type().is_string():
+                moment = TextFormat(date_format=ISO).parsed_time(moment)
+            asked |= {f"first_{number}": moment.cast("timestamp").min(), f"last_{number}": moment.cast("timestamp").max()}
+    answer = _fetched(run, table.aggregate(**asked), place, address).to_pylist()[0]
     columns = tuple(
         replace(column, first=_moment(answer[f"first_{number}"]), last=_moment(answer[f"last_{number}"]))
         if column.kind == "day"
         else column
         for number, column in enumerate(judged)
     )
-    return TableLook(rows=int(answer["rows"]), columns=columns)
+    return TableLook(rows=answer["rows"], columns=columns)
 
 
-def _fetched(backend: Any, expression: Any, place: str, address: str) -> pa.Table:
+def _fetched(run: Callable[[Any], Any], expression: Any, place: str, address: str) -> pa.Table:
     try:
-        return backend.to_pyarrow(expression)
+        return run(expression)
+    except ClvForecastError:
+        raise
     except Exception as error:  # each database has errors of its own
         problem = first_line(error, address)
     raise InputError("The table cannot be read.", value=f"{place}: {problem.rstrip('.')}")
@@ -171,7 +211,7 @@ def _judged(name: str, values: pa.ChunkedArray) -> ColumnLook:
     kind, offset = _kind(values.type, series, texts)
     low = high = None
     if kind in ("integer", "number"):
-        numbers = pd.to_numeric(texts, errors="coerce").dropna()
+        numbers = pd.to_numeric(texts, errors="coerce").dropna()  # none of another decimal sign
         low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (None, None)
     return ColumnLook(
         name=name,
@@ -198,7 +238,7 @@ def _kind(kind: pa.DataType, series: pd.Series[Any], texts: pd.Series[str]) -> t
         return ("integer" if bool(whole.all()) and pa.types.is_floating(kind) else "number"), False
     if _mostly(texts, _INTEGER, share=1.0):
         return "integer", False
-    if _mostly(texts, _NUMBER):
+    if _mostly(texts, _NUMBER) or _mostly(texts, _MONEY):
         return "number", False
     if _mostly(texts, _DAY):
         return "day", bool(texts.str.contains(_OFFSET).any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.consolidated import Consolidated
 from clv_forecast.consolidation.opened_source import opened
 from clv_forecast.consolidation.order_files import ORDERS, fingerprint, write_orders
-from clv_forecast.consolidation.order_groups import SOURCE, OrderGroups, read_groups
+from clv_forecast.consolidation.order_groups import SOURCE, SOURCE_ID, UNREADABLE, OrderGroups, read_groups
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.consolidation.same_orders import same_orders as find_same_orders
 from clv_forecast.consolidation.steps import (
@@ -34,9 +35,10 @@ from clv_forecast.consolidation.steps import (
 )
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import KEPT, Finding, counted, format_money
-from clv_forecast.history.cleaning import check_time_zone, parse_day
-from clv_forecast.history.sources import connect_duckdb
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_share, check_time_zone, parse_day
 from clv_forecast.progress import Progress, silent
+from clv_forecast.tables.ids import in_one_kind
+from clv_forecast.tables.text_format import ISO
 
 
 def consolidate(
@@ -48,6 +50,7 @@ def consolidate(
     unmatched: str = "keep",
     same_orders: bool = True,
     time_zone: str | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> Consolidated:
     """Bring the order logs of several systems together under one id per account.
@@ -70,6 +73,8 @@ def consolidate(
         Whether an order id of the same account in two sources is one order.
     time_zone : str, optional
         Named zone whose days count; required when times carry a zone. Times are written as they are on its clocks.
+    max_unreadable : float
+        Largest share of a source's lines, or of its money at the largest reading, that may be unreadable.
     progress : callable
 
     Returns
@@ -81,7 +86,7 @@ def consolidate(
     DomainError
         If an option is outside its domain, two sources have one name, or only some of them name a currency.
     InputError
-        If a source cannot be read, a column is missing or of a wrong kind, the crosswalk is ambiguous, ids without an
+        If a source, or too much of it, cannot be read, a column is missing or of a wrong kind, the crosswalk is ambiguous, ids without an
         account are to be refused, or no line is left.
     StoreError
         If the folder holds something else or cannot be written.
@@ -130,37 +135,37 @@ def consolidate(
     names = [source.name for source in chosen]
     day = None if as_of is None else parse_day(as_of, "as_of")
     policy, zone = walk.check_unmatched(unmatched), check_time_zone(time_zone)
+    most = check_share(max_unreadable, "max_unreadable")
     links = None if crosswalk is None else walk.read_crosswalk(crosswalk)
-    backend = connect_duckdb()
     read: list[OrderGroups] = []
     for rank, source in enumerate(chosen):
         progress("consolidate", rank, len(chosen) + 1)
-        with opened(source) as log:
-            read.append(read_groups(backend, log, rank, as_of=day, time_zone=zone))
+        with opened(source, time_zone=zone) as log:
+            read.append(read_groups(log, rank, as_of=day, time_zone=zone, max_unreadable=most))
     progress("consolidate", len(chosen), len(chosen) + 1)
     columns, constant = _currencies(read)
+    read, links, id_type = _in_one_kind(read, links)
     groups = walk.with_accounts(pa.concat_tables([part.table for part in read]), links)
-    steps, findings = _judged(backend, groups, policy, same_orders=same_orders and len(read) > 1)
+    steps, findings = _judged(groups, policy, same_orders=same_orders and len(read) > 1)
     if links is not None:
         findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
-    findings = [*findings, *(found for part in read if (found := _repeated(part)))]
+    findings = [*findings, *(found for part in read if (found := _repeated(part))), *_unreadable(groups, steps, names)]
     groups = groups.append_column(STEP, pa.array(steps, pa.string()))
-    kept = groups.filter(pc.equal(groups[STEP], KEPT))
-    if not len(kept):
+    kept = groups.filter(pc.is_in(groups[STEP], value_set=pa.array([KEPT, UNREADABLE])))
+    if not pc.any(pc.equal(kept[STEP], KEPT)).as_py():
         raise InputError("The sources have no order left.", value=_left_out(groups), remedy="Check as_of and filters.")
-    steps_taken = reconciliation_table(backend, groups, names, str(day))
+    steps_taken = reconciliation_table(groups, names, str(day))
     check_reconciliation(steps_taken)  # before anything is written
     target = Path(folder) / ORDERS
     write_orders(
-        backend,
         kept.drop_columns(STEP),
         target,
         columns=columns,
         with_margin=[part.source for part in read if c.MARGIN in part.columns],
-        id_type=_id_type(read, links, kept),
+        id_type=_id_type(id_type, links, kept),
     )
     progress("consolidate", len(chosen) + 1, len(chosen) + 1)
-    optional: dict[str, str] = {
+    optional: dict[str, str] = {"decimal": ".", "thousands": "", "date_format": ISO} | {
         name: name for name in (c.ORDER_ID, c.CATEGORY, c.MARGIN, c.CURRENCY, c.RECORDED_AT) if name in columns
     }
     if constant:
@@ -171,7 +176,7 @@ def consolidate(
         orders=target,
         options=MappingProxyType(optional),
         reconciliation=steps_taken,
-        source_days=source_days(backend, groups),
+        source_days=source_days(groups),
         matched_share=MappingProxyType({} if links is None else walk.matched_shares(_in_time(groups), names)),
         findings=tuple(findings),
         fingerprint=fingerprint(target, links),
@@ -213,7 +218,7 @@ def _currencies(read: Sequence[OrderGroups]) -> tuple[set[str], str | None]:
 
 
 def _judged(
-    backend: Any, groups: pa.Table, policy: walk.Unmatched, *, same_orders: bool
+    groups: pa.Table, policy: walk.Unmatched, *, same_orders: bool
 ) -> tuple[np.ndarray[Any, Any], list[Finding]]:
     """What becomes of each group."""
     steps = np.full(len(groups), KEPT, dtype=object)
@@ -223,11 +228,14 @@ def _judged(
     if policy == "drop":
         steps[~groups[walk.MATCHED].to_numpy()] = UNMATCHED_DROPPED
     steps[after] = AFTER_AS_OF
+    unreadable = groups[UNREADABLE].is_valid().to_numpy()
     if not same_orders:
+        steps[(steps == KEPT) & unreadable] = UNREADABLE
         return steps, []
     left = np.flatnonzero(steps == KEPT)
-    found = find_same_orders(backend, groups.take(pa.array(left)))
+    found = find_same_orders(groups.take(pa.array(left)))
     steps[left[found.merged]] = MERGED
+    steps[(steps == KEPT) & unreadable] = UNREADABLE
     return steps, list(found.findings)
 
 
@@ -286,10 +294,64 @@ def _left_out(groups: pa.Table) -> str:
     return ", ".join(f"{r[STEP]}: {counted(r['lines_sum'], 'line')}" for r in sums) or "no lines"
 
 
-def _id_type(read: Sequence[OrderGroups], links: pd.DataFrame | None, kept: pa.Table) -> pa.DataType:
+def _id_type(id_type: pa.DataType, links: pd.DataFrame | None, kept: pa.Table) -> pa.DataType:
     """Type of the ids: that of the sources or of the crosswalk where all agree, else text."""
-    if links is not None:
-        whole = pd.api.types.is_integer_dtype(links[c.CUSTOMER_ID].dtype) and pc.all(kept[walk.MATCHED]).as_py()
-        return pa.int64() if whole else pa.string()
-    kinds = {part.id_type for part in read}
-    return kinds.pop() if len(kinds) == 1 else pa.string()
+    if links is None:
+        return id_type
+    whole = pd.api.types.is_integer_dtype(links[c.CUSTOMER_ID].dtype) and pc.all(kept[walk.MATCHED]).as_py()
+    return pa.int64() if whole else pa.string()
+
+
+def _in_one_kind(
+    read: Sequence[OrderGroups], links: pd.DataFrame | None
+) -> tuple[list[OrderGroups], pd.DataFrame | None, pa.DataType]:
+    """Ids and order numbers as text that is equal where they are the same, decided over all sources.
+
+    With a crosswalk each source has ids of its own, which meet those of the crosswalk.
+    """
+    orders = in_one_kind(*(part.table[c.ORDER_ID].combine_chunks() for part in read))
+    ids = [part.table[SOURCE_ID].combine_chunks() for part in read]
+    if links is None:
+        ids = list(in_one_kind(*ids))
+    else:
+        for place, part in enumerate(read):
+            links, ids[place] = walk.like_the_source(links, part.source, ids[place])
+    whole = all(
+        pc.all(pc.match_substring_regex(texts.drop_null(), r"^(0|-?[1-9][0-9]{0,18})$")).as_py() is not False
+        for texts in ids
+    )
+    kinds = {part.id_type for part in read if part.id_type is not None}
+    if any(part.id_type is None for part in read):
+        kinds.add(pa.int64() if whole else pa.string())
+    shaped = []
+    for part, of_source, of_orders in zip(read, ids, orders, strict=True):
+        table = part.table.set_column(part.table.schema.get_field_index(SOURCE_ID), SOURCE_ID, of_source)
+        table = table.set_column(table.schema.get_field_index(c.ORDER_ID), c.ORDER_ID, of_orders)
+        shaped.append(replace(part, table=table))
+    return shaped, links, kinds.pop() if len(kinds) == 1 else pa.string()
+
+
+def _unreadable(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[str]) -> list[Finding]:
+    """What of each source cannot be read, below the share that would refuse it."""
+    lost = groups.filter(pa.array(steps == UNREADABLE))
+    cautions = []
+    for name in names:
+        part = lost.filter(pc.equal(lost[SOURCE], name))
+        if not len(part):
+            continue
+        lines = pc.sum(part[g.LINES]).as_py()
+        of_amounts = pc.equal(part[UNREADABLE], "amount_unreadable")
+        texts = [
+            *pc.unique(part.filter(of_amounts)[g.AMOUNT_TEXT]).to_pylist(),
+            *pc.unique(part.filter(pc.invert(of_amounts))[c.DATE]).to_pylist(),
+        ]
+        cautions.append(
+            Finding(
+                name=f"unreadable_{name}",
+                level="caution",
+                sentence=f"{counted(lines, 'line')} of {name} cannot be read and {'is' if lines == 1 else 'are'} left "
+                f"out: {', '.join(map(repr, texts[:5]))}.",
+                values={"lines": lines},
+            )
+        )
+    return cautions

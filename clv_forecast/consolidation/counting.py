@@ -18,15 +18,20 @@ from clv_forecast.consolidation.opened_source import OpenedSource, opened
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.history.audit import counted, format_money
 from clv_forecast.history.cleaning import (
-    EARLIEST_YEAR,
     LARGEST_AMOUNT,
-    MONEY,
+    MAX_UNREADABLE,
+    amount_flaw,
     check_time_zone,
+    largest_reading,
     local_time,
     parse_day,
     text_of,
+    written,
 )
-from clv_forecast.history.sources import connect_duckdb
+from clv_forecast.history.unusable import check_unreadable
+from clv_forecast.tables.ids import inexact, refuse_inexact, text_of_ids
+from clv_forecast.tables.queries import fetch
+from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, looks_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,9 @@ class SourceCount:
         return f"{counted(self.rows, 'line')} of {counted(self.customers, 'id')}, {', '.join(sums)}{days}"
 
 
-def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | None = None) -> SourceCount:
+def count_source(
+    source: OrderSource, as_of: Any = None, *, time_zone: str | None = None, max_unreadable: float = MAX_UNREADABLE
+) -> SourceCount:
     """Count a source's lines, ids, money and days with one statement; nothing is written and no line travels.
 
     Parameters
@@ -67,7 +74,7 @@ def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | Non
     source : OrderSource
     as_of : date, Timestamp or ISO text, optional
         Lines dated or recorded after it are not counted (text dates in another database than DuckDB: all are).
-    time_zone : str, optional
+    time_zone, max_unreadable
         As in ``consolidate``.
 
     Returns
@@ -79,7 +86,7 @@ def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | Non
     DomainError
         If ``as_of`` is no day or there is no such zone.
     InputError
-        If the source cannot be read, or a column is missing or of a wrong kind.
+        If the source, or too much of it, cannot be read, or a column is missing or of a wrong kind.
 
     Examples
     --------
@@ -93,8 +100,9 @@ def count_source(source: OrderSource, as_of: Any = None, *, time_zone: str | Non
     """
     day = None if as_of is None else parse_day(as_of, "as_of")
     zone = check_time_zone(time_zone)
-    with opened(source) as log:
+    with opened(source, time_zone=zone) as log:
         records = log.fetch(_measured(log, day, zone)).to_pylist()
+        _refuse(log, next(record for record in records if record["whole"]), max_unreadable)
         constant, ends = log.constant_currency, _ends(log, zone)
     whole = next(record for record in records if record["whole"])
     parts = [record for record in records if not record["whole"]] or [whole]
@@ -114,17 +122,33 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
     raw = g.typed(log.table)
     after = g.late(log, raw, as_of=as_of, time_zone=zone)
     if log.in_duckdb and as_of is not None:  # there text is a date too
-        days = [local_time(raw[name], name, zone)[0].date() for name in (c.DATE, c.RECORDED_AT) if log.has(name)]
+        days = [
+            local_time(raw[name], name, zone, log.format)[0].date() for name in (c.DATE, c.RECORDED_AT) if log.has(name)
+        ]
         after = ibis.or_(*((day > ibis.literal(as_of)).fill_null(False) for day in days))
     code = text_of(raw[c.CURRENCY]) if log.has(c.CURRENCY) else ibis.null("string")
     ids = raw[c.CUSTOMER_ID]
+    usable, amount = _usable(log, raw[c.DATE], zone), g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0]
+    no, nothing = ibis.literal(False), ibis.literal(0).cast(MONEY)
+    kinds = {"date_unreadable": no, "amount_unreadable": no, "plausible": nothing}
+    if log.in_duckdb:
+        day_lost = written(raw[c.DATE]).notnull() & usable.isnull()
+        lost = amount_flaw(raw[c.AMOUNT], log.format) == "amount_unreadable"
+        largest = largest_reading(raw[c.AMOUNT].cast("string"))
+        kinds = {
+            "date_unreadable": day_lost,
+            "amount_unreadable": lost & ~day_lost,
+            "plausible": ibis.ifelse(lost, largest, amount.abs()).fill_null(0).cast(MONEY),
+        }
     lines = raw.select(
         **{
             c.CURRENCY: code,
-            "id": ids.strip().nullif("") if ids.type().is_string() else ids,
-            c.AMOUNT: g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0],
-            c.DATE: _usable(log, raw[c.DATE], zone),
-            "late": ibis.literal(False) if after is None else after,
+            "id": (text_of_ids(ids).strip().nullif("") if ids.type().is_string() else ids),
+            "inexact": inexact(ids).fill_null(False) if ids.type().is_floating() else no,
+            c.AMOUNT: amount,
+            c.DATE: usable,
+            "late": no if after is None else after,
+            **kinds,
         }
     )
     lines = lines.filter(~lines["late"])
@@ -134,6 +158,13 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
         c.AMOUNT: lines[c.AMOUNT].sum().cast(MONEY),
         "first": lines[c.DATE].min(),
         "last": lines[c.DATE].max(),
+        "inexact": lines["inexact"].cast("int64").sum(),
+        "first_inexact": lines["id"].cast("string").min(where=lines["inexact"]),
+        "days_lost": lines["date_unreadable"].cast("int64").sum(),
+        "days_money": lines["plausible"].sum(where=lines["date_unreadable"]).cast(MONEY),
+        "amounts_lost": lines["amount_unreadable"].cast("int64").sum(),
+        "amounts_money": lines["plausible"].sum(where=lines["amount_unreadable"]).cast(MONEY),
+        "money": lines["plausible"].sum().cast(MONEY),
     }
     whole = lines.agg(**measures).mutate(whole=ibis.literal(True), **{c.CURRENCY: ibis.null("string")})
     if not log.has(c.CURRENCY):
@@ -142,10 +173,42 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
     return whole.union(each.select(*whole.columns))
 
 
+def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
+    """Refuse what a run would refuse: ids that floats no longer hold, and too much that cannot be read."""
+    ids = log.table[c.CUSTOMER_ID].type()
+    if ids.is_floating():
+        first = float(whole["first_inexact"] or 0.0)
+        refuse_inexact(int(whole["inexact"] or 0), [first], f"The ids of {log.source.name}", 8 * ids.nbytes)
+    lost = {
+        kind: (int(whole[f"{name}_lost"] or 0), whole[f"{name}_money"] or Decimal(0))
+        for kind, name in (("date_unreadable", "days"), ("amount_unreadable", "amounts"))
+    }
+    rest = int(whole["rows"]) - sum(rows for rows, _ in lost.values())
+    money = (whole["money"] or Decimal(0)) - sum(amount for _, amount in lost.values())
+
+    def values(kind: str) -> list[str]:
+        name = c.AMOUNT if kind == "amount_unreadable" else c.DATE
+        raw = g.typed(log.table)
+        column = raw[name]
+        lost = (
+            amount_flaw(column, log.format) == "amount_unreadable"
+            if name == c.AMOUNT
+            else written(column).notnull() & _usable(log, column, None if column.type().is_string() else "UTC").isnull()
+        )
+        shown = raw.filter(lost).select(text=column.cast("string")).distinct().order_by("text").limit(5)
+        return [str(value) for value in log.fetch(shown)["text"].to_pylist()]
+
+    def advice(name: str) -> str:
+        raw = g.typed(log.table)
+        return looks_like(log.fetch, raw, name, log.format, time=name == c.DATE) if raw[name].type().is_string() else ""
+
+    check_unreadable({**lost, "": (rest, money)}, most, values=values, advice=advice, label=log.source.name)
+
+
 def _usable(log: OpenedSource, column: Any, zone: str | None) -> Any:
     """Dates that can be one: moments on the clocks of the zone in DuckDB, elsewhere as they are."""
     if log.in_duckdb:
-        column = local_time(column, c.DATE, zone)[0]
+        column = local_time(column, c.DATE, zone, log.format)[0]
     if column.type().is_string():
         return column.strip().nullif("")
     kind = "date" if column.type().is_date() else "timestamp"
@@ -162,7 +225,7 @@ def _ends(log: OpenedSource, zone: str | None) -> Callable[[Any, Any], tuple[dat
     def days(*ends: Any) -> tuple[datetime.date | None, ...]:
         written = any(isinstance(end, str) for end in ends)
         held = ibis.memtable(pa.table({c.DATE: pa.array(ends, pa.string() if written else kind)}))
-        found = connect_duckdb().to_pyarrow(held.select(day=local_time(held[c.DATE], c.DATE, zone)[0].date()))
+        found = fetch(held.select(day=local_time(held[c.DATE], c.DATE, zone, log.format)[0].date()))
         return tuple(found["day"].to_pylist())
 
     return days

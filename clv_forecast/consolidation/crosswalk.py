@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -14,9 +15,11 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.order_groups import SOURCE, SOURCE_ID
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.attributes import read_table
 from clv_forecast.history.audit import Finding, counted
-from clv_forecast.history.column_names import check_columns
+from clv_forecast.tables.column_names import check_columns
+from clv_forecast.tables.ids import as_one_kind, id_texts, in_one_kind, whole_number
+from clv_forecast.tables.source import PLAIN, read_frame
+from clv_forecast.tables.text_format import TextFormat
 
 Unmatched = Literal["keep", "drop", "error"]
 
@@ -43,13 +46,15 @@ def check_unmatched(unmatched: str) -> Unmatched:
     return unmatched  # type: ignore[return-value]
 
 
-def read_crosswalk(data: Any) -> pd.DataFrame:
+def read_crosswalk(data: Any, *, format: TextFormat = PLAIN) -> pd.DataFrame:
     """Read a crosswalk and check that each id of each source leads to one account.
 
     Parameters
     ----------
     data : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
         Columns source, source_id, customer_id; many ids may lead to one account.
+    format : TextFormat
+        Of text files.
 
     Returns
     -------
@@ -68,7 +73,8 @@ def read_crosswalk(data: Any) -> pd.DataFrame:
     0    crm         9           A
     1   shop         7           A
     """
-    frame = read_table(data, "The crosswalk")
+    frame = read_frame(data, "The crosswalk", format=format, labels=CROSSWALK)
+    frame.columns = [str(name) for name in frame.columns]
     check_columns(CROSSWALK, [str(name) for name in frame.columns])
     frame = frame[list(CROSSWALK)]
     if frame.isna().any(axis=None):
@@ -76,13 +82,16 @@ def read_crosswalk(data: Any) -> pd.DataFrame:
         raise InputError(
             "A crosswalk needs source, source_id and customer_id in every row.", value=f"{missing} without"
         )
-    accounts = whole_numbers(frame[c.CUSTOMER_ID])
-    if not pd.api.types.is_integer_dtype(accounts.dtype):
-        accounts = as_text(accounts)
+    sources = frame[SOURCE].astype(str).str.strip()
     found = pd.DataFrame(
-        {SOURCE: as_text(frame[SOURCE]), SOURCE_ID: as_text(frame[SOURCE_ID]), c.CUSTOMER_ID: accounts}
+        {
+            SOURCE: sources,
+            SOURCE_ID: id_texts(frame[SOURCE_ID]).str.strip().astype("str"),
+            c.CUSTOMER_ID: _accounts(frame[c.CUSTOMER_ID], from_text=isinstance(data, (str, Path))),
+        }
     )
-    twice = found.duplicated([SOURCE, SOURCE_ID])
+    same = pd.concat([as_one_kind(part)[0] for _, part in found[SOURCE_ID].groupby(sources)] or [found[SOURCE_ID]])
+    twice = found.assign(**{SOURCE_ID: same}).duplicated([SOURCE, SOURCE_ID])
     if twice.any():
         raise InputError(
             "An id of a source may occur once in the crosswalk.",
@@ -93,16 +102,22 @@ def read_crosswalk(data: Any) -> pd.DataFrame:
     return found.sort_values([SOURCE, SOURCE_ID], ignore_index=True)
 
 
-def whole_numbers(ids: pd.Series) -> pd.Series:
-    """Decimals without a fraction as integers; anything else as it is."""
-    if pd.api.types.is_float_dtype(ids.dtype) and (ids == ids.round()).all():
-        return ids.astype("int64")
-    return ids
+def _accounts(ids: pd.Series[Any], *, from_text: bool) -> pd.Series[Any]:
+    """Ids of accounts: numbers where all are whole numbers and the table does not say that they are text."""
+    (texts,) = as_one_kind(ids)
+    typed = isinstance(ids.dtype, pd.StringDtype) and not from_text
+    whole = len(texts) > 0 and all(whole_number(text) is not None for text in texts)
+    return texts.astype("int64") if whole and not typed else texts.astype("str")
 
 
-def as_text(ids: pd.Series) -> pd.Series:
-    """Ids as text, whole numbers without a decimal point, blanks around them gone."""
-    return pd.Series([str(value).strip() for value in whole_numbers(ids).tolist()], dtype="str", index=ids.index)
+def like_the_source(crosswalk: pd.DataFrame, source: str, ids: pa.Array) -> tuple[pd.DataFrame, pa.Array]:
+    """The crosswalk and the ids of a source with texts that are equal where the ids are the same."""
+    rows = (crosswalk[SOURCE] == source).to_numpy(dtype=bool)
+    listed = pa.array(crosswalk.loc[rows, SOURCE_ID].astype(object), pa.string())
+    of_source, of_crosswalk = in_one_kind(ids, listed)
+    changed = crosswalk.copy()
+    changed.loc[rows, SOURCE_ID] = of_crosswalk.to_pylist()
+    return changed, of_source
 
 
 def with_accounts(groups: pa.Table, crosswalk: pd.DataFrame | None) -> pa.Table:
@@ -117,7 +132,7 @@ def with_accounts(groups: pa.Table, crosswalk: pd.DataFrame | None) -> pa.Table:
             MATCHED, pa.array(np.ones(len(groups), dtype=np.bool_))
         )
     sources = groups[SOURCE].to_pandas()
-    accounts = as_text(crosswalk[c.CUSTOMER_ID]).to_numpy(dtype=object)
+    accounts = crosswalk[c.CUSTOMER_ID].astype(str).to_numpy(dtype=object)
     known = pd.MultiIndex.from_arrays([crosswalk[SOURCE].astype(object), crosswalk[SOURCE_ID].astype(object)])
     stripped = ids.str.strip()
     wanted = pd.MultiIndex.from_arrays([sources.astype(object), stripped.astype(object)])

@@ -11,7 +11,8 @@ import ibis
 from clv_forecast import columns as c
 from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
-from clv_forecast.history.cleaning import LARGEST_AMOUNT, MONEY, local_time, money
+from clv_forecast.history.cleaning import LARGEST_AMOUNT, MONEY, local_time
+from clv_forecast.tables.source import money
 
 LINES: Final = "lines"
 SIGN: Final = "sign"
@@ -107,7 +108,7 @@ def late(opened: OpenedSource, raw: Any, *, as_of: datetime.date | None, time_zo
     for name in (c.DATE, c.RECORDED_AT):
         if not opened.has(name):
             continue
-        local_time(raw[name], opened.source.mapping()[name], time_zone)  # refuses what is no date
+        local_time(raw[name], opened.source.mapping()[name], time_zone, opened.format)  # refuses what is no date
         found = _later(raw[name], as_of, time_zone)
         if found is not None:
             known = found.fill_null(False)
@@ -138,7 +139,7 @@ def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> tup
         If the column holds no numbers, or numbers as text in another database than DuckDB.
     """
     column, title = raw[name], opened.source.mapping()[name]
-    exact = money(column, title)  # refuses what is no number
+    exact = money(column, title, opened.format)  # refuses what is no number
     if opened.in_duckdb:
         exact = ibis.ifelse(exact.abs() < largest, exact, ibis.null(MONEY))
         return exact, exact
@@ -146,7 +147,7 @@ def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> tup
     if kind.is_string():
         raise InputError(
             f"The column {title!r} of the source {opened.source.name!r} holds text, and only DuckDB and files read "
-            f"numbers from text safely, not {opened.backend.name}.",
+            f"numbers from text safely, not {opened.engine}.",
             remedy=f"Make a view with the number, such as CAST({title} AS DECIMAL(18, 2)), and name the view.",
         )
     if kind.is_floating():

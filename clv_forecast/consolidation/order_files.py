@@ -22,6 +22,7 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.crosswalk import ACCOUNT
 from clv_forecast.consolidation.order_groups import DAY, SOURCE, SOURCE_ID
 from clv_forecast.history.cleaning import LARGEST_AMOUNT
+from clv_forecast.tables.queries import fetch
 
 ORDERS: Final = "orders"
 UNDATED: Final = "undated"
@@ -31,7 +32,6 @@ _LARGEST_PIECE: Final = Decimal(LARGEST_AMOUNT // 10 * 9)
 
 
 def write_orders(
-    backend: Any,
     groups: pa.Table,
     folder: Path,
     *,
@@ -43,7 +43,6 @@ def write_orders(
 
     Parameters
     ----------
-    backend : ibis DuckDB backend
     groups : pyarrow Table
         In the columns of ``order_groups.SCHEMA``, with the account.
     folder : Path
@@ -79,7 +78,7 @@ def write_orders(
         SOURCE_ID: rows[SOURCE_ID],
     }
     shaped = rows.select(**written)
-    table = backend.to_pyarrow(shaped.order_by(list(written)))
+    table = fetch(shaped.order_by(list(written)))
     place = table.schema.get_field_index(c.CUSTOMER_ID)
     table = table.set_column(place, c.CUSTOMER_ID, table[c.CUSTOMER_ID].cast(id_type))
     with atomic_folder(folder, replaces=holds_orders) as aside:

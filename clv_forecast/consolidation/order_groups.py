@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import ibis
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,12 +16,17 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import counted
-from clv_forecast.history.cleaning import EARLIEST_YEAR, EPOCH, MONEY, local_time, text_of
+from clv_forecast.history.cleaning import EPOCH, amount_flaw, largest_reading, local_time, text_of, written
+from clv_forecast.history.unusable import check_unreadable
+from clv_forecast.tables.ids import EXACT, in_one_kind, refuse_inexact, text_of_ids, texts_of
+from clv_forecast.tables.queries import fetch
+from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, TextFormat, decided_format, looks_like
 
 SOURCE: Final = "source"
 SOURCE_ID: Final = "source_id"
 RANK: Final = "source_rank"
 DAY: Final = "day"
+UNREADABLE: Final = "unreadable"
 
 SCHEMA: Final = pa.schema(
     [
@@ -41,9 +46,11 @@ SCHEMA: Final = pa.schema(
         (g.LINES, pa.int64()),
         (g.REPEATED, pa.int64()),
         (g.AFTER, pa.bool_()),
+        (UNREADABLE, pa.string()),
     ]
 )
-"""One row per group that travelled; ``day`` counts from 1970-01-01 and is missing where there is no usable date."""
+"""One row per group that travelled; ``day`` counts from 1970-01-01 and is missing where there is no usable date;
+``unreadable`` names what cannot be read in it, and is missing where all can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +61,9 @@ class OrderGroups:
     ----------
     source : str
     table : pyarrow Table
-        In the columns of ``SCHEMA``.
-    id_type : pyarrow DataType
-        What its ids are: integers or decimals of some width, or text.
+        In the columns of ``SCHEMA``; ids, order numbers and labels as text, untouched.
+    id_type : pyarrow DataType or None
+        What its ids are: integers or decimals of some width, or text; None where a text file does not say.
     columns : frozenset of str
         Which of the optional columns the source has.
     constant_currency : str, optional
@@ -64,25 +71,27 @@ class OrderGroups:
 
     source: str
     table: pa.Table
-    id_type: pa.DataType
+    id_type: pa.DataType | None
     columns: frozenset[str]
     constant_currency: str | None
+    format: TextFormat
 
 
 def read_groups(
-    local: Any, opened: OpenedSource, rank: int, *, as_of: datetime.date | None, time_zone: str | None
+    opened: OpenedSource, rank: int, *, as_of: datetime.date | None, time_zone: str | None, max_unreadable: float
 ) -> OrderGroups:
     """Ask a source once and bring what comes into one form.
 
     Parameters
     ----------
-    local : ibis DuckDB backend
     opened : OpenedSource
     rank : int
         Its place in the order of the sources.
     as_of : datetime.date, optional
         Last day that counts; None when all days do.
     time_zone : str, optional
+    max_unreadable : float
+        Largest share of lines, or of money, that may be unreadable.
 
     Returns
     -------
@@ -91,12 +100,17 @@ def read_groups(
     Raises
     ------
     InputError
-        If the source cannot be read, or its dates carry offsets from UTC while no time zone is named.
+        If the source cannot be read, its dates carry offsets from UTC while no time zone is named, or too much cannot
+        be read.
     """
     fetched = opened.fetch(g.grouped_lines(opened, as_of=as_of, time_zone=time_zone))
     fetched, id_type = _with_ids(fetched, opened)
     raw = g.typed(ibis.memtable(fetched))
-    at, offset = local_time(raw[c.DATE], c.DATE, time_zone)
+    form = opened.format
+    if opened.held is None:  # of a database the days have travelled, as text where they are no dates there
+        times = [name for name in (c.DATE, c.RECORDED_AT) if opened.has(name) and raw[name].type().is_string()]
+        form = decided_format(fetch, raw, form, numbers=(), times=times, label=opened.source.name).format
+    at, offset = local_time(raw[c.DATE], c.DATE, time_zone, form)
     usable = ibis.ifelse(at.year() >= EARLIEST_YEAR, at, ibis.null("timestamp"))
     day = usable.date().epoch_days().cast("int32")
     after = raw[g.AFTER]
@@ -105,11 +119,17 @@ def read_groups(
         after = after | (day > last).fill_null(False)
     recorded: Any = ibis.null("string")
     if opened.has(c.RECORDED_AT):
-        when, recorded_offset = local_time(raw[c.RECORDED_AT], c.RECORDED_AT, time_zone)
+        when, recorded_offset = local_time(raw[c.RECORDED_AT], c.RECORDED_AT, time_zone, form)
         recorded, offset = _written(when, raw[c.RECORDED_AT]), offset | recorded_offset
         if last is not None:
             after = after | (when.date().epoch_days() > last).fill_null(False)
     no_text = ibis.null("string")
+    flaw = amount_flaw(raw[g.AMOUNT_TEXT], form)
+    unreadable = ibis.cases(
+        (written(raw[c.DATE]).notnull() & usable.isnull(), "date_unreadable"),
+        (raw[g.AMOUNT_TEXT].notnull() & (flaw == "amount_unreadable"), "amount_unreadable"),
+        else_=no_text,
+    )
     shaped = raw.select(
         **{
             SOURCE: ibis.literal(opened.source.name),
@@ -120,8 +140,8 @@ def read_groups(
             c.AMOUNT: raw[c.AMOUNT].cast(MONEY),
             g.SIGN: raw[g.SIGN].cast("int8"),
             g.AMOUNT_TEXT: raw[g.AMOUNT_TEXT],
-            c.ORDER_ID: _id_text(raw[c.ORDER_ID]) if opened.has(c.ORDER_ID) else no_text,
-            c.CATEGORY: _id_text(raw[c.CATEGORY]) if opened.has(c.CATEGORY) else no_text,
+            c.ORDER_ID: _label(raw[c.ORDER_ID]) if opened.has(c.ORDER_ID) else no_text,
+            c.CATEGORY: _label(raw[c.CATEGORY]) if opened.has(c.CATEGORY) else no_text,
             c.MARGIN: _known_margin(raw) if opened.has(c.MARGIN) else ibis.null(MONEY),
             c.CURRENCY: text_of(raw[c.CURRENCY])
             if opened.has(c.CURRENCY)
@@ -130,17 +150,25 @@ def read_groups(
             g.LINES: raw[g.LINES].cast("int64"),
             g.REPEATED: ibis.ifelse(raw[g.AFTER], 0, raw[g.REPEATED]).cast("int64"),
             g.AFTER: after,
+            UNREADABLE: ibis.ifelse(after.fill_null(False), no_text, unreadable),
             "offset": offset,
+            "plausible": ibis.ifelse(
+                unreadable == "amount_unreadable",
+                largest_reading(raw[g.AMOUNT_TEXT]) * raw[g.LINES],
+                raw[c.AMOUNT].cast(MONEY).abs(),
+            ).cast(MONEY),
         }
     )
-    table = local.to_pyarrow(shaped)
+    table = fetch(shaped)
     _refuse_offsets(table, opened)
+    _refuse_unreadable(table, opened, form, raw, max_unreadable)
     return OrderGroups(
         source=opened.source.name,
-        table=table.drop_columns("offset").cast(SCHEMA),
+        table=_labels_in_one_kind(table).drop_columns(["offset", "plausible"]).cast(SCHEMA),
         id_type=id_type,
         columns=frozenset(name for name in opened.table.columns if name in _OPTIONAL),
         constant_currency=opened.constant_currency,
+        format=form,
     )
 
 
@@ -167,49 +195,56 @@ def _written(moment: Any, raw: Any) -> Any:
     return text.fill_null(raw.cast("string"))
 
 
-def _id_text(column: Any) -> Any:
-    """An id as text; a whole number that missing values turned into a decimal loses its ``.0``."""
-    if not column.type().is_floating():
-        return text_of(column)
-    whole = column.try_cast("int64")
-    return ibis.ifelse(whole.cast("float64") == column, whole.cast("string"), text_of(column))
+def _refuse_unreadable(table: pa.Table, opened: OpenedSource, form: TextFormat, raw: Any, most: float) -> None:
+    in_time = table.filter(pc.invert(pc.fill_null(table[g.AFTER], False)))
+    sums = in_time.group_by(UNREADABLE).aggregate([(g.LINES, "sum"), ("plausible", "sum")]).to_pylist()
+    parts = {part[UNREADABLE] or "": (part["lines_sum"], part["plausible_sum"] or Decimal(0)) for part in sums}
+
+    def values(kind: str) -> list[str]:
+        name = g.AMOUNT_TEXT if kind == "amount_unreadable" else c.DATE
+        return sorted(pc.unique(in_time.filter(pc.equal(in_time[UNREADABLE], kind))[name]).to_pylist())[:_SHOWN]
+
+    def advice(name: str) -> str:
+        column = g.AMOUNT_TEXT if name == c.AMOUNT else name
+        text = raw[column].type().is_string()
+        return looks_like(fetch, raw, column, form, time=name == c.DATE) if text else ""
+
+    check_unreadable(parts, most, values=values, advice=advice, label=opened.source.name)
 
 
-def _with_ids(fetched: pa.Table, opened: OpenedSource) -> tuple[pa.Table, pa.DataType]:
+_SHOWN: Final = 5
+
+
+def _label(column: Any) -> Any:
+    """An order number or category as text, untouched but for blanks around it."""
+    return text_of_ids(column).strip().nullif("")
+
+
+def _labels_in_one_kind(table: pa.Table) -> pa.Table:
+    """Categories as whole numbers where all are; order numbers meet those of other sources and wait."""
+    place = table.schema.get_field_index(c.CATEGORY)
+    (category,) = in_one_kind(table[c.CATEGORY].combine_chunks())
+    return table.set_column(place, c.CATEGORY, category)
+
+
+def _with_ids(fetched: pa.Table, opened: OpenedSource) -> tuple[pa.Table, pa.DataType | None]:
     """The ids as text, and what they were: integers and decimals can become that again."""
     column = fetched[c.CUSTOMER_ID].combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind: pa.DataType = pa.string()
-    if opened.id_code is not None:
-        known = [None if code is None else str(opened.id_code.values[code]) for code in column.to_pylist()]
-        text = pa.array(known, pa.string())
-    elif pa.types.is_integer(column.type):
-        kind, text = column.type, column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        bits = column.type.bit_width
+        large = pc.fill_null(pc.and_(pc.is_finite(column), pc.greater_equal(pc.abs(column), float(EXACT[bits]))), False)
+        refuse_inexact(pc.sum(large).as_py() or 0, column.filter(large)[:3].to_pylist(), "The ids", bits)
+    text = texts_of(column)
+    kind: pa.DataType | None = pa.string()
+    if pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type):
+        kind = column.type
+    elif pa.types.is_uint64(column.type):
+        kind = pa.uint64() if (pc.max(column).as_py() or 0) < 2**63 else pa.string()
     elif pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        text, kind = _text_of_decimals(column)
-    else:
-        text = column.cast(pa.string())
-        blank = pc.equal(pc.utf8_trim_whitespace(text), "")
-        text = pc.if_else(blank, pa.scalar(None, pa.string()), text)
-        if opened.ids_as_written and _all_integers(text):
-            kind = pa.int64()
+        numbers = in_one_kind(text)[0].drop_null()
+        whole = bool(pc.all(pc.match_substring_regex(numbers, r"^-?\d+$")).as_py() in (True, None))
+        kind = pa.int64() if whole else pa.float64() if pa.types.is_floating(column.type) else pa.string()
+    elif opened.from_text:
+        kind = None
     table = fetched.drop_columns(c.CUSTOMER_ID)
     return table.append_column(SOURCE_ID, pa.chunked_array([text])), kind
-
-
-def _text_of_decimals(column: pa.Array) -> tuple[pa.Array, pa.DataType]:
-    number = column.cast(pa.float64())
-    number = pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
-    values = number.drop_null().to_numpy()
-    if (values == np.floor(values)).all() and (np.abs(values) < 2**53).all():
-        return number.cast(pa.int64()).cast(pa.string()), pa.int64()
-    if pa.types.is_decimal(column.type):
-        return column.cast(pa.string()), pa.string()
-    return pa.array([None if value is None else repr(value) for value in number.to_pylist()], pa.string()), pa.float64()
-
-
-def _all_integers(text: pa.Array) -> bool:
-    """Whether every id is an integer written the usual way (``00042`` is not, and stays text)."""
-    usual = pc.match_substring_regex(text.drop_null(), r"^(0|-?[1-9][0-9]{0,17})$")
-    return bool(pc.all(usual).as_py() or not len(usual))

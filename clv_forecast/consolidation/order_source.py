@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from clv_forecast import columns as c
-from clv_forecast.consolidation.addresses import is_address, masked
 from clv_forecast.errors import DomainError
 from clv_forecast.history.cleaning import is_currency_code
+from clv_forecast.tables.databases import DUCKDB_FILES, is_address, shown
+from clv_forecast.tables.text_format import FORMAT_KEYS, TextFormat
 
-DUCKDB_FILES: Final = (".duckdb", ".ddb")
 _OPTIONAL: Final = (c.ORDER_ID, c.CATEGORY, c.MARGIN, c.CURRENCY, c.RECORDED_AT)
 
 
@@ -25,7 +25,7 @@ class OrderSource:
     name : str
         Short name, the one that the crosswalk uses: ``shop``, ``finance``.
     data : str, Path or table
-        The path of CSV or Parquet files (wildcards allowed) or of a DuckDB file; the address of a database that Ibis
+        The path of CSV, Parquet or Excel files (wildcards allowed) or of a DuckDB file; the address of a database that Ibis
         opens, such as ``postgres://user:password@host/database``; or a table as ``purchase_history`` takes it.
     table : str, optional
         In a database the table's or view's name, with its schema or without: ``orders``, ``sales.orders``.
@@ -35,6 +35,10 @@ class OrderSource:
         Columns, as in ``purchase_history``.
     currency : str, optional
         Column of currency codes; or, in three capital letters, the code of the whole log.
+    encoding, delimiter, quote, decimal, thousands, date_format, sheet : str, optional
+        How text is written, as in ``purchase_history``.
+    infer : bool
+        Whether what is not given of that is inferred from the rows; see ``TextFormat``.
 
     Raises
     ------
@@ -59,6 +63,14 @@ class OrderSource:
     margin: str | None = None
     currency: str | None = None
     recorded_at: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    date_format: str | None = None
+    sheet: str | None = None
+    infer: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -78,6 +90,7 @@ class OrderSource:
             raise DomainError(f"The source {self.name!r} lies in a database: table must name its table or view.")
         if not self.is_database and self.table is not None:
             raise DomainError("table goes with a database only.", value=repr(self.table))
+        _ = self.format  # checks it
 
     def __repr__(self) -> str:
         table = f", table={self.table!r}" if self.table else ""
@@ -98,9 +111,12 @@ class OrderSource:
     @property
     def place(self) -> str:
         """Where the log lies, in words; never a password."""
-        if is_address(self.data):
-            return masked(self.data)
-        return str(self.data) if isinstance(self.data, (str, Path)) else f"a {type(self.data).__name__}"
+        return shown(self.data) if isinstance(self.data, (str, Path)) else f"a {type(self.data).__name__}"
+
+    @property
+    def format(self) -> TextFormat:
+        """How its text is written."""
+        return TextFormat(infer=self.infer, **{key: getattr(self, key) for key in FORMAT_KEYS})
 
     @property
     def constant_currency(self) -> str | None:

@@ -15,6 +15,7 @@ from clv_forecast.consolidation.crosswalk import ACCOUNT
 from clv_forecast.consolidation.order_groups import DAY, RANK
 from clv_forecast.history.audit import Finding, counted, format_money
 from clv_forecast.history.cleaning import MONEY
+from clv_forecast.tables.queries import fetch
 
 FAR_APART: Final = 7
 """The same order may be dated some days later by another system; farther apart the ids may be chance."""
@@ -36,12 +37,11 @@ class SameOrders:
     findings: tuple[Finding, ...]
 
 
-def same_orders(backend: Any, groups: pa.Table) -> SameOrders:
+def same_orders(groups: pa.Table) -> SameOrders:
     """Find orders of one account that several sources have: the first source wins.
 
     Parameters
     ----------
-    backend : ibis DuckDB backend
     groups : pyarrow Table
         In the columns of ``order_groups.SCHEMA``, with the account.
 
@@ -58,14 +58,14 @@ def same_orders(backend: Any, groups: pa.Table) -> SameOrders:
     keys = [ACCOUNT, c.ORDER_ID]
     by_sign = rows.group_by([*keys, _REFUND]).agg(first=rows[RANK].min(), last=rows[RANK].max())
     joined = rows.inner_join(by_sign.filter(by_sign.first < by_sign.last), [*keys, _REFUND])
-    losers = backend.to_pyarrow(joined.filter(joined[RANK] > joined["first"])[_PLACE])
+    losers = fetch(joined.filter(joined[RANK] > joined["first"])[_PLACE])
     merged = np.zeros(len(groups), dtype=np.bool_)
     merged[np.asarray(losers, dtype=np.int64)] = True
-    findings = [_orders(backend, joined, keys), _elsewhere(backend, rows)]
+    findings = [_orders(joined, keys), _elsewhere(rows)]
     return SameOrders(merged=merged, findings=tuple(found for found in findings if found is not None))
 
 
-def _orders(backend: Any, joined: Any, keys: list[str]) -> Finding | None:
+def _orders(joined: Any, keys: list[str]) -> Finding | None:
     """How many orders were merged, and how far the systems disagree on their money."""
     each = joined.group_by([*keys, RANK, "first"]).agg(
         money=joined[c.AMOUNT].sum().cast(MONEY),
@@ -83,11 +83,11 @@ def _orders(backend: Any, joined: Any, keys: list[str]) -> Finding | None:
         "differ": (comparable & (gap != 0)).sum(),
         "far": ((pair.start_2 - pair.start).abs() > FAR_APART).fill_null(False).sum(),
     }
-    got = backend.to_pyarrow(pair.agg(**measures)).to_pylist()[0]
+    got = fetch(pair.agg(**measures)).to_pylist()[0]
     orders = int(got["orders"] or 0)
     if not orders:
         return None
-    by_code = backend.to_pyarrow(
+    by_code = fetch(
         pair.filter(comparable & (gap != 0))
         .group_by("code")
         .agg(size=gap.abs().sum().cast(MONEY), net=gap.sum().cast(MONEY))
@@ -138,14 +138,14 @@ def _amount(amount: Decimal, code: str) -> str:
     return f"{format_money(amount, group=True)} {code}".strip()
 
 
-def _elsewhere(backend: Any, rows: Any) -> Finding | None:
+def _elsewhere(rows: Any) -> Finding | None:
     """Order ids that several sources have, but under different accounts."""
     owners = rows.group_by(c.ORDER_ID).agg(
         sources=rows[RANK].nunique(), accounts=rows[ACCOUNT].nunique(), places=_pairs(rows).nunique()
     )
     # each account in one source only: nobody shares the order, although the sources do
     strange = owners.filter((owners.sources > 1) & (owners.accounts > 1) & (owners.accounts == owners.places))
-    got = backend.to_pyarrow(strange.agg(orders=strange.count(), first=strange[c.ORDER_ID].min())).to_pylist()[0]
+    got = fetch(strange.agg(orders=strange.count(), first=strange[c.ORDER_ID].min())).to_pylist()[0]
     orders = int(got["orders"] or 0)
     if not orders:
         return None

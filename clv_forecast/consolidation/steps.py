@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from clv_forecast import columns as c
 from clv_forecast.consolidation import grouped_lines as g
-from clv_forecast.consolidation.order_groups import DAY, RANK, SOURCE, SOURCE_ID
+from clv_forecast.consolidation.order_groups import DAY, RANK, SOURCE, SOURCE_ID, UNREADABLE
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT, READ, counted, format_money
 from clv_forecast.history.cleaning import MONEY
+from clv_forecast.tables.queries import fetch
 
 STEP: Final = "step"
 AFTER_AS_OF: Final = "after_as_of"
 UNMATCHED_DROPPED: Final = "unmatched_dropped"
 MERGED: Final = "merged"
-STEPS: Final = (READ, AFTER_AS_OF, UNMATCHED_DROPPED, MERGED, KEPT)
+STEPS: Final = (READ, AFTER_AS_OF, UNMATCHED_DROPPED, MERGED, UNREADABLE, KEPT)
 """In this order; the first is the sum of the others."""
 
 ROWS: Final = "rows"
@@ -35,16 +36,16 @@ SOURCE_DAYS: Final = (SOURCE, DAY, g.LINES, c.AMOUNT, c.CURRENCY)
 _WHY: Final = {
     AFTER_AS_OF: "dated or recorded after {as_of}, the last day that counts",
     UNMATCHED_DROPPED: "whose id the crosswalk lacks, left out as asked (unmatched='drop')",
+    UNREADABLE: "whose date or amount cannot be read",
     MERGED: "of orders that an earlier source has under the same id and account",
 }
 
 
-def reconciliation_table(backend: Any, groups: pa.Table, names: Sequence[str], as_of: str) -> pd.DataFrame:
+def reconciliation_table(groups: pa.Table, names: Sequence[str], as_of: str) -> pd.DataFrame:
     """Steps of every source and currency.
 
     Parameters
     ----------
-    backend : ibis DuckDB backend
     groups : pyarrow Table
         In the columns of ``order_groups.SCHEMA``, with the step of each.
     names : sequence of str
@@ -65,10 +66,10 @@ def reconciliation_table(backend: Any, groups: pa.Table, names: Sequence[str], a
         CUSTOMERS: rows[SOURCE_ID].nunique(),
         c.AMOUNT: rows[c.AMOUNT].sum().cast(MONEY),
     }
-    records = backend.to_pyarrow(rows.group_by([RANK, c.CURRENCY, STEP]).agg(**measures)).to_pylist()
+    records = fetch(rows.group_by([RANK, c.CURRENCY, STEP]).agg(**measures)).to_pylist()
     records += [
         record | {STEP: READ}
-        for record in backend.to_pyarrow(rows.group_by([RANK, c.CURRENCY]).agg(**measures)).to_pylist()
+        for record in fetch(rows.group_by([RANK, c.CURRENCY]).agg(**measures)).to_pylist()
     ]
     for rank in set(range(len(names))) - {record[RANK] for record in records}:
         empty = {RANK: rank, c.CURRENCY: None, ROWS: 0, GROUPS: 0, CUSTOMERS: 0, c.AMOUNT: None}
@@ -128,7 +129,7 @@ def check_reconciliation(table: pd.DataFrame) -> None:
                 )
 
 
-def source_days(backend: Any, groups: pa.Table) -> pd.DataFrame:
+def source_days(groups: pa.Table) -> pd.DataFrame:
     """Lines and money of every source by day, up to the last day that counts, before anything is merged or dropped.
 
     Returns
@@ -141,7 +142,7 @@ def source_days(backend: Any, groups: pa.Table) -> pd.DataFrame:
     rows = rows.filter(~rows[g.AFTER] & rows[DAY].notnull())
     keys = [RANK, SOURCE, DAY, c.CURRENCY]
     sums = {g.LINES: rows[g.LINES].sum(), c.AMOUNT: rows[c.AMOUNT].sum().fill_null(0).cast(MONEY)}
-    fetched = backend.to_pyarrow(rows.group_by(keys).agg(**sums).order_by(keys))
+    fetched = fetch(rows.group_by(keys).agg(**sums).order_by(keys))
     table = pd.DataFrame(
         {
             SOURCE: fetched[SOURCE].to_pandas(),

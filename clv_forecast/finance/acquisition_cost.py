@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.errors import InputError
 from clv_forecast.finance.newcomers import Newcomers
-from clv_forecast.history.attributes import read_table
+from clv_forecast.tables.source import read_frame
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def acquisition_costs(table: Any, newcomers: Newcomers) -> AcquisitionCost:
     nothing = np.full(counts.shape, np.nan)
     if table is None:
         return _summed(nothing, counts, ())
-    given = _checked(read_table(table, _NAME))
+    given = _checked(read_frame(table, _NAME))
     known = pd.Index(newcomers.cohorts)
     early = _before(given[COHORT], newcomers)
     notes = _left_out(given[early], newcomers)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import Finding, counted
-from clv_forecast.history.column_names import check_columns, index_hint
-from clv_forecast.history.sources import CSV, open_path, relation_rows, run
+from clv_forecast.tables.column_names import check_columns, index_hint
+from clv_forecast.tables.ids import as_one_kind
+from clv_forecast.tables.source import PLAIN, read_frame
+from clv_forecast.tables.text_format import TextFormat
 
 _LEAST_SHARE: Final = 0.5
 """Below this share of customers with attributes a caution is due: the two tables may use different ids."""
 
 
-def read_attributes(data: Any, customer: str) -> pd.DataFrame:
+def read_attributes(data: Any, customer: str, *, format: TextFormat = PLAIN) -> pd.DataFrame:
     """Read the customers' table and check that each customer has one row.
 
     Parameters
@@ -29,6 +27,8 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
     data : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
     customer : str
         Its column of customer ids; ``customer_id`` where there is no such column.
+    format : TextFormat
+        Of text files.
 
     Returns
     -------
@@ -45,27 +45,29 @@ def read_attributes(data: Any, customer: str) -> pd.DataFrame:
     >>> read_attributes(pd.DataFrame({"id": [1, 2], "region": ["n", "s"]}), "id").columns.tolist()
     ['customer_id', 'region']
     """
-    frame = read_table(data, "The customers' table")
+    frame = read_frame(data, "The customers' table", format=format, labels=(customer, c.CUSTOMER_ID))
+    frame.columns = [str(name) for name in frame.columns]
     if customer not in frame.columns and c.CUSTOMER_ID in frame.columns:
         customer = c.CUSTOMER_ID
     hint = index_hint(frame, {c.CUSTOMER_ID: customer})
-    check_columns([customer], [str(name) for name in frame.columns], hint=hint)
+    check_columns([customer], list(frame.columns), hint=hint)
     if customer != c.CUSTOMER_ID and c.CUSTOMER_ID in frame.columns:
         raise InputError(
             f"The customers' table has {customer!r} and {c.CUSTOMER_ID!r}: one of them must go.", remedy="Drop one."
         )
     frame = frame.rename(columns={customer: c.CUSTOMER_ID})
-    ids = frame[c.CUSTOMER_ID]
-    if ids.isna().any():
-        raise InputError("Every row of the customers' table needs an id.", value=f"{int(ids.isna().sum())} without")
-    if ids.duplicated().any():
+    texts = as_one_kind(frame[c.CUSTOMER_ID])[0]
+    if texts.isna().any():
+        raise InputError("Every row of the customers' table needs an id.", value=f"{int(texts.isna().sum())} without")
+    if texts.duplicated().any():
         raise InputError(
             "The customers' table must have one row per customer.",
-            customer_ids=ids[ids.duplicated()].unique().tolist(),
+            customer_ids=frame.loc[texts.duplicated(), c.CUSTOMER_ID].unique().tolist(),
             remedy="Keep one each.",
         )
-    if pd.api.types.is_float_dtype(ids.dtype) and (ids == ids.round()).all():
-        frame[c.CUSTOMER_ID] = ids.astype("int64")
+    if pd.api.types.is_float_dtype(frame[c.CUSTOMER_ID].dtype):
+        whole = pd.to_numeric(texts, errors="coerce")
+        frame[c.CUSTOMER_ID] = whole.astype("int64") if (whole == whole.round()).all() else frame[c.CUSTOMER_ID]
     return frame
 
 
@@ -85,7 +87,8 @@ def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame
     """
     if attributes is None:
         return None, ()
-    place = pd.Index(attributes[c.CUSTOMER_ID]).get_indexer(pd.Index(ids))
+    of_log, of_table = as_one_kind(ids, attributes[c.CUSTOMER_ID])
+    place = pd.Index(of_table).get_indexer(pd.Index(of_log))
     matched = int((place >= 0).sum())
     if not matched:
         raise InputError(
@@ -93,7 +96,7 @@ def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame
             value=f"{_id_text(attributes[c.CUSTOMER_ID].iloc[0])} there, {_id_text(ids.iloc[0])} in the log"
             if len(attributes)
             else "an empty table",
-            remedy="Compare the ids: their type (1 is not '1'), their case, their leading zeros.",
+            remedy="Compare the ids: their case, blanks, leading zeros (007 is not 7).",
         )
     rows = attributes.drop(columns=c.CUSTOMER_ID).reset_index(drop=True)
     aligned = rows.reindex(place).reset_index(drop=True) if matched < len(ids) else rows.take(place)
@@ -134,45 +137,3 @@ def _findings(customers: int, rows: int, matched: int) -> tuple[Finding, ...]:
             )
         )
     return tuple(found)
-
-
-def read_table(data: Any, name: str) -> pd.DataFrame:
-    """Any accepted table or path as a pandas DataFrame of its own.
-
-    Raises
-    ------
-    InputError
-        If ``data`` is none.
-
-    Examples
-    --------
-    >>> read_table(pa.table({"customer_id": [1]}), "The customers' table").columns.tolist()
-    ['customer_id']
-    """
-    if isinstance(data, pd.DataFrame):
-        return data.copy()
-    if isinstance(data, (str, Path)):
-        table, backend = open_path(data)
-        frame = pd.DataFrame(run(backend, table, f"files at {data}").to_pandas())
-        return frame.apply(_numbers_of_text) if str(data).lower().endswith(CSV) else frame
-    if isinstance(data, ibis.Table):
-        arrow = data.to_pyarrow()
-    elif isinstance(data, duckdb.DuckDBPyRelation):
-        arrow = relation_rows(data)
-    elif isinstance(data, pa.Table):
-        arrow = data
-    elif type(data).__module__.partition(".")[0] == "polars":
-        arrow = data.lazy().collect().to_arrow()
-    else:
-        raise InputError(f"{name} must be a table or the path of one.", value=type(data).__name__)
-    return pd.DataFrame(arrow.to_pandas())
-
-
-def _numbers_of_text(column: pd.Series) -> pd.Series:
-    """A CSV column as numbers when all its values are; a leading zero makes it text (an id, a postal code)."""
-    if column.astype("string").str.match(r"0\d").any():
-        return column
-    try:
-        return pd.to_numeric(column)
-    except (ValueError, TypeError):
-        return column

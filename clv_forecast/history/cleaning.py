@@ -17,15 +17,14 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import counted
-from clv_forecast.history.sources import Source
+from clv_forecast.tables.source import Source, money
+from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, TextFormat, has_offset, is_missing
 
-MONEY: Final = "decimal(38, 6)"
 LARGEST_AMOUNT: Final = 10**12
 """Above a million millions an amount is taken for a mistake; micro-units of it also still fit 64 bits."""
-EARLIEST_YEAR: Final = 1900
-"""Dates before are what spreadsheets and two-digit years turn into."""
 EPOCH: Final = datetime.date(1970, 1, 1)
 
 AT: Final = "at"
@@ -38,7 +37,22 @@ UNRECORDED: Final = "unrecorded"
 PURCHASE: Final = "purchase"
 REFUND: Final = "refund"
 
-_OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)$"
+MAX_UNREADABLE: Final = 0.01
+"""Above this share of rows or of money that cannot be read a log is refused."""
+PLACEHOLDERS: Final = (
+    datetime.date(1900, 1, 1),
+    datetime.date(1901, 1, 1),
+    datetime.date(1969, 12, 31),
+    datetime.date(1970, 1, 1),
+    datetime.date(1970, 1, 2),
+    datetime.date(1980, 1, 1),
+    datetime.date(1999, 12, 31),
+    datetime.date(2000, 1, 1),
+)
+"""Days that systems write where they know none; later ones, such as 9999-12-31, lie after any last day."""
+_FAR_DAYS: Final = 366
+LATEST_YEAR: Final = 2200
+"""Days after it are an open end, not a last day."""
 
 _ISO_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _LOCAL_DAY: Final = "Give the local day, such as '1997-09-30'; time_zone names the zone of the log's times."
@@ -59,12 +73,18 @@ class Rules:
         Named zone in which days begin and end.
     rates : tuple of (str, Decimal)
         Value of one unit of each currency in the reporting currency; empty when no conversion is asked.
+    max_unreadable : float
+        Largest share of rows, or of money, that may be left out as unreadable.
+    placeholders : tuple of datetime.date
+        Days of this log that stand for no date.
     """
 
     as_of: datetime.date
     refunds: RefundPolicy
     time_zone: str | None
     rates: tuple[tuple[str, Decimal], ...]
+    max_unreadable: float = MAX_UNREADABLE
+    placeholders: tuple[datetime.date, ...] = ()
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((dt.String(), dt.Timestamp("UTC")), dt.Timestamp()))
@@ -90,7 +110,7 @@ def parse_day(value: Any, name: str) -> datetime.date:
     Raises
     ------
     DomainError
-        If ``value`` is none of these, or carries a time zone (its day differs from zone to zone).
+        If ``value`` is none of these, carries a time zone (its day differs from zone to zone), or lies after 2200.
 
     Examples
     --------
@@ -113,8 +133,33 @@ def parse_day(value: Any, name: str) -> datetime.date:
     if isinstance(found, datetime.datetime):
         if found.tzinfo is not None:
             raise DomainError(f"{name} must be a day without a time zone.", value=repr(value), remedy=_LOCAL_DAY)
-        return found.date()
+        found = found.date()
+    if found.year > LATEST_YEAR:
+        raise DomainError(
+            f"{name} must be a day up to the year {LATEST_YEAR}.",
+            value=str(found),
+            remedy="A day such as 9999-12-31 stands for an open end: give the last day that the log is complete for.",
+        )
     return found
+
+
+def check_share(value: Any, name: str) -> float:
+    """Return a share between 0 and 1.
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_share(0.01, "max_unreadable")
+    0.01
+    """
+    share = finite_number(value, name)
+    if not 0.0 <= share <= 1.0:
+        raise DomainError(f"{name} must be a share between 0 and 1.", value=value)
+    return share
 
 
 def check_time_zone(name: str | None) -> str | None:
@@ -189,7 +234,7 @@ def classify(source: Source, rules: Rules) -> Any:
     """Every row with its local time, day, exact amount, and what it is (``kind``).
 
     A row gets the first kind that applies: customer_missing, currency_missing, date_missing, date_unreadable,
-    amount_missing, amount_infinite, amount_unreadable, amount_out_of_range, after_as_of, recorded_after_as_of,
+    date_placeholder, amount_missing, amount_infinite, amount_unreadable, amount_out_of_range, after_as_of, recorded_after_as_of,
     zero_amount, refund_dropped; else it is a ``purchase`` (amount > 0) or a ``refund`` (amount < 0).
 
     Returns
@@ -203,34 +248,33 @@ def classify(source: Source, rules: Rules) -> Any:
     InputError
         If a column has a type that cannot be a date or an amount.
     """
-    raw = source.table  # a column without any value has no type: text does
-    raw = raw.mutate(**{name: raw[name].cast("string") for name, kind in raw.schema().items() if kind.is_null()})
+    raw, form = source.table, source.format
     has = set(raw.columns)
     no_text = ibis.null("string")
-    at, offset = local_time(raw[c.DATE], c.DATE, rules.time_zone)
-    amount = money(raw[c.AMOUNT], c.AMOUNT)
-    margin = money(raw[c.MARGIN], c.MARGIN) if c.MARGIN in has else ibis.null(MONEY)
-    currency = text_of(raw[c.CURRENCY]) if c.CURRENCY in has else no_text
+    at, offset = local_time(raw[c.DATE], c.DATE, rules.time_zone, form)
+    amount = money(raw[c.AMOUNT], c.AMOUNT, form)
+    margin = money(raw[c.MARGIN], c.MARGIN, form) if c.MARGIN in has else ibis.null(MONEY)
+    currency = raw[c.CURRENCY] if c.CURRENCY in has else no_text
     if rules.rates:
         amount = _converted(amount, currency, rules.rates)
         margin = _converted(margin, currency, rules.rates) if c.MARGIN in has else margin
     recorded, recorded_offset = (
-        local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone)
+        local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone, form)
         if c.RECORDED_AT in has
         else (ibis.null("timestamp"), ibis.literal(False))
     )
     shaped = raw.select(
         **{
-            c.CUSTOMER_ID: _customer(raw[c.CUSTOMER_ID]),
+            c.CUSTOMER_ID: raw[c.CUSTOMER_ID],
             AT: ibis.ifelse(at.year() >= EARLIEST_YEAR, at, ibis.null("timestamp")),
             "recorded": recorded,
             c.AMOUNT: ibis.ifelse(amount.abs() < LARGEST_AMOUNT, amount, ibis.null(MONEY)),
-            DATE_TEXT: raw[c.DATE].cast("string"),
+            DATE_TEXT: written(raw[c.DATE]),
             AMOUNT_TEXT: raw[c.AMOUNT].cast("string"),
-            "flaw": _amount_flaw(raw[c.AMOUNT]),
+            "flaw": amount_flaw(raw[c.AMOUNT], form),
             OFFSET: offset | recorded_offset,
-            c.ORDER_ID: text_of(raw[c.ORDER_ID]) if c.ORDER_ID in has else no_text,
-            c.CATEGORY: text_of(raw[c.CATEGORY]) if c.CATEGORY in has else no_text,
+            c.ORDER_ID: raw[c.ORDER_ID] if c.ORDER_ID in has else no_text,
+            c.CATEGORY: raw[c.CATEGORY] if c.CATEGORY in has else no_text,
             c.MARGIN: margin,
             c.CURRENCY: currency,
         }
@@ -247,6 +291,7 @@ def classify(source: Source, rules: Rules) -> Any:
         (shaped[c.CURRENCY].isnull() & ibis.literal(c.CURRENCY in has), "currency_missing"),
         (shaped[DATE_TEXT].isnull(), "date_missing"),
         (shaped[AT].isnull(), "date_unreadable"),
+        (shaped[DAY].isin([(day - EPOCH).days for day in rules.placeholders]), "date_placeholder"),
         (shaped.flaw != "", shaped.flaw),
         (shaped[c.AMOUNT].isnull(), "amount_out_of_range"),
         (shaped[DAY] > last, "after_as_of"),
@@ -265,11 +310,40 @@ def usable(rows: Any) -> Any:
     return chosen.select(c.CUSTOMER_ID, AT, DAY, c.AMOUNT, KIND, c.ORDER_ID, c.CATEGORY, c.MARGIN)
 
 
-def _customer(ids: Any) -> Any:
-    kind = ids.type()
-    if kind.is_string():
-        return ibis.ifelse(ids.strip() == "", ibis.null("string"), ids)
-    return ibis.ifelse(ids.isnan(), ibis.null(kind), ids) if kind.is_floating() else ids
+def written(dates: Any) -> Any:
+    """Dates as they were written, missing where that is a word for nothing."""
+    if dates.type().is_string():
+        return ibis.ifelse(is_missing(dates), ibis.null("string"), dates)
+    return dates.cast("string")
+
+
+def placeholder_days(source: Source, rules: Rules) -> tuple[datetime.date, ...]:
+    """Days that systems write where they know none, and that lie far from all other days of the log."""
+    at, _ = local_time(source.table[c.DATE], c.DATE, rules.time_zone, source.format)
+    days = source.table.select(day=at.date().epoch_days()).filter(ibis._.day.notnull())
+    numbers = [(day - EPOCH).days for day in PLACEHOLDERS]
+    others = ~days.day.isin(numbers)
+    measures: dict[str, Any] = {}
+    for place, number in enumerate(numbers):
+        measures |= {
+            f"rows{place}": (days.day == number).sum(),
+            f"near{place}": (days.day - number).abs().min(where=others),
+        }
+    facts = source.fetch(days.agg(**measures)).to_pylist()[0]
+    return tuple(
+        day
+        for place, day in enumerate(PLACEHOLDERS)
+        if facts[f"rows{place}"] and (facts[f"near{place}"] or 0) > _FAR_DAYS
+    )
+
+
+def largest_reading(text: Any) -> Any:
+    """The largest amount that a text which cannot be read may have stood for; 0 where it holds no digit."""
+    marks = text.re_replace(r"[^0-9.,]", "")
+    cents = marks.re_extract(r"[.,](\d{1,2})$", 1)
+    whole = ibis.ifelse(cents == "", marks, marks.re_replace(r"[.,]\d{1,2}$", "")).re_replace(r"[.,]", "")
+    number = (whole + "." + cents + "0").try_cast(MONEY).fill_null(0).cast(MONEY)
+    return ibis.ifelse(number < LARGEST_AMOUNT, number, ibis.literal(0).cast(MONEY))
 
 
 def text_of(column: Any) -> Any:
@@ -277,7 +351,7 @@ def text_of(column: Any) -> Any:
     return column.cast("string").strip().nullif("")
 
 
-def local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
+def local_time(column: Any, name: str, zone: str | None, form: TextFormat) -> tuple[Any, Any]:
     """Wall-clock time in the zone, and whether a text carries an offset from UTC that needs the zone.
 
     Parameters
@@ -287,6 +361,8 @@ def local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
         Of the column, for the error.
     zone : str, optional
         From ``check_time_zone``.
+    form : TextFormat
+        How text is written.
 
     Raises
     ------
@@ -308,12 +384,11 @@ def local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
             )
         return _wall_clock(zone, column.cast("timestamp('UTC')")), never
     if kind.is_string():
-        text = column.strip()
-        offset = text.re_search(_OFFSET).fill_null(False)
-        naive = text.try_cast("timestamp")
+        moment = form.parsed_time(column)
+        offset = moment.notnull() & has_offset(column)
         if zone is None:
-            return naive, offset
-        return ibis.ifelse(offset, _wall_clock(zone, text.try_cast("timestamp('UTC')")), naive), never
+            return moment, offset
+        return ibis.ifelse(offset, _wall_clock(zone, column.strip().try_cast("timestamp('UTC')")), moment), never
     hint = " Numbers can be days of a spreadsheet or seconds: the data do not say which." if kind.is_numeric() else ""
     raise InputError(
         f"The column {name!r} must hold dates, timestamps or ISO text, not {kind}.{hint}",
@@ -321,29 +396,15 @@ def local_time(column: Any, name: str, zone: str | None) -> tuple[Any, Any]:
     )
 
 
-def money(column: Any, name: str) -> Any:
-    """Exact amounts, missing where there is no number.
-
-    Raises
-    ------
-    InputError
-        If the column has a type that cannot be an amount.
-    """
-    kind = column.type()
-    if not (kind.is_numeric() or kind.is_string()) or kind.is_boolean():
-        raise InputError(f"The column {name!r} must hold numbers or numbers as text, not {kind}.")
-    return (column.strip() if kind.is_string() else column).try_cast(MONEY)
-
-
-def _amount_flaw(column: Any) -> Any:
+def amount_flaw(column: Any, form: TextFormat) -> Any:
     """Name of what is wrong with an amount as it was written; empty when it is a number."""
     kind = column.type()
     if kind.is_string():
         number = column.strip().try_cast("float64")
         return ibis.cases(
-            (column.isnull() | (column.strip() == "") | number.isnan(), "amount_missing"),
-            (number.isinf(), "amount_infinite"),
-            (number.isnull(), "amount_unreadable"),
+            (is_missing(column), "amount_missing"),
+            (number.isinf().fill_null(False), "amount_infinite"),
+            (form.parsed_money(column).isnull() & number.isnull(), "amount_unreadable"),
             else_="",
         )
     if kind.is_floating():
@@ -384,7 +445,7 @@ def check_currency(source: Source, rates: tuple[tuple[str, Decimal], ...], const
         if rates:
             raise DomainError("rates need a currency column.", remedy="Name it with currency='...'.")
         return constant
-    code = text_of(source.table[c.CURRENCY]).name(c.CURRENCY)
+    code = source.table[c.CURRENCY].name(c.CURRENCY)
     records = source.fetch(source.table.group_by(code).agg(rows=lambda t: t.count()).order_by(c.CURRENCY)).to_pylist()
     found = {record[c.CURRENCY]: record["rows"] for record in records if record[c.CURRENCY] is not None}
     if not rates and len(found) > 1:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history import cleaning
-from clv_forecast.history.attributes import align, read_attributes, read_table
+from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.audit import KEPT, READ, Audit, Finding, Step, counted
-from clv_forecast.history.column_names import check_columns, index_hint
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.tables.column_names import check_columns, index_hint
+from clv_forecast.tables.source import read_frame
 from clv_forecast.units import DAYS_PER_UNIT, TimeUnit, check_unit
 
 _ROUNDING: Final = 1e-9
@@ -91,7 +92,7 @@ def history_from_summary(
     1            8     1997-01-01          0
     """
     checked_unit, day = check_unit(unit), cleaning.parse_day(as_of, "as_of")
-    frame = read_table(rfm_table, "The summary")
+    frame = read_frame(rfm_table, "The summary", labels=(customer,))
     wanted = {c.CUSTOMER_ID: customer, c.FREQUENCY: frequency, c.RECENCY: recency, c.T: T}
     columns = [str(name) for name in frame.columns]
     hint = index_hint(frame, wanted)

@@ -19,7 +19,7 @@ from clv_forecast.history.audit import KEPT
 from clv_forecast.history.cleaning import AT, DAY, KIND, MONEY, PURCHASE, REFUND, classify, usable
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.refunds import from_micro, match_refunds, to_micro
-from clv_forecast.history.sources import Source
+from clv_forecast.tables.source import Source
 
 MARGIN_UNKNOWN = "margin_unknown"
 

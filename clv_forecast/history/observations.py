@@ -15,8 +15,8 @@ from clv_forecast import columns as c
 from clv_forecast.history.audit import Finding, counted
 from clv_forecast.history.cleaning import AT, KIND, PURCHASE, REFUND, Rules
 from clv_forecast.history.reconciliation import Count
-from clv_forecast.history.sources import Source
 from clv_forecast.history.summary import Refunded, event_text
+from clv_forecast.tables.source import Source
 
 OPENING_MONTHS: Final = 12
 """A yearly buyer shows within a year; who does not is new, or was away for more than one."""

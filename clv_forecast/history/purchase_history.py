@@ -19,8 +19,9 @@ from clv_forecast.history.audit import Audit, Finding, counted
 from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
-from clv_forecast.history.sources import Source, open_source
 from clv_forecast.history.unusable import refuse_unusable
+from clv_forecast.tables.source import Source, column_names, open_source
+from clv_forecast.tables.text_format import TextFormat
 from clv_forecast.units import TimeUnit, check_unit
 
 DIAGNOSED_PURCHASES: Final = 500_000
@@ -147,7 +148,7 @@ class PurchaseHistory:
         day = cleaning.parse_day(at, "at")
         if day >= events.rules.as_of:
             raise DomainError(f"at must be a day before as_of, {events.rules.as_of}.", value=str(day))
-        known_then = dataclasses.replace(events.rules, as_of=day)
+        known_then = dataclasses.replace(events.rules, as_of=day, max_unreadable=1.0)  # judged on all rows before
         calibration = _build(
             events.source,
             known_then,
@@ -225,14 +226,23 @@ def purchase_history(
     refunds: RefundPolicy = "net",
     observed_from: Any = None,
     time_zone: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    date_format: str | None = None,
+    sheet: str | None = None,
+    max_unreadable: float = cleaning.MAX_UNREADABLE,
 ) -> PurchaseHistory:
     """Turn an order log into one row per customer, with an account of every row.
 
     Parameters
     ----------
     transactions : pandas or polars DataFrame, pyarrow or Ibis table, DuckDB relation, str or Path
-        One row per order or order line. A path leads to CSV (with a header) or Parquet and may hold wildcards. Of
-        a relation the named columns are loaded into memory.
+        One row per order or order line. A path leads to CSV (with a header), Parquet or Excel files and may hold
+        wildcards; the files are read where they lie, and must not change while the history is in use. Of any other
+        table the named columns are copied.
     as_of : date, Timestamp or ISO text (YYYY-MM-DD)
         Last day that counts, inclusive; without a time zone. There is no default: the last order's day would make
         a base that stopped buying look alive.
@@ -257,6 +267,12 @@ def purchase_history(
         first purchase, or a quarter of the log when it is shorter than two years.
     time_zone : str, optional
         Named zone whose calendar days count; required when times carry a zone. Times without one are local.
+    encoding, delimiter, quote, decimal, thousands, date_format, sheet : str, optional
+        How text is written: see ``TextFormat``. What is not given is inferred from all rows, and the audit says what
+        was; text that can be read in two ways is refused.
+    max_unreadable : float
+        Largest share of the rows, or of the money at its largest reading, that may be left out because a date or an
+        amount cannot be read.
 
     Returns
     -------
@@ -267,8 +283,9 @@ def purchase_history(
     DomainError
         If an option is outside its domain.
     InputError
-        If a column is missing or of a wrong kind, currencies are mixed without rates, refunds are to be refused, the
-        customers' table does not fit, or no purchase is left by ``as_of``.
+        If a file cannot be read or was changed, a column is missing or of a wrong kind, too much cannot be read or can
+        be read in two ways, currencies are mixed without rates, refunds are to be refused, the customers' table does
+        not fit, or no purchase is left by ``as_of``.
 
     Notes
     -----
@@ -298,15 +315,26 @@ def purchase_history(
         refunds=cleaning.check_refunds(refunds),
         time_zone=cleaning.check_time_zone(time_zone),
         rates=cleaning.check_rates(rates),
+        max_unreadable=cleaning.check_share(max_unreadable, "max_unreadable"),
+    )
+    form = TextFormat(
+        encoding=encoding,
+        delimiter=delimiter,
+        quote=quote,
+        decimal=decimal,
+        thousands=thousands,
+        date_format=date_format,
+        sheet=sheet,
     )
     opening = None if observed_from is None else cleaning.parse_day(observed_from, "observed_from")
     chosen = {c.CUSTOMER_ID: customer, c.DATE: date, c.AMOUNT: amount, c.ORDER_ID: order_id, c.CATEGORY: category}
     chosen |= {c.MARGIN: margin, c.CURRENCY: currency, c.RECORDED_AT: recorded_at}
-    mapping = {name: column for name, column in chosen.items() if column is not None}
-    source, constant = _open_with_currency(transactions, mapping)
+    mapping = {name: str(column) for name, column in chosen.items() if column is not None}
+    source, constant = open_with_currency(transactions, mapping, form, rules.time_zone)
+    _check_sign(source, constant)
     return _build(
         source,
-        rules,
+        dataclasses.replace(rules, placeholders=cleaning.placeholder_days(source, rules)),
         unit=checked_unit,
         currency=cleaning.check_currency(source, rules.rates, constant),
         observed_from=opening,
@@ -314,17 +342,29 @@ def purchase_history(
     )
 
 
-def _open_with_currency(transactions: Any, mapping: dict[str, str]) -> tuple[Source, str | None]:
+def open_with_currency(
+    transactions: Any, mapping: Mapping[str, str], form: TextFormat, time_zone: str | None, *, alone: bool = True
+) -> tuple[Source, str | None]:
     """Open the log; three capital letters that name no column of it are the currency of all its amounts."""
     named = mapping.get(c.CURRENCY)
-    if not cleaning.is_currency_code(named):
-        return open_source(transactions, mapping), None
-    try:
-        return open_source(transactions, mapping), None
-    except InputError:
-        return open_source(
-            transactions, {name: column for name, column in mapping.items() if name != c.CURRENCY}
-        ), named
+    if not cleaning.is_currency_code(named) or named in column_names(transactions, form):
+        return open_source(transactions, mapping, format=form, time_zone=time_zone, alone=alone), None
+    without = {name: column for name, column in mapping.items() if name != c.CURRENCY}
+    return open_source(transactions, without, format=form, time_zone=time_zone, alone=alone), named
+
+
+_SIGNS: Final = {"€": "EUR", "£": "GBP", "₹": "INR", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "₽": "RUB", "₪": "ILS"}
+
+
+def _check_sign(source: Source, code: str | None) -> None:
+    """Refuse amounts that carry the sign of another currency than the one they are said to be in."""
+    sign = source.sign if cleaning.is_currency_code(source.sign) else _SIGNS.get(source.sign)
+    if code is not None and sign is not None and sign != code:
+        raise InputError(
+            "Amounts carry the sign of another currency than the one given.",
+            value=f"{source.sign} beside the amounts, currency={code!r}",
+            remedy="Give the currency of the amounts.",
+        )
 
 
 def _build(

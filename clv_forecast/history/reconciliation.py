@@ -14,26 +14,28 @@ from clv_forecast.history.audit import KEPT, READ, Step, counted, format_example
 from clv_forecast.history.cleaning import (
     AMOUNT_TEXT,
     DATE_TEXT,
-    EARLIEST_YEAR,
     KIND,
     LARGEST_AMOUNT,
     OFFSET,
     PURCHASE,
     REFUND,
     UNRECORDED,
+    largest_reading,
 )
-from clv_forecast.history.sources import Source
 from clv_forecast.history.summary import Refunded
+from clv_forecast.tables.source import Source
+from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY
 
 NO_EXAMPLE: Final = frozenset({READ, PURCHASE, REFUND})
 _WHY: Final = {
     "customer_missing": "without a customer id, so nobody's history can take them",
     "currency_missing": "without a currency, so their money cannot be added",
     "date_missing": "without a date",
-    "date_unreadable": f"whose date cannot be read (ISO text is expected) or lies before {EARLIEST_YEAR}",
+    "date_unreadable": f"whose date cannot be read or lies before {EARLIEST_YEAR}",
+    "date_placeholder": "dated on a day that stands for no date, far from all others",
     "amount_missing": "without an amount (empty or not a number)",
     "amount_infinite": "whose amount is infinite",
-    "amount_unreadable": "whose amount is text that is no number",
+    "amount_unreadable": "whose amount is text that cannot be read as a number",
     "amount_out_of_range": f"whose amount is {LARGEST_AMOUNT:,} or more in size, taken for a mistake",
     "after_as_of": "dated after {as_of}, the last day that counts",
     "recorded_after_as_of": "dated in time but recorded after {as_of}, so not known then",
@@ -55,6 +57,9 @@ class Count:
     unrecorded : int
         Rows without a recording time although there is a column for it.
     without_margin : int
+    plausible : Decimal
+        Money that rows may have stood for, refunds counted as positive: of rows without a readable amount the largest
+        reading of their text.
     """
 
     rows: int = 0
@@ -63,6 +68,7 @@ class Count:
     offsets: int = 0
     unrecorded: int = 0
     without_margin: int = 0
+    plausible: Decimal = Decimal(0)
 
 
 def count_rows(source: Source, rows: Any) -> dict[str, Count]:
@@ -74,12 +80,17 @@ def count_rows(source: Source, rows: Any) -> dict[str, Count]:
         "offsets": rows[OFFSET].sum(),
         "unrecorded": rows[UNRECORDED].sum(),
         "without_margin": rows[c.MARGIN].isnull().sum(),
+        "plausible": ibis.ifelse(
+            rows[KIND] == "amount_unreadable", largest_reading(rows[AMOUNT_TEXT]), rows[c.AMOUNT].abs()
+        )
+        .sum()
+        .cast(MONEY),
     }
     counts: dict[str, Count] = {}
     for record in source.fetch(rows.group_by(KIND).agg(**measures)).to_pylist():
         kind = record.pop(KIND)
-        amount = record.pop(c.AMOUNT) or Decimal(0)
-        counts[kind] = Count(amount=amount, **{name: int(value or 0) for name, value in record.items()})
+        amount, plausible = record.pop(c.AMOUNT) or Decimal(0), record.pop("plausible") or Decimal(0)
+        counts[kind] = Count(amount=amount, plausible=plausible, **{name: int(value or 0) for name, value in record.items()})
     total = sum((count.amount for count in counts.values()), Decimal(0))
     known = len(counts.keys() - {"customer_missing"})
     customers = max((count.customers for count in counts.values()), default=0)

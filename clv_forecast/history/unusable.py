@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import READ, counted
-from clv_forecast.history.cleaning import EARLIEST_YEAR, KIND, PURCHASE, REFUND, Rules
+from clv_forecast.history.cleaning import AMOUNT_TEXT, DATE_TEXT, KIND, PURCHASE, REFUND, Rules
 from clv_forecast.history.reconciliation import Count
-from clv_forecast.history.sources import Source
+from clv_forecast.tables.source import Source
+from clv_forecast.tables.text_format import EARLIEST_YEAR, looks_like
 
 NEARLY_ALL: Final = 0.9
 """From this share of rows on one reason speaks for the whole log."""
 
-_UNREADABLE: Final = ("date_unreadable", "amount_unreadable")
-"""A column in another form: a few rows that pass by luck are no log."""
+UNREADABLE: Final = ("date_unreadable", "date_placeholder", "amount_unreadable")
+"""Kinds of rows that something was written in, but nothing can be read from."""
+_SHOWN: Final = 5
 _COLUMN: Final = "Check that the option names the column that holds it."
 _REASONS: Final = {
-    "date_unreadable": (
-        f"Dates must be ISO text such as 1998-06-30 (and not before {EARLIEST_YEAR})",
-        "Convert the column first, for example with pandas.to_datetime(..., dayfirst=True) for 30/06/1998, or with "
-        "format='%Y%m%d' for 19980630.",
-    ),
-    "amount_unreadable": (
-        "Amounts must be plain numbers such as 29.33",
-        "Convert the column first: no currency sign, no separator of thousands, a point before the decimals; for "
-        "example with pandas.to_numeric(column.str.replace('$', '')).",
-    ),
     "customer_missing": ("Every order needs a customer id", _COLUMN),
     "currency_missing": ("Every order needs a currency where a column of currencies is named", _COLUMN),
     "date_missing": ("Every order needs a date", _COLUMN),
@@ -47,7 +40,7 @@ _REFUNDS: Final = (REFUND, "refund_dropped")
 def refuse_unusable(
     source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count], shown: Mapping[str, str]
 ) -> None:
-    """Raise when rows contradict the options, or when no purchase, or hardly one, can be read from them.
+    """Raise when rows contradict the options, too much cannot be read, or no purchase is left.
 
     Parameters
     ----------
@@ -80,13 +73,104 @@ def refuse_unusable(
             customer_ids=source.ids(first[c.CUSTOMER_ID]).tolist(),
             remedy="Use refunds='net' or refunds='drop'.",
         )
+    refuse_unreadable(source, rows, rules, counts)
     total = counts[READ].rows
     parts = {kind: count.rows for kind, count in counts.items() if kind != READ}
     worst = max(sorted(parts), key=parts.__getitem__, default="")
     speaks = bool(total) and parts[worst] >= NEARLY_ALL * total
-    if PURCHASE in counts and not (speaks and worst in _UNREADABLE):
+    if PURCHASE in counts:
         return
     raise _why(rules, parts, worst if speaks else "", shown)
+
+
+def refuse_unreadable(source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count]) -> None:
+    """Refuse a log of which more than ``rules.max_unreadable`` of the rows, or of the money, cannot be read.
+
+    Raises
+    ------
+    InputError
+    """
+    known = {kind: count for kind, count in counts.items() if kind != READ}
+
+    def values(kind: str) -> list[str]:
+        return unreadable_values(source, rows, kind)
+
+    def advice(name: str) -> str:
+        text = source.table[name].type().is_string()
+        return looks_like(source.fetch, source.table, name, source.format, time=name == c.DATE) if text else ""
+
+    check_unreadable(
+        {kind: (count.rows, count.plausible) for kind, count in known.items()},
+        rules.max_unreadable,
+        values=values,
+        advice=advice,
+    )
+
+
+def check_unreadable(
+    parts: Mapping[str, tuple[int, Decimal]],
+    most: float,
+    *,
+    values: Callable[[str], list[str]],
+    advice: Callable[[str], str],
+    label: str = "",
+) -> None:
+    """Check that no more than a share of the rows, and of the money at its largest reading, cannot be read.
+
+    Parameters
+    ----------
+    parts : mapping of str to (rows, money)
+        By kind of row.
+    most : float
+    values : callable
+        The first values of a kind of row.
+    advice : callable
+        How a column seems to be written.
+    label : str
+        The source, for the error.
+
+    Raises
+    ------
+    InputError
+    """
+    lost = {kind: part for kind, part in parts.items() if kind in UNREADABLE and part[0]}
+    if not lost:
+        return
+    rows, money = sum(part[0] for part in parts.values()), sum(part[1] for part in parts.values())
+    of_rows = sum(part[0] for part in lost.values()) / rows
+    of_money = float(sum(part[1] for part in lost.values()) / money) if money else 0.0
+    if max(of_rows, of_money) <= most:
+        return
+    worst = max(lost, key=lambda kind: (lost[kind][0], kind))
+    seems = advice(c.AMOUNT if worst == "amount_unreadable" else c.DATE)
+    several = f", all that cannot be read {_percent(of_rows)} of the rows" if len(lost) > 1 else ""
+    raise InputError(
+        f"Too much cannot be read{label and f' in {label}'}: {lost[worst][0]:,} of {counted(rows, 'row')} "
+        f"({_percent(lost[worst][0] / rows)}) {_WHAT[worst]}{several}; at their largest reading that is "
+        f"{_percent(of_money)} of the money. At most {_percent(most)} may be left out.",
+        value=", ".join(map(repr, values(worst))),
+        remedy=(f"They can be read with {seems}. " if seems.startswith(("date_format=", "decimal=")) else "")
+        + "Say how they are written (date_format, decimal, thousands), mend them, or raise max_unreadable to leave "
+        "them out.",
+    )
+
+
+def unreadable_values(source: Source, rows: Any, kind: str) -> list[str]:
+    """The first five values that make rows of a kind unreadable, as they were written."""
+    text = AMOUNT_TEXT if kind == "amount_unreadable" else DATE_TEXT
+    wanted = rows.filter(rows[KIND] == kind).select(text).distinct().order_by(text).limit(_SHOWN)
+    return [str(value) for value in source.fetch(wanted)[text].to_pylist()]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
+_WHAT: Final = {
+    "date_unreadable": f"have a date that is none, or lies before {EARLIEST_YEAR}",
+    "date_placeholder": "have a date that stands for none",
+    "amount_unreadable": "have an amount that is no number",
+}
 
 
 def _why(rules: Rules, parts: Mapping[str, int], worst: str, shown: Mapping[str, str]) -> InputError:

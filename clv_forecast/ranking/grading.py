@@ -13,7 +13,7 @@ from scipy import stats
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.attributes import read_table
+from clv_forecast.tables.source import read_frame
 from clv_forecast.ranking.grading_rules import BEST, grading_from
 from clv_forecast.ranking.grading_rules import Grading as Grading
 
@@ -113,7 +113,7 @@ def grade(table: Any, grading: Grading | Mapping[str, Any]) -> pd.DataFrame:
     'C (50 points on 75 % of the weight): forecast value 50 of 100; not known: growth.'
     """
     rules = grading if isinstance(grading, Grading) else grading_from(grading)
-    given = _checked(read_table(table, "The table to grade"))
+    given = _checked(read_frame(table, "The table to grade"))
     names = list(rules.weights)
     values, absent = _numbers(given, names)
     weights = np.array([float(rules.weights[name]) for name in names])

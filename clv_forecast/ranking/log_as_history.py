@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import ibis
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
-from clv_forecast.history.sources import open_path
+from clv_forecast.tables.source import column_names
 
 
 def log_as_history(transactions: Any, *, as_of: Any, category: str | None, margin: str | None) -> PurchaseHistory:
@@ -55,7 +52,7 @@ def log_as_history(transactions: Any, *, as_of: Any, category: str | None, margi
         return transactions
     if as_of is None:
         raise DomainError("as_of is needed: the last day that counts.", remedy="Pass for example as_of='2024-12-31'.")
-    named = _columns(transactions)
+    named = column_names(transactions)
     optional: dict[str, Any] = {
         name: name for name in (columns.ORDER_ID, columns.CURRENCY, columns.RECORDED_AT) if name in named
     }
@@ -64,16 +61,3 @@ def log_as_history(transactions: Any, *, as_of: Any, category: str | None, margi
     if category is not None and (category != columns.CATEGORY or category in named):
         optional[columns.CATEGORY] = category
     return purchase_history(transactions, as_of=as_of, **optional)
-
-
-def _columns(transactions: Any) -> set[str]:
-    """Names of the columns of a log; none where it is no table, which ``purchase_history`` then refuses."""
-    if isinstance(transactions, (str, Path)):
-        transactions = open_path(transactions)[0]
-    if isinstance(transactions, ibis.Table):
-        return set(transactions.columns)
-    if hasattr(transactions, "column_names"):
-        return set(transactions.column_names)
-    if hasattr(transactions, "collect_schema"):
-        return set(transactions.collect_schema().names())
-    return {str(name) for name in getattr(transactions, "columns", ())}

@@ -11,7 +11,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.history.attributes import read_table
+from clv_forecast.tables.source import read_frame
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
@@ -112,7 +112,7 @@ def loss_drivers(
         size=_then(seen.outlook.annual_revenue, place, np.nan),
         age=_then(seen.calibration.table[columns.T].to_numpy(dtype=np.float64), place, np.nan),
         attributes=_attributes(history, accounts, by),
-        events=None if events is None else read_table(events, "The events"),
+        events=None if events is None else read_frame(events, "The events"),
         window=_window(seen),
         fdr=fdr,
         prob=forecast.prob,

@@ -104,7 +104,7 @@ def _tried(what: str, name: str, ask: Callable[[], str]) -> dict[str, Any]:
 
 
 def _lines(source: OrderSource, told: Configuration, day: pd.Timestamp) -> str:
-    found = count_source(source, as_of=day, time_zone=told.time_zone)
+    found = count_source(source, as_of=day, time_zone=told.time_zone, max_unreadable=told.log.max_unreadable)
     if not found.rows or found.last_day is None:
         raise InputError("The source has no order up to the day of the run.", value=f"{found}, as of {day.date()}")
     age, most = (day - pd.Timestamp(found.last_day)).days, told.gates.source_age_days

@@ -18,13 +18,14 @@ from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
 from clv_forecast.consolidation.order_source import OrderSource
-from clv_forecast.consolidation.table_reading import read_table_at
 from clv_forecast.errors import InputError
-from clv_forecast.history.attributes import read_table
 from clv_forecast.history.cleaning import check_rates
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.gates import SeenSource
+from clv_forecast.tables.databases import read_database_table
+from clv_forecast.tables.source import read_frame
+from clv_forecast.tables.text_format import FORMAT_KEYS, TextFormat
 
 _log = logging.getLogger(__name__)
 _VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "pyarrow", "numba", "duckdb")
@@ -70,6 +71,7 @@ class Inputs:
             unit=configuration.log.unit,
             customers=self.accounts,
             rates=dict(self.rates) or None,
+            max_unreadable=configuration.log.max_unreadable,
             **self.options,
         )
         return replace(found, customers=_filled(found.customers, configuration))
@@ -87,10 +89,12 @@ def order_sources(configuration: Configuration) -> list[OrderSource]:
     for section in configuration.sources:
         data = section.path if section.url is None else configuration.resolved_url(section.url)
         names = ("name", "table", "customer", "date", "amount", "order_id", "category", "margin", "recorded_at")
+        names += FORMAT_KEYS
         found.append(
             OrderSource(
                 data=data,
                 currency=section.currency or configuration.log.currency,
+                infer=False,
                 **{name: getattr(section, name) for name in names},
             )
         )
@@ -134,6 +138,7 @@ def read_inputs(
         unmatched=told.unmatched,
         same_orders=told.same_orders,
         time_zone=configuration.time_zone,
+        max_unreadable=configuration.log.max_unreadable,
         progress=progress,
     )
     rates = _rates(configuration)
@@ -162,14 +167,18 @@ def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], p
     found: list[tuple[str, Callable[[], pd.DataFrame]]] = []
     if walk.crosswalk is not None or walk.crosswalk_url is not None:
         place = (walk.crosswalk, walk.crosswalk_url, walk.crosswalk_table)
-        found.append(("crosswalk", lambda: _table(configuration, *place, "crosswalk")))
+        found.append(("crosswalk", lambda: _table(configuration, *place, "crosswalk", walk.crosswalk_format)))
     if accounts is not None:
         where = (accounts.path, accounts.url, accounts.table)
-        found.append(("accounts", lambda: _renamed(_table(configuration, *where, "accounts"), accounts.customer)))
+        found.append(("accounts", lambda: _renamed(_accounts(configuration, where), accounts.customer)))
     for name, section in (("acquisition_cost", configuration.acquisition_cost), ("events", configuration.events)):
         if section is not None:
-            path = section.path
-            found.append((name, lambda path=path, name=name: read_table(path, f"The table {name}")))  # type: ignore[misc]
+            labels = (columns.CUSTOMER_ID, "cohort", columns.CHANNEL, columns.KIND)
+
+            def read(section: Any = section, name: str = name, labels: tuple[str, ...] = labels) -> pd.DataFrame:
+                return read_frame(section.path, f"The table {name}", format=section.text_format, labels=labels)
+
+            found.append((name, read))
     return found
 
 
@@ -210,12 +219,26 @@ def run_id_of(configuration: Configuration, inputs: Inputs, as_of: pd.Timestamp,
 
 
 def _table(
-    configuration: Configuration, path: str | None, url: str | None, table: str | None, name: str
+    configuration: Configuration,
+    path: str | None,
+    url: str | None,
+    table: str | None,
+    name: str,
+    format: TextFormat,
+    labels: tuple[str, ...] = ("source", "source_id", columns.CUSTOMER_ID),
 ) -> pd.DataFrame:
     if table is None:
-        return read_table(path, f"The table {name}")
+        return read_frame(path, f"The table {name}", format=format, labels=labels)
     place = configuration.resolved_url(url) if url is not None else str(path)
-    return read_table_at(place, table, name)
+    return read_database_table(place, table, name)
+
+
+def _accounts(configuration: Configuration, where: tuple[str | None, str | None, str | None]) -> pd.DataFrame:
+    section = configuration.accounts
+    if section is None:
+        raise InputError("The configuration names no accounts.")
+    labels = (section.customer, columns.CUSTOMER_ID, columns.PARENT_ID, columns.REFERRED_BY, columns.NAME)
+    return _table(configuration, *where, "accounts", section.text_format, labels)
 
 
 def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:
@@ -258,7 +281,7 @@ def _rates(configuration: Configuration) -> dict[str, str]:
     if section.of is not None:
         given: Mapping[str, Any] = section.of
     else:
-        table = read_table(section.file, "The table of exchange rates")
+        table = read_frame(section.file, "The table of exchange rates", format=section.text_format)
         missing = {"currency", "rate"} - set(table.columns)
         if missing:
             raise InputError(

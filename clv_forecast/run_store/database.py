@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from clv_forecast.consolidation.addresses import masked
+from clv_forecast.tables.databases import masked
 from clv_forecast.errors import StoreError
 from clv_forecast.run_store.database_session import Session, engine_of, quoted, session
 from clv_forecast.run_store.database_tables import (

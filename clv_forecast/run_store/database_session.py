@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from clv_forecast.consolidation.addresses import without_secrets
+from clv_forecast.tables.databases import without_secrets
 from clv_forecast.errors import DomainError, StoreError
 
 Engine = Literal["postgres", "duckdb"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv_forecast.consolidation import OrderSource, consolidate
-from clv_forecast.consolidation.addresses import HIDDEN, masked, open_address, without_secrets
+from clv_forecast.tables.databases import HIDDEN, masked, open_address, without_secrets
 from clv_forecast.errors import DomainError, InputError
 
 
@@ -71,7 +71,7 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(address: str) -> None:
         raise ImportError("No module named 'psycopg'")
 
-    monkeypatch.setattr("clv_forecast.consolidation.addresses.ibis.connect", absent)
+    monkeypatch.setattr("clv_forecast.tables.databases.ibis.connect", absent)
     with pytest.raises(InputError, match=r"No module named 'psycopg'.*Install the driver"):
         open_address("postgres://h/d", "shop")
 

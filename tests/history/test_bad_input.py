@@ -16,7 +16,7 @@ import pytest
 
 from clv_forecast.errors import ClvForecastError, DomainError, InputError
 from clv_forecast.history import history_from_summary, purchase_history
-from clv_forecast.history.column_names import check_columns
+from clv_forecast.tables.column_names import check_columns
 
 AS_OF = "2024-03-31"
 

@@ -24,7 +24,7 @@ import pytest
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history import PurchaseHistory, load_cdnow, purchase_history
-from clv_forecast.history.sources import HELD_ROWS
+from clv_forecast.tables.queries import HELD_ROWS
 
 AS_OF = "2024-06-30"
 
@@ -131,7 +131,7 @@ def test_same_history_from_every_source(
 def test_large_logs_stay_lazy_and_say_the_same(
     frame: pd.DataFrame, expected: PurchaseHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clv_forecast.history.sources.HELD_ROWS", 10)
+    monkeypatch.setattr("clv_forecast.tables.queries.HELD_ROWS", 10)
     assert HELD_ROWS > 10
     same(read(frame), expected)
 

@@ -1,0 +1,420 @@
+"""How numbers and dates are written in text: the options, what the rows themselves show, and how they are read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import ibis
+import ibis.expr.datatypes as dt
+
+from clv_forecast.errors import DomainError, InputError
+
+MONEY: Final = "decimal(38, 6)"
+ISO: Final = "iso"
+EARLIEST_YEAR: Final = 1900
+"""Dates before are what spreadsheets and two-digit years turn into."""
+
+_SPACES: Final = "\u00a0\u202f\u2009\u2007"
+_APOSTROPHES: Final = "\u2019\u02bc\u2018`"
+_MINUS: Final = "\u2212\u2013\u2012"
+_MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "\\n", "#n/a", "<na>")
+_CODES: Final = (
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|MXN|MYR|NGN|NOK|"
+    "NZD|PEN|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+SIGN: Final = rf"[$€£¥₹₽₩₪₺฿]|[A-Z]{{2}}\$|{_CODES}|Rs\.?|kr\.?|zł|Kč|Ft|Fr\.|lei"
+"""Signs and codes of currencies that may stand before or after an amount."""
+
+_DAYS: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y")
+_NAMED: Final = ("%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d. %B %Y")
+_TIMES: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_ISO: Final = (
+    r"^\d{4}[-/ ]\d{1,2}[-/ ]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
+)
+_OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)$"
+
+NUMBER_FORMATS: Final = (
+    (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'")
+)  # fmt: skip
+"""Decimal sign and sign between thousands, the plainest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFormat:
+    """How the text of a table is written; what is None is inferred, or plain where nothing may be inferred.
+
+    Parameters
+    ----------
+    encoding : str, optional
+        Of files: utf-8, utf-16, cp1252, or another that Python knows.
+    delimiter, quote : str, optional
+        One character each; an empty quote means that no field is quoted.
+    decimal : {".", ","}, optional
+    thousands : {"", ",", ".", "'", " "}, optional
+        Sign between groups of digits; a narrow or fixed blank counts as a blank, a typographic apostrophe as one.
+    date_format : str, optional
+        As ``strptime`` takes it, such as ``%d.%m.%Y``, with or without a time of day; ``iso`` for ISO text alone. ISO
+        text is always read, as it cannot be mistaken.
+    sheet : str, optional
+        Of a spreadsheet.
+    infer : bool
+        Whether what is not given is inferred from the rows. Without it the format is UTF-8 with commas and double
+        quotes (tabs in ``.tsv``), plain numbers and ISO dates, and rows that contradict it are refused.
+
+    Raises
+    ------
+    DomainError
+        If an option is outside its domain.
+
+    Examples
+    --------
+    >>> TextFormat(decimal=",", thousands=".").given()
+    {'decimal': ',', 'thousands': '.'}
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    date_format: str | None = None
+    sheet: str | None = None
+    infer: bool = True
+
+    def __post_init__(self) -> None:
+        for name, check, rule in _CHECKS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and check(value)):
+                raise DomainError(f"{name} must be {rule}.", value=repr(value))
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise DomainError("decimal and thousands must differ.", value=repr(self.decimal))
+        if self.delimiter is not None and self.delimiter == self.quote:
+            raise DomainError("delimiter and quote must differ.", value=repr(self.quote))
+
+    def given(self) -> dict[str, str]:
+        """What is given, by option."""
+        return {name: getattr(self, name) for name in FORMAT_KEYS if getattr(self, name) is not None}
+
+    @property
+    def numbers(self) -> tuple[str, str]:
+        """Decimal sign and sign between thousands, plain where nothing is given."""
+        return self.decimal or ("," if self.thousands == "." else "."), self.thousands or ""
+
+    def parsed_money(self, column: Any) -> Any:
+        """Exact amounts of a column of text; missing where the text is no number in this format."""
+        return _money(column, *self.numbers)
+
+    def parsed_time(self, column: Any) -> Any:
+        """Moments of a column of text, without a zone; missing where the text is none in this format."""
+        return _moment(column, self.date_format or ISO)
+
+
+def _codec(value: str) -> bool:
+    try:
+        codecs.lookup(value)
+    except LookupError:
+        return False
+    return True
+
+
+_CHECKS: Final[Sequence[tuple[str, Callable[[str], bool], str]]] = (
+    ("encoding", _codec, "an encoding, such as utf-8, utf-16 or cp1252"),
+    ("delimiter", lambda v: len(v) == 1 and v not in "\r\n", "one character, such as ';'"),
+    ("quote", lambda v: len(v) <= 1 and v not in ("\r", "\n"), "one character, or empty where nothing is quoted"),
+    ("decimal", lambda v: v in (".", ","), "'.' or ','"),
+    ("thousands", lambda v: v in ("", ",", ".", "'", " "), "one of '', ',', '.', \"'\" and ' '"),
+    (
+        "date_format",
+        lambda v: (
+            v == ISO or (("%Y" in v or "%y" in v) and "%d" in v and any(m in v for m in ("%m", "%b", "%B")))
+        ),
+        "'iso', or day, month and year as strptime takes them, such as '%d.%m.%Y'",
+    ),
+    ("sheet", bool, "the name of a sheet"),
+)
+FORMAT_KEYS: Final = tuple(field.name for field in fields(TextFormat) if field.name != "infer")
+"""The options, under the same names in verbs, on the command line and in the configuration."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=((dt.String(), dt.Array(dt.String())), dt.Timestamp()))
+def _strptime(text: str, formats: list[str]) -> Any:
+    """Moment of a text by the first format that reads it, else missing."""
+
+
+@ibis.udf.scalar.builtin(name="translate", signature=((dt.String(), dt.String(), dt.String()), dt.String()))
+def _translated(text: str, old: str, new: str) -> str:  # type: ignore[empty-body]
+    """Each character of ``old`` replaced by that of ``new`` in its place."""
+
+
+@ibis.udf.scalar.builtin(name="regexp_full_match", signature=((dt.String(), dt.String()), dt.Boolean()))
+def _full_match(text: str, pattern: str) -> bool:  # type: ignore[empty-body]
+    """Whether the whole text matches."""
+
+
+@ibis.udf.scalar.builtin(name="regexp_extract", signature=((dt.String(), dt.String(), dt.Int32()), dt.String()))
+def _extracted(text: str, pattern: str, group: int) -> str:  # type: ignore[empty-body]
+    """A group of the first match, empty without."""
+
+
+def is_missing(column: Any) -> Any:
+    """Whether a text stands for nothing: blank, or a word such as NULL, NA or nan."""
+    text = column.strip()
+    short = text.length() <= max(map(len, _MISSING))
+    return (column.isnull() | (short & text.lower().isin(_MISSING))).fill_null(True)
+
+
+def _plain(text: Any) -> Any:
+    """DECIMAL(38, 6) of a plain number; DuckDB alone would read 1_000 too."""
+    return ibis.ifelse(text.contains("_"), ibis.null(MONEY), text.try_cast(MONEY))
+
+
+def _core(column: Any) -> Any:
+    """The amount without its currency and with one kind of blank, apostrophe and minus; the minus leads."""
+    one_kind = _translated(
+        column, _SPACES + _APOSTROPHES + _MINUS, " " * len(_SPACES) + "'" * len(_APOSTROPHES) + "-" * len(_MINUS)
+    ).strip()
+    bare = one_kind.re_replace(rf"^([-+(]?)\s*(?:{SIGN})\s*", r"\1").re_replace(rf"\s*(?:{SIGN})\s*([-)]?)$", r"\1")
+    return bare.re_replace(r"^(?:-\s*(.*)|\((.*)\)|([^-]*)-)$", r"-\1\2\3").strip()
+
+
+def number_pattern(decimal: str, thousands: str) -> str:
+    """Pattern of a number with a decimal sign and a sign between thousands, in Western or Indian groups."""
+    point, mark = f"[{decimal}]", f"[{thousands}]"
+    grouped = "" if not thousands else rf"|[1-9]\d{{0,2}}(?:{mark}\d{{3}})+"
+    indian = r"|[1-9]\d?(?:,\d{2})+,\d{3}" if thousands == "," else ""
+    return rf"[-+]?(?:\d+{grouped}{indian})(?:{point}\d*)?|[-+]?{point}\d+"
+
+
+def _money(column: Any, decimal: str, thousands: str) -> Any:
+    plain = _plain(column.strip())
+    core = _core(column)
+    fits = _full_match(core, number_pattern(decimal, thousands))
+    digits = core if not thousands else core.replace(thousands, "")
+    read = ibis.ifelse(fits, digits if decimal == "." else digits.replace(decimal, "."), ibis.null("string"))
+    if decimal == "." and not thousands:
+        return plain.fill_null(read.try_cast(MONEY))
+    return read.try_cast(MONEY)
+
+
+def _moment(column: Any, date_format: str) -> Any:
+    text = column.strip()
+    iso = ibis.ifelse(_full_match(text, _ISO.strip("^$")), text.try_cast("timestamp"), ibis.null("timestamp"))
+    if date_format == ISO:
+        return iso
+    return iso.fill_null(_by_format(text, date_format))
+
+
+def _by_format(text: Any, date_format: str) -> Any:
+    timed = any(code in date_format for code in ("%H", "%I"))
+    formats = [date_format] if timed else [date_format + time for time in _TIMES]
+    if date_format == "%Y%m%d":  # strptime alone would find a day in 452921
+        text = ibis.ifelse(_full_match(text, r"\d{8}(?:\D.*)?"), text, ibis.null("string"))
+    return _strptime(text, formats)
+
+
+def has_offset(column: Any) -> Any:
+    """Whether a text of a moment carries an offset from UTC."""
+    return column.strip().re_search(_OFFSET).fill_null(False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the rows showed.
+
+    Parameters
+    ----------
+    format : TextFormat
+        With numbers and dates decided.
+    sign : str
+        The currency that stands beside amounts; empty without.
+    """
+
+    format: TextFormat
+    sign: str = ""
+
+
+def decided_format(
+    run: Callable[[Any], Any],
+    table: Any,
+    format: TextFormat,
+    *,
+    numbers: Sequence[str],
+    times: Sequence[str],
+    label: str,
+) -> Seen:
+    """Decide how numbers and dates are written, from all rows, where it is not given.
+
+    Parameters
+    ----------
+    run : callable
+        Runs an ibis expression.
+    table : ibis Table
+    format : TextFormat
+    numbers, times : sequence of str
+        Columns of text that hold amounts, and days or moments.
+    label : str
+        What is read, for the error.
+
+    Returns
+    -------
+    Seen
+
+    Raises
+    ------
+    InputError
+        If the rows can be read in two ways, or carry several currencies.
+
+    Notes
+    -----
+    The format that reads most rows is taken, the plainest where several read the same. Where two with another decimal
+    sign read as many (``1.234`` in every row), or day and month can be exchanged in every row, nothing is guessed.
+    """
+    sign = ""
+    if numbers:
+        columns = [table[name] for name in numbers]
+        format, sign = _numbers_decided(run, table, columns, format, f"{label}, column {table[numbers[0]].get_name()!r}")
+    if times:
+        columns = [table[name] for name in times]
+        format = _dates_decided(run, table, columns, format, f"{label}, column {columns[0].get_name()!r}")
+    return Seen(format=format, sign=sign)
+
+
+def _numbers_decided(
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+) -> tuple[TextFormat, str]:
+    measures: dict[str, Any] = {}
+    for i, column in enumerate(columns):
+        text = column.strip()
+        point = text.find(".")
+        plain = _plain(text).notnull()
+        # written with a point that no sign between thousands can be: 0.234, 12.5, 1234.567
+        clear = plain & (point >= 0) & ~_full_match(text, r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+        measures |= {
+            f"odd{i}": (~is_missing(column) & ~plain).sum(),
+            f"pointed{i}": (plain & (point >= 0)).any(),
+            f"clear{i}": clear.any(),
+        }
+    first = run(table.agg(**measures)).to_pylist()[0]
+    odd = any(first[f"odd{i}"] for i in range(len(columns)))
+    pointed = any(first[f"pointed{i}"] for i in range(len(columns)))
+    clear = any(first[f"clear{i}"] for i in range(len(columns)))
+    given = format.decimal is not None or format.thousands is not None
+    if not odd and (clear or not pointed) and not given:
+        return replace(format, decimal=".", thousands=""), ""
+    if given and (format.decimal, format.thousands) == (".", "") and not odd:
+        return format, ""
+    return _best_numbers(run, table, columns, format, label)
+
+
+def _best_numbers(
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+) -> tuple[TextFormat, str]:
+    choices = [
+        one
+        for one in NUMBER_FORMATS
+        if format.decimal in (None, one[0]) and format.thousands in (None, one[1])
+    ] or [format.numbers]
+    measures: dict[str, Any] = {}
+    for i, column in enumerate(columns):
+        core = ibis.ifelse(is_missing(column), ibis.null("string"), _core(column))
+        for k, choice in enumerate(choices):
+            fits = _full_match(core, number_pattern(*choice))
+            if choice == (".", ""):
+                fits = fits | _plain(column.strip()).notnull()
+            measures[f"fits{i}_{k}"] = fits.sum()
+        measures[f"marked{i}"] = core.re_search(r"[.,]").any()
+        measures[f"example{i}"] = core.min(where=core.re_search(r"[.,]"))
+        mark = _extracted(column, rf"(?:^[-+(\s]*({SIGN}))", 1)
+        mark = ibis.ifelse(mark == "", _extracted(column, rf"({SIGN})[-)\s]*$", 1), mark)
+        number = column.re_search(r"\d") & ~is_missing(column)
+        measures[f"signs{i}"] = mark.nullif("").collect(where=number, distinct=True)
+    counts = run(table.agg(**measures)).to_pylist()[0]
+    signs = sorted({sign for i in range(len(columns)) for sign in (counts[f"signs{i}"] or []) if sign})
+    books = [sign for sign in signs if sign in ("CR", "DR")]
+    signs = [sign for sign in signs if sign not in books]
+    if len(signs) > 1:
+        raise InputError(
+            "Amounts with the signs of several currencies cannot be added.",
+            value=f"{', '.join(signs[:5])} in {label}",
+            remedy="Put the currency into a column of its own, and the amounts without it.",
+        )
+    fits = [sum(counts[f"fits{i}_{k}"] or 0 for i in range(len(columns))) for k in range(len(choices))]
+    best = choices[fits.index(max(fits))]
+    rivals = [one for one, count in zip(choices, fits, strict=True) if count == max(fits) and one[0] != best[0]]
+    marked = any(counts[f"marked{i}"] for i in range(len(columns)))
+    unsure = format.decimal is None and marked and max(fits) and rivals
+    if unsure:
+        example = next(counts[f"example{i}"] for i in range(len(columns)) if counts[f"example{i}"])
+        raise InputError(
+            f"Amounts can be read in two ways: {_reading(example, best)} or {_reading(example, rivals[0])}.",
+            value=f"{example!r}, and every other row alike, in {label}",
+            remedy=f"Say which: decimal={best[0]!r} or decimal={rivals[0][0]!r}.",
+        )
+    if not format.infer:
+        return replace(format, decimal=format.numbers[0], thousands=format.numbers[1]), signs[0] if signs else ""
+    return replace(format, decimal=best[0], thousands=best[1]), signs[0] if signs else ""
+
+
+def _reading(example: str, choice: tuple[str, str]) -> str:
+    decimal, thousands = choice
+    rest = example.replace(thousands, "") if thousands else example
+    return f"{float(rest.replace(decimal, '.')):,.10g}"
+
+
+def looks_like(run: Callable[[Any], Any], table: Any, name: str, format: TextFormat, *, time: bool) -> str:
+    """What format the rows of a column seem to have, as advice; empty where none reads them."""
+    free = TextFormat()
+    try:
+        if time:
+            dates = _dates_decided(run, table, [table[name]], free, name)
+            return "" if dates.date_format in (ISO, format.date_format) else f"date_format={dates.date_format!r}"
+        best, _ = _numbers_decided(run, table, [table[name]], free, name)
+    except InputError as error:
+        return error.remedy
+    if best.numbers == format.numbers:
+        return ""
+    return f"decimal={best.decimal!r}" + (f", thousands={best.thousands!r}" if best.thousands else "")
+
+
+def _dates_decided(
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+) -> TextFormat:
+    if format.date_format is not None:
+        return format
+    measures = {f"odd{i}": (~is_missing(c) & _moment(c, ISO).isnull()).sum() for i, c in enumerate(columns)}
+    if not any(run(table.agg(**measures)).to_pylist()[0].values()) or not format.infer:
+        return replace(format, date_format=ISO)
+    choices = _DAYS + _NAMED
+    measures = {}
+    for i, column in enumerate(columns):
+        text = column.strip()
+        for k, choice in enumerate(choices):
+            moment = _by_format(text, choice)
+            measures[f"fits{i}_{k}"] = (moment.year() >= EARLIEST_YEAR).sum()
+        for day, month in _EXCHANGED:
+            one, two = (_by_format(text, choices[k]) for k in (day, month))
+            measures[f"differ{i}_{day}"] = ((one != two) & (one.year() >= EARLIEST_YEAR)).any()
+        measures[f"example{i}"] = text.min(where=_moment(column, ISO).isnull() & ~is_missing(column))
+    counts = run(table.agg(**measures)).to_pylist()[0]
+    fits = [sum(counts[f"fits{i}_{k}"] or 0 for i in range(len(columns))) for k in range(len(choices))]
+    if not max(fits):
+        return replace(format, date_format=ISO)
+    place = fits.index(max(fits))
+    for day, month in _EXCHANGED:
+        if place not in (day, month) or fits[day] != fits[month]:
+            continue
+        if any(counts[f"differ{i}_{day}"] for i in range(len(columns))):
+            example = next(counts[f"example{i}"] for i in range(len(columns)) if counts[f"example{i}"])
+            raise InputError(
+                "Days can be read in two ways: no row tells day and month apart.",
+                value=f"{example!r}, {choices[day]} or {choices[month]}, in {label}",
+                remedy=f"Say which: date_format={choices[day]!r} or date_format={choices[month]!r}.",
+            )
+    return replace(format, date_format=choices[place])
+
+
+_EXCHANGED: Final = ((0, 5), (1, 2), (3, 4))
+"""Places of the formats that differ only in the order of day and month."""
