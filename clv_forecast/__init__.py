@@ -1,6 +1,10 @@
 """Probabilistic customer lifetime value: from an order log to value with honest bands."""
 
+import copyreg
+import types
+
 from clv_forecast import figures
+from clv_forecast.arguments import read_only
 from clv_forecast.comparison.compare_runs import Comparison, compare_runs
 from clv_forecast.comparison.over_time import account_over_runs, bands_over_runs, value_over_runs
 from clv_forecast.comparison.value_bridge import ValueBridge
@@ -78,7 +82,10 @@ from clv_forecast.run_store.run_entry import RunEntry
 from clv_forecast.run_store.store import RunStore, open_store
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
+
+# Results hold read-only mappings; Python alone would refuse to copy and to pickle them
+copyreg.pickle(types.MappingProxyType, lambda mapping: (read_only, (dict(mapping),)))
 
 __all__ = [
     "AccountCard",

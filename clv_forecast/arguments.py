@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,17 @@ def count_of(value: Any, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise DomainError(f"{name} must be a whole number of at least 1.", value=repr(value))
     return int(value)
+
+
+def read_only(mapping: Mapping[Any, Any]) -> MappingProxyType[Any, Any]:
+    """Return a mapping that cannot be changed.
+
+    Examples
+    --------
+    >>> dict(read_only({"a": 1}))
+    {'a': 1}
+    """
+    return MappingProxyType(dict(mapping))
 
 
 def instance_of(value: Any, kind: type, name: str, made_by: str) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,7 @@ _M1: Final = np.uint64(0xCD9E8D57)
 _W0: Final = np.uint32(0x9E3779B9)
 _W1: Final = np.uint32(0xBB67AE85)
 _TO_UNIT: Final = 2.0**-53
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def as_seed(rng: int | np.random.Generator) -> int:
 def customer_keys(seed: int, customer_ids: Iterable[Any]) -> NDArray[np.uint64]:
     """Keys of customers: a hash of the seed and of the id's type and text, the same on every machine.
 
-    Integers of any width hash alike; ``1`` and ``"1"`` are different customers.
+    A whole number hashes alike as an integer of any width and as text: ``1`` and ``"1"`` are one customer.
 
     Examples
     --------
@@ -107,6 +109,8 @@ def customer_keys(seed: int, customer_ids: Iterable[Any]) -> NDArray[np.uint64]:
     def key(customer_id: Any) -> int:
         state = prefix.copy()
         kind = "i" if isinstance(customer_id, (int, np.integer)) else "s" if isinstance(customer_id, str) else "o"
+        if kind == "s" and _WHOLE.fullmatch(customer_id) and -(2**63) <= int(customer_id) < 2**63:
+            kind = "i"
         state.update(f"{kind}{customer_id}".encode("utf-8", "surrogatepass"))
         return int.from_bytes(state.digest(), "little")
 

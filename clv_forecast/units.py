@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+import pandas as pd
+
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
 
@@ -51,6 +53,17 @@ def units_per_year(unit: TimeUnit) -> float:
     52.1775
     """
     return DAYS_PER_YEAR / DAYS_PER_UNIT[unit]
+
+
+def years_back(day: pd.Timestamp, years: int = 1) -> pd.Timestamp:
+    """The same calendar day so many years earlier, after which the trailing years begin (29 February: the 28th).
+
+    Examples
+    --------
+    >>> years_back(pd.Timestamp("2024-12-31")), years_back(pd.Timestamp("2024-02-29"), 2)
+    (Timestamp('2023-12-31 00:00:00'), Timestamp('2022-02-28 00:00:00'))
+    """
+    return pd.Timestamp(day - pd.DateOffset(years=years))
 
 
 def month_in(unit: TimeUnit) -> float:

@@ -57,11 +57,9 @@ class TextKeys(Section):
     delimiter: str | None = Field(
         default=None, description="Between columns. Default: a comma, a tab in .tsv.", examples=[";"]
     )
-    quote: str | None = Field(default=None, description="Around fields; empty for none. Default: \".", examples=["'"])
+    quote: str | None = Field(default=None, description='Around fields; empty for none. Default: ".', examples=["'"])
     decimal: str | None = Field(default=None, description="Decimal sign. Default: a point.", examples=[","])
-    thousands: str | None = Field(
-        default=None, description="Sign between thousands. Default: none.", examples=["."]
-    )
+    thousands: str | None = Field(default=None, description="Sign between thousands. Default: none.", examples=["."])
     date_format: str | None = Field(
         default=None,
         description="How days are written, as strptime takes it; ISO text (2024-01-31) is always read.",

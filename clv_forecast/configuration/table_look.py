@@ -105,7 +105,9 @@ class TableLook:
             if not any(text.values()):
                 continue
             try:
-                form = decided_format(self.source.fetch, self.source.table, form, label=self.source.label, **text).format
+                form = decided_format(
+                    self.source.fetch, self.source.table, form, label=self.source.label, **text
+                ).format
             except InputError as error:
                 unsure.append(str(error))
         return form, unsure
@@ -162,7 +164,9 @@ def look_at(place: str | Path, *, table: str | None = None, address: str | None 
         return replace(_look(source.table, source.fetch, str(place), ""), source=source)
     secret = address or ""
     with connected(address or place, str(table)) as backend:
-        return _look(find_table(backend, str(table), str(table), address or place), backend.to_pyarrow, str(place), secret)
+        return _look(
+            find_table(backend, str(table), str(table), address or place), backend.to_pyarrow, str(place), secret
+        )
 
 
 def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> TableLook:
@@ -175,7 +179,10 @@ def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> Ta
             moment = table[column.name]
             if moment.type().is_string():
                 moment = TextFormat(date_format=ISO).parsed_time(moment)
-            asked |= {f"first_{number}": moment.cast("timestamp").min(), f"last_{number}": moment.cast("timestamp").max()}
+            asked |= {
+                f"first_{number}": moment.cast("timestamp").min(),
+                f"last_{number}": moment.cast("timestamp").max(),
+            }
     answer = _fetched(run, table.aggregate(**asked), place, address).to_pylist()[0]
     columns = tuple(
         replace(column, first=_moment(answer[f"first_{number}"]), last=_moment(answer[f"last_{number}"]))

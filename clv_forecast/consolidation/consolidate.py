@@ -86,8 +86,8 @@ def consolidate(
     DomainError
         If an option is outside its domain, two sources have one name, or only some of them name a currency.
     InputError
-        If a source, or too much of it, cannot be read, a column is missing or of a wrong kind, the crosswalk is ambiguous, ids without an
-        account are to be refused, or no line is left.
+        If a source, or too much of it, cannot be read, a column is missing or of a wrong kind, the crosswalk is
+        ambiguous, ids without an account are to be refused, or no line is left.
     StoreError
         If the folder holds something else or cannot be written.
 

@@ -17,7 +17,7 @@ from clv_forecast.consolidation.order_groups import SOURCE, SOURCE_ID
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import Finding, counted
 from clv_forecast.tables.column_names import check_columns
-from clv_forecast.tables.ids import as_one_kind, id_texts, in_one_kind, whole_number
+from clv_forecast.tables.ids import as_one_kind, id_texts, in_one_kind, of_text_file
 from clv_forecast.tables.source import PLAIN, read_frame
 from clv_forecast.tables.text_format import TextFormat
 
@@ -104,10 +104,9 @@ def read_crosswalk(data: Any, *, format: TextFormat = PLAIN) -> pd.DataFrame:
 
 def _accounts(ids: pd.Series[Any], *, from_text: bool) -> pd.Series[Any]:
     """Ids of accounts: numbers where all are whole numbers and the table does not say that they are text."""
-    (texts,) = as_one_kind(ids)
     typed = isinstance(ids.dtype, pd.StringDtype) and not from_text
-    whole = len(texts) > 0 and all(whole_number(text) is not None for text in texts)
-    return texts.astype("int64") if whole and not typed else texts.astype("str")
+    accounts = ids if typed else of_text_file(ids)
+    return accounts if pd.api.types.is_integer_dtype(accounts.dtype) else as_one_kind(ids)[0].astype("str")
 
 
 def like_the_source(crosswalk: pd.DataFrame, source: str, ids: pa.Array) -> tuple[pd.DataFrame, pa.Array]:

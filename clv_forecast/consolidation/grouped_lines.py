@@ -11,8 +11,9 @@ import ibis
 from clv_forecast import columns as c
 from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
-from clv_forecast.history.cleaning import LARGEST_AMOUNT, MONEY, local_time
+from clv_forecast.history.cleaning import LARGEST_AMOUNT, local_time
 from clv_forecast.tables.source import money
+from clv_forecast.tables.text_format import MONEY
 
 LINES: Final = "lines"
 SIGN: Final = "sign"

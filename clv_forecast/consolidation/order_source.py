@@ -25,8 +25,8 @@ class OrderSource:
     name : str
         Short name, the one that the crosswalk uses: ``shop``, ``finance``.
     data : str, Path or table
-        The path of CSV, Parquet or Excel files (wildcards allowed) or of a DuckDB file; the address of a database that Ibis
-        opens, such as ``postgres://user:password@host/database``; or a table as ``purchase_history`` takes it.
+        The path of CSV, Parquet or Excel files (wildcards allowed) or of a DuckDB file; the address of a database that
+        Ibis opens, such as ``postgres://user:password@host/database``; or a table as ``purchase_history`` takes it.
     table : str, optional
         In a database the table's or view's name, with its schema or without: ``orders``, ``sales.orders``.
     customer, date, amount : str

@@ -14,8 +14,8 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation.crosswalk import ACCOUNT
 from clv_forecast.consolidation.order_groups import DAY, RANK
 from clv_forecast.history.audit import Finding, counted, format_money
-from clv_forecast.history.cleaning import MONEY
 from clv_forecast.tables.queries import fetch
+from clv_forecast.tables.text_format import MONEY
 
 FAR_APART: Final = 7
 """The same order may be dated some days later by another system; farther apart the ids may be chance."""

@@ -16,8 +16,8 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.order_groups import DAY, RANK, SOURCE, SOURCE_ID, UNREADABLE
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT, READ, counted, format_money
-from clv_forecast.history.cleaning import MONEY
 from clv_forecast.tables.queries import fetch
+from clv_forecast.tables.text_format import MONEY
 
 STEP: Final = "step"
 AFTER_AS_OF: Final = "after_as_of"
@@ -68,8 +68,7 @@ def reconciliation_table(groups: pa.Table, names: Sequence[str], as_of: str) -> 
     }
     records = fetch(rows.group_by([RANK, c.CURRENCY, STEP]).agg(**measures)).to_pylist()
     records += [
-        record | {STEP: READ}
-        for record in fetch(rows.group_by([RANK, c.CURRENCY]).agg(**measures)).to_pylist()
+        record | {STEP: READ} for record in fetch(rows.group_by([RANK, c.CURRENCY]).agg(**measures)).to_pylist()
     ]
     for rank in set(range(len(names))) - {record[RANK] for record in records}:
         empty = {RANK: rank, c.CURRENCY: None, ROWS: 0, GROUPS: 0, CUSTOMERS: 0, c.AMOUNT: None}

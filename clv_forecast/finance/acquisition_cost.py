@@ -71,7 +71,7 @@ def acquisition_costs(table: Any, newcomers: Newcomers) -> AcquisitionCost:
     nothing = np.full(counts.shape, np.nan)
     if table is None:
         return _summed(nothing, counts, ())
-    given = _checked(read_frame(table, _NAME))
+    given = _checked(read_frame(table, _NAME, labels=(COHORT, columns.CHANNEL)))
     known = pd.Index(newcomers.cohorts)
     early = _before(given[COHORT], newcomers)
     notes = _left_out(given[early], newcomers)

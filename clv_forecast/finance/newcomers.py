@@ -15,6 +15,7 @@ from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.observations import opening_end
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.accounts import MOST_LABELS, Accounts
+from clv_forecast.tables.ids import as_one_kind
 from clv_forecast.units import DAYS_PER_YEAR, Horizon
 
 Places = NDArray[np.intp]
@@ -188,7 +189,8 @@ def children_of_known(accounts: Accounts, first: pd.Series[Any]) -> NDArray[np.b
     child = np.zeros(len(days), dtype=bool)
     if not accounts.has(columns.PARENT_ID):
         return child
-    parent = pd.Index(accounts.ids).get_indexer(pd.Index(accounts.table[columns.PARENT_ID]))
+    ids, parents = as_one_kind(accounts.ids, accounts.table[columns.PARENT_ID])
+    parent = pd.Index(ids).get_indexer(pd.Index(parents))
     ancestor = parent
     for _ in range(_GENERATIONS):  # accounts that name each other in a circle end here
         known = ancestor >= 0

@@ -19,7 +19,6 @@ from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.inference.model import Model
-from clv_forecast.models import transaction_model
 from clv_forecast.streams import as_seed, customer_keys, first_orders
 from clv_forecast.units import LIFETIME_YEARS, discount_per_unit, units_per_year
 
@@ -131,7 +130,7 @@ def newcomers_plan(
     """
     zeros = np.zeros(replicates)
     parameters = model.draws.for_new_customers(attributes or {}, replicates)
-    part = Part(module=transaction_model(model.purchases), parameters=parameters, spend_count=zeros, spend_total=zeros)
+    part = Part(model=model.purchases, parameters=parameters, spend_count=zeros, spend_total=zeros)
     return Plan(
         parts=(part,),
         unit=model.unit,

@@ -36,7 +36,8 @@ class Part:
 
     Parameters
     ----------
-    module : TransactionModel
+    model : str
+        Name of the transaction model.
     parameters : CustomerParameters
     spend_count, spend_total : ndarray, shape (customer,), or None
         The orders by which each customer's spend is judged, and their sum; None without a spend part.
@@ -44,11 +45,16 @@ class Part:
         Number of the first draw: the parts of a plan take consecutive numbers.
     """
 
-    module: TransactionModel
+    model: str
     parameters: CustomerParameters
     spend_count: NDArray[np.float64] | None = None
     spend_total: NDArray[np.float64] | None = None
     first_draw: int = 0
+
+    @property
+    def module(self) -> TransactionModel:
+        """The functions of the transaction model."""
+        return transaction_model(self.model)
 
     @property
     def draws(self) -> int:
@@ -280,14 +286,12 @@ def _part(model: Model, history: PurchaseHistory, draws: int, first_draw: int) -
         raise DomainError(
             "Model and history must be in one currency.", value=f"{model.currency} and {history.currency}"
         )
-    module = transaction_model(model.purchases)
-    if module.future_key != (columns.FREQUENCY, columns.T):
-        raise DomainError(
-            "The forecast handles models whose future depends on frequency and T.", value=module.future_key
-        )
+    future_key = transaction_model(model.purchases).future_key
+    if future_key != (columns.FREQUENCY, columns.T):
+        raise DomainError("The forecast handles models whose future depends on frequency and T.", value=future_key)
     count, total = (None, None) if model.spend is None else _orders_seen(model, history)
     return Part(
-        module=module,
+        model=model.purchases,
         parameters=model.draws.cycle(draws).for_history(history),
         spend_count=count,
         spend_total=total,

@@ -15,6 +15,10 @@ from clv_forecast.tables.ids import as_one_kind
 from clv_forecast.tables.source import PLAIN, read_frame
 from clv_forecast.tables.text_format import TextFormat
 
+LABELS: Final = (c.PARENT_ID, c.REFERRED_BY, c.NAME, c.OWNER, c.CHANNEL)
+"""Columns that stay text in a text file, whatever they look like."""
+ACCOUNT_DAYS: Final = (c.ACQUIRED_ON, c.CONTRACT_END)
+"""Columns of days."""
 _LEAST_SHARE: Final = 0.5
 """Below this share of customers with attributes a caution is due: the two tables may use different ids."""
 
@@ -45,7 +49,13 @@ def read_attributes(data: Any, customer: str, *, format: TextFormat = PLAIN) -> 
     >>> read_attributes(pd.DataFrame({"id": [1, 2], "region": ["n", "s"]}), "id").columns.tolist()
     ['customer_id', 'region']
     """
-    frame = read_frame(data, "The customers' table", format=format, labels=(customer, c.CUSTOMER_ID))
+    frame = read_frame(
+        data,
+        "The customers' table",
+        format=format,
+        labels=(customer, c.CUSTOMER_ID, *LABELS),
+        days=ACCOUNT_DAYS,
+    )
     frame.columns = [str(name) for name in frame.columns]
     if customer not in frame.columns and c.CUSTOMER_ID in frame.columns:
         customer = c.CUSTOMER_ID

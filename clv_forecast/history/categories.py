@@ -9,9 +9,10 @@ import pandas as pd
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError
-from clv_forecast.history.cleaning import DAY, EPOCH, MONEY, parse_day
+from clv_forecast.history.cleaning import DAY, EPOCH, parse_day
 from clv_forecast.history.net_lines import NetLines, net_lines, no_category
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.tables.text_format import MONEY
 
 REVENUE = "revenue"
 

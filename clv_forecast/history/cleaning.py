@@ -234,8 +234,9 @@ def classify(source: Source, rules: Rules) -> Any:
     """Every row with its local time, day, exact amount, and what it is (``kind``).
 
     A row gets the first kind that applies: customer_missing, currency_missing, date_missing, date_unreadable,
-    date_placeholder, amount_missing, amount_infinite, amount_unreadable, amount_out_of_range, after_as_of, recorded_after_as_of,
-    zero_amount, refund_dropped; else it is a ``purchase`` (amount > 0) or a ``refund`` (amount < 0).
+    date_placeholder, amount_missing, amount_infinite, amount_unreadable, amount_out_of_range, after_as_of,
+    recorded_after_as_of, zero_amount, refund_dropped; else it is a ``purchase`` (amount > 0) or a ``refund``
+    (amount < 0).
 
     Returns
     -------
@@ -320,9 +321,12 @@ def written(dates: Any) -> Any:
 def placeholder_days(source: Source, rules: Rules) -> tuple[datetime.date, ...]:
     """Days that systems write where they know none, and that lie far from all other days of the log."""
     at, _ = local_time(source.table[c.DATE], c.DATE, rules.time_zone, source.format)
-    days = source.table.select(day=at.date().epoch_days()).filter(ibis._.day.notnull())
+    days = source.table.select(day=at.date().epoch_days())
     numbers = [(day - EPOCH).days for day in PLACEHOLDERS]
-    others = ~days.day.isin(numbers)
+    first = source.fetch(days.day.min()).as_py()
+    if first is None or first > max(numbers):
+        return ()
+    others = ~ibis.or_(*(days.day == number for number in numbers))
     measures: dict[str, Any] = {}
     for place, number in enumerate(numbers):
         measures |= {
@@ -400,11 +404,12 @@ def amount_flaw(column: Any, form: TextFormat) -> Any:
     """Name of what is wrong with an amount as it was written; empty when it is a number."""
     kind = column.type()
     if kind.is_string():
-        number = column.strip().try_cast("float64")
+        number = column.try_cast("float64")
         return ibis.cases(
+            (form.parsed_money(column).notnull(), ""),
             (is_missing(column), "amount_missing"),
             (number.isinf().fill_null(False), "amount_infinite"),
-            (form.parsed_money(column).isnull() & number.isnull(), "amount_unreadable"),
+            (number.isnull(), "amount_unreadable"),
             else_="",
         )
     if kind.is_floating():

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT
-from clv_forecast.history.cleaning import AT, DAY, KIND, MONEY, PURCHASE, REFUND, classify, usable
+from clv_forecast.history.cleaning import AT, DAY, KIND, PURCHASE, REFUND, classify, usable
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.refunds import from_micro, match_refunds, to_micro
 from clv_forecast.tables.source import Source
+from clv_forecast.tables.text_format import MONEY
 
 MARGIN_UNKNOWN = "margin_unknown"
 

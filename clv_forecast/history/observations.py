@@ -13,10 +13,13 @@ import pandas as pd
 
 from clv_forecast import columns as c
 from clv_forecast.history.audit import Finding, counted
-from clv_forecast.history.cleaning import AT, KIND, PURCHASE, REFUND, Rules
+from clv_forecast.history.cleaning import AMOUNT_TEXT, AT, KIND, PURCHASE, REFUND, Rules
 from clv_forecast.history.reconciliation import Count
 from clv_forecast.history.summary import Refunded, event_text
+from clv_forecast.history.unusable import UNREADABLE, unreadable_values
+from clv_forecast.tables.ids import folded, stands_for_none
 from clv_forecast.tables.source import Source
+from clv_forecast.tables.text_format import ISO
 
 OPENING_MONTHS: Final = 12
 """A yearly buyer shows within a year; who does not is new, or was away for more than one."""
@@ -27,6 +30,11 @@ ONE_LATE_IN: Final = 100
 LARGEST_RATE: Final = 1
 MONEY_BEYOND_RATES: Final = 5
 """Most amounts lie above this where margins up to 1 look like rates; small money has small margins."""
+
+MOST_CATEGORIES: Final = 200
+"""A column with more categories holds products, which tell little of each other."""
+FEWEST_NEGATIVE: Final = 20
+SHARE_NEGATIVE: Final = 0.1
 
 _ROW: Final = (c.CUSTOMER_ID, AT, c.AMOUNT, c.ORDER_ID, c.CATEGORY)
 """What makes two rows the same."""
@@ -41,6 +49,8 @@ class Seen:
     source : Source
     rows : ibis Table
         The usable ones.
+    classified : ibis Table
+        All of them, with what they are.
     rules : Rules
     counts : mapping of str to Count
     refunded : Refunded
@@ -53,6 +63,7 @@ class Seen:
 
     source: Source
     rows: Any
+    classified: Any
     rules: Rules
     counts: Mapping[str, Count]
     refunded: Refunded
@@ -81,7 +92,20 @@ def opening_end(table: pd.DataFrame, as_of: datetime.date) -> datetime.date:
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Everything worth saying about the rows and the size of the history, cautions where a model may suffer."""
-    found = [_period(seen), _merged(seen), _cohort(seen), *_lines(seen), _ids(seen), *_known(seen), _margin_rate(seen)]
+    found = [
+        _period(seen),
+        _text(seen),
+        *_unreadable(seen),
+        _merged(seen),
+        _cohort(seen),
+        *_lines(seen),
+        *_ids(seen),
+        *_known(seen),
+        _margin_rate(seen),
+        _tiny(seen),
+        _profits(seen),
+        _categories(seen),
+    ]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -93,6 +117,104 @@ def _period(seen: Seen) -> Finding:
         level="info",
         sentence=f"Purchases from {first} to {seen.rules.as_of} inclusive, in {days}.",
         values={"first": str(first), "as_of": str(seen.rules.as_of), "time_zone": zone or ""},
+    )
+
+
+def _text(seen: Seen) -> Finding | None:
+    """How text was read, so that a reader can see whether it was read right."""
+    source, form = seen.source, seen.source.format
+    text = [name for name in (c.AMOUNT, c.MARGIN, c.DATE, c.RECORDED_AT) if name in source.table.columns]
+    text = [name for name in text if source.table[name].type().is_string()]
+    parts = []
+    if source.from_text:
+        delimiter = {"\t": "a tab"}.get(form.delimiter or "", repr(form.delimiter))
+        parts.append(f"files in {form.encoding}, {delimiter} between columns, {form.quote or 'nothing'} around fields")
+    if {c.AMOUNT, c.MARGIN} & set(text):
+        decimal, thousands = form.numbers
+        grouped = f", {thousands!r} between thousands" if thousands else ""
+        sign = f", beside the sign {source.sign}" if source.sign else ""
+        parts.append(f"amounts with the decimal sign {decimal!r}{grouped}{sign}")
+    if {c.DATE, c.RECORDED_AT} & set(text):
+        written = "in ISO form" if form.date_format in (None, ISO) else f"as {form.date_format}, or in ISO form"
+        parts.append(f"dates {written}")
+    if not parts:
+        return None
+    return Finding(
+        name="text_format",
+        level="info",
+        sentence=f"Text was read as {'; '.join(parts)}.",
+        values={**form.given(), **({"sign": source.sign} if source.sign else {})},
+    )
+
+
+def _unreadable(seen: Seen) -> list[Finding]:
+    cautions = []
+    for kind in UNREADABLE:
+        if kind not in seen.counts:
+            continue
+        rows = seen.counts[kind].rows
+        values = unreadable_values(seen.source, seen.classified, kind)
+        what = "amount" if kind == "amount_unreadable" else "date"
+        why = "stands for no date" if kind == "date_placeholder" else "cannot be read"
+        cautions.append(
+            Finding(
+                name=kind,
+                level="caution",
+                sentence=f"{counted(rows, 'row')} {'has' if rows == 1 else 'have'} {'an' if what[0] == 'a' else 'a'} "
+                f"{what} that {why} and {'is' if rows == 1 else 'are'} left out: {', '.join(map(repr, values))}"
+                f"{', ...' if len(values) == 5 else ''}.",
+                values={"rows": rows, "first": values[0] if values else ""},
+            )
+        )
+    return cautions
+
+
+def _tiny(seen: Seen) -> Finding | None:
+    """Amounts that money with six decimals cannot hold: another unit, such as billions, may be meant."""
+    if "zero_amount" not in seen.counts:
+        return None
+    zero = seen.classified.filter(seen.classified[KIND] == "zero_amount")[AMOUNT_TEXT].try_cast("float64")
+    rows = int(seen.source.fetch((zero != 0).sum()).as_py() or 0)
+    if not rows:
+        return None
+    return Finding(
+        name="amounts_below_a_millionth",
+        level="caution",
+        sentence=f"{counted(rows, 'row')} {'has' if rows == 1 else 'have'} an amount below a millionth, which counts "
+        "as zero: is it money in thousands or millions? Give amounts in single units of the currency.",
+        values={"rows": rows},
+    )
+
+
+def _profits(seen: Seen) -> Finding | None:
+    """Many negative amounts that no order explains: gains and losses, not sales and refunds."""
+    refunds = seen.counts[REFUND].rows if REFUND in seen.counts else 0
+    rows = refunds + seen.counts[PURCHASE].rows
+    unmatched = seen.refunded.unmatched_rows
+    if refunds < FEWEST_NEGATIVE or refunds < SHARE_NEGATIVE * rows or unmatched < refunds / 2:
+        return None
+    return Finding(
+        name="amounts_look_like_profits",
+        level="caution",
+        sentence=f"{refunds:,} of {counted(rows, 'row')} are negative, and {unmatched:,} of them take back no earlier "
+        "purchase: these look like profits and losses, not sales and refunds. Give what customers paid as amount, and "
+        "profit as margin.",
+        values={"negative": refunds, "unmatched": unmatched},
+    )
+
+
+def _categories(seen: Seen) -> Finding | None:
+    if c.CATEGORY not in seen.source.table.columns:
+        return None
+    kinds = int(seen.source.fetch(seen.rows[c.CATEGORY].nunique()).as_py() or 0)
+    if kinds <= MOST_CATEGORIES:
+        return None
+    return Finding(
+        name="many_categories",
+        level="caution",
+        sentence=f"The column of categories has {kinds:,} values: with more than {MOST_CATEGORIES} it holds products, "
+        "of which each customer buys few. Breadth, whitespace and potential want product groups.",
+        values={"categories": kinds},
     )
 
 
@@ -207,22 +329,41 @@ def _orders(seen: Seen, rows: Any) -> list[Finding]:
     return found
 
 
-def _ids(seen: Seen) -> Finding | None:
+def _ids(seen: Seen) -> list[Finding]:
+    """Ids of text that may be one customer's, or nobody's."""
     ids = seen.table[c.CUSTOMER_ID]
     if not len(ids) or not isinstance(ids.iloc[0], str):
-        return None
-    folded = ids.astype(str).str.strip().str.casefold()
-    alike = int(folded.duplicated(keep=False).sum())
-    if not alike:
-        return None
-    example = ids[folded.duplicated(keep=False)].iloc[0]
-    return Finding(
-        name="ids_alike",
-        level="caution",
-        sentence=f"{alike:,} customer ids differ from another only by case or blanks around them, for example "
-        f"{example!r}: they are kept apart, though they may be the same customers.",
-        values={"customers": alike, "example": str(example)},
-    )
+        return []
+    cautions = []
+    words = stands_for_none(ids)
+    if words:
+        cautions.append(
+            Finding(
+                name="ids_for_nobody",
+                level="caution",
+                sentence=f"{counted(len(words), 'customer id')} {'is a word' if len(words) == 1 else 'are words'} for "
+                f"nothing and {'is' if len(words) == 1 else 'are'} kept as customers: {', '.join(map(repr, words[:5]))}"
+                ". Orders without a customer should have no id.",
+                values={"customers": len(words), "example": words[0]},
+            )
+        )
+    keys = pd.Series([folded(one) for one in ids], index=ids.index)
+    twins = keys.duplicated(keep=False)
+    if twins.any():
+        first = keys[twins].iloc[0]
+        pair = ids[keys == first].tolist()[:3]
+        alike = int(twins.sum())
+        cautions.append(
+            Finding(
+                name="ids_alike",
+                level="caution",
+                sentence=f"{alike:,} customer ids differ from another only by case, blanks, characters that cannot be "
+                f"seen, zeros before them or a decimal .0, for example {', '.join(map(ascii, pair))}: they are kept "
+                "apart, though they may be the same customers.",
+                values={"customers": alike, "example": str(pair[0])},
+            )
+        )
+    return cautions
 
 
 def _known(seen: Seen) -> list[Finding | None]:

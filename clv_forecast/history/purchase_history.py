@@ -394,6 +394,7 @@ def _build(
     seen = observations.Seen(
         source=source,
         rows=usable,
+        classified=rows,
         rules=rules,
         counts=counts,
         refunded=refunded,

@@ -90,7 +90,9 @@ def count_rows(source: Source, rows: Any) -> dict[str, Count]:
     for record in source.fetch(rows.group_by(KIND).agg(**measures)).to_pylist():
         kind = record.pop(KIND)
         amount, plausible = record.pop(c.AMOUNT) or Decimal(0), record.pop("plausible") or Decimal(0)
-        counts[kind] = Count(amount=amount, plausible=plausible, **{name: int(value or 0) for name, value in record.items()})
+        counts[kind] = Count(
+            amount=amount, plausible=plausible, **{name: int(value or 0) for name, value in record.items()}
+        )
     total = sum((count.amount for count in counts.values()), Decimal(0))
     known = len(counts.keys() - {"customer_missing"})
     customers = max((count.customers for count in counts.values()), default=0)

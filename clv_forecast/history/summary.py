@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import format_example, format_money
-from clv_forecast.history.cleaning import AT, DAY, KIND, MONEY, PURCHASE, REFUND
+from clv_forecast.history.cleaning import AT, DAY, KIND, PURCHASE, REFUND
 from clv_forecast.history.refunds import Matching, from_micro, match_refunds, to_micro
 from clv_forecast.tables.source import Source
+from clv_forecast.tables.text_format import MONEY
 from clv_forecast.units import DAYS_PER_UNIT, TimeUnit
 
 LOGARITHM: Final = "decimal(38, 18)"

@@ -16,7 +16,7 @@ from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import years_back
 
 PAST: Final = "past"
 FUTURE: Final = "future"
@@ -68,7 +68,7 @@ def month_table(
 
 def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
     """The day after which the last 12 months begin; None where the log is shorter."""
-    after = history.as_of - pd.Timedelta(days=round(DAYS_PER_YEAR))
+    after = years_back(history.as_of)
     return after if history.table[columns.FIRST_PURCHASE].min() <= after + _DAY else None
 
 

@@ -13,6 +13,7 @@ from clv_forecast import columns
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.tables.source import read_days
 
 MOST_LABELS: Final = 100
 """A column of text with more distinct labels tells accounts apart, not kinds of accounts."""
@@ -99,18 +100,11 @@ class Accounts:
         Raises
         ------
         InputError
-            If a value is no date.
+            If a value is no date, or day and month cannot be told apart.
         """
         if not self.has(column):
             return None
-        given = self.table[column]
-        found = pd.to_datetime(given, errors="coerce")
-        bad = (given.notna() & found.isna()).to_numpy(dtype=bool)
-        if bad.any():
-            raise InputError(
-                f"{column} must be a date, or missing.", value=repr(given[bad].iloc[0]), customer_ids=self.ids[bad]
-            )
-        return found
+        return read_days(self.table[column], column)
 
     def attributes(self) -> tuple[str, ...]:
         """Columns that say of what kind an account is: numbers, or labels that several accounts share."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import DAYS_PER_YEAR, years_back
 
 
 def trailing_revenue(
@@ -20,7 +20,7 @@ def trailing_revenue(
     ----------
     history : PurchaseHistory
     years : float
-        Of 365.2425 days; rounded to whole days.
+        Whole years are counted by the calendar, to the same day so many years earlier; parts of one in days.
     purchases : DataFrame, optional
         ``history.purchases()``, when it was fetched already.
 
@@ -39,7 +39,8 @@ def trailing_revenue(
     """
     if history.events is None:
         return None
-    start = history.as_of - pd.Timedelta(days=round(years * DAYS_PER_YEAR))
+    in_days = pd.Timedelta(days=round(years * DAYS_PER_YEAR))
+    start = years_back(history.as_of, int(years)) if float(years).is_integer() else history.as_of - in_days
     if history.table[columns.FIRST_PURCHASE].min() > start + pd.Timedelta(days=1):
         return None
     rows = history.purchases() if purchases is None else purchases

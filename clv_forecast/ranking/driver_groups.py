@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.tables.ids import as_one_kind
+from clv_forecast.tables.source import read_days
+from clv_forecast.units import years_back
 
 UNKNOWN_LEVEL: Final = "unknown"
 AT_LEAST_ONE: Final = "at least one in the year before"
@@ -145,16 +147,17 @@ def event_groups(
         if name not in events:
             raise InputError("The table of events needs customer_id, date and kind.", value=f"no {name}")
     dates = {name: events[name] for name in (columns.DATE, columns.RECORDED_AT) if name in events}
-    days = {name: pd.to_datetime(given, errors="coerce") for name, given in dates.items()}
+    days = {name: read_days(given, f"{name} of an event") for name, given in dates.items()}
     bad = (days[columns.DATE].isna()).to_numpy(dtype=bool)
     if bad.any():
         raise InputError(
             "Events need a date.", value=repr(dates[columns.DATE][bad].iloc[0]), customer_ids=events["customer_id"][bad]
         )
-    year = pd.Timedelta(days=round(DAYS_PER_YEAR))
-    before = (days[columns.DATE] > start - year) & (days[columns.DATE] <= start)
+    before = (days[columns.DATE] > years_back(start)) & (days[columns.DATE] <= start)
     if columns.RECORDED_AT in days:
         before &= ~(days[columns.RECORDED_AT] > start)
+    ids, who = as_one_kind(pd.Series(identity), events[columns.CUSTOMER_ID].reset_index(drop=True))
+    known = pd.Index(ids)
     for kind in sorted(events[columns.KIND].dropna().astype(str).unique()):
-        had = events[columns.CUSTOMER_ID][before & (events[columns.KIND].astype("string") == kind).fillna(False)]
-        yield kind, AT_LEAST_ONE, np.asarray(identity.isin(pd.unique(had)), dtype=bool)
+        had = who[(before & (events[columns.KIND].astype("string") == kind).fillna(False)).to_numpy(dtype=bool)]
+        yield kind, AT_LEAST_ONE, np.asarray(known.isin(pd.unique(had.dropna())), dtype=bool)

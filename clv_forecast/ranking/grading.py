@@ -13,9 +13,9 @@ from scipy import stats
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.tables.source import read_frame
 from clv_forecast.ranking.grading_rules import BEST, grading_from
 from clv_forecast.ranking.grading_rules import Grading as Grading
+from clv_forecast.tables.source import read_frame
 
 Floats = NDArray[np.float64]
 

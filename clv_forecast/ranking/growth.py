@@ -13,7 +13,7 @@ from clv_forecast import columns
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.purchase_log import day_number
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import DAYS_PER_YEAR, years_back
 
 Floats = NDArray[np.float64]
 
@@ -86,8 +86,8 @@ def growth_of_business(
     rows = history.purchases() if purchases is None else purchases
     ids = history.table[columns.CUSTOMER_ID]
     customer = pd.Index(ids).get_indexer(pd.Index(rows[columns.CUSTOMER_ID]))
-    years = full_years(_days_observed(history, acquired))
-    year = full_years(_days_back(history, rows[columns.DATE]))
+    years = full_years(_days_observed(history, acquired), history.as_of)
+    year = full_years(_days_back(history, rows[columns.DATE]), history.as_of)
     used = (customer >= 0) & (year < years[customer])
     amount = rows[columns.AMOUNT].to_numpy(dtype=np.float64)[used]
     customer, year = customer[used], year[used]
@@ -103,16 +103,17 @@ def growth_of_business(
     return table.assign(cagr_years=years)
 
 
-def full_years(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many whole years fit into so many days; so also in which year before ``as_of`` a day lies, 0 the latest.
+def full_years(days: NDArray[np.int64], as_of: pd.Timestamp) -> NDArray[np.int64]:
+    """How many calendar years lie in so many days before a day; so also in which of them a day lies, 0 the latest.
 
     Examples
     --------
-    >>> full_years(np.array([0, 364, 365, 729, 730, 1096]))
-    array([0, 0, 1, 1, 2, 3])
+    >>> full_years(np.array([0, 365, 366, 730, 731]), pd.Timestamp("2024-12-31"))
+    array([0, 0, 1, 1, 2])
     """
     longest = int(days.max(initial=0) / DAYS_PER_YEAR) + 2
-    ends = np.rint(np.arange(1, longest + 1) * DAYS_PER_YEAR).astype(np.int64)
+    starts = [day_number(years_back(as_of, years)) for years in range(1, longest + 1)]
+    ends = day_number(as_of) - np.array(starts, dtype=np.int64)
     return np.searchsorted(ends, days, side="right").astype(np.int64)
 
 

@@ -11,7 +11,6 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.tables.source import read_frame
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
@@ -21,6 +20,7 @@ from clv_forecast.ranking.drivers import driver_table
 from clv_forecast.ranking.look_back import LookBack, look_back, years_of
 from clv_forecast.ranking.outlook import outlook_of
 from clv_forecast.streams import as_seed
+from clv_forecast.tables.source import read_frame
 
 
 def loss_drivers(
@@ -112,11 +112,18 @@ def loss_drivers(
         size=_then(seen.outlook.annual_revenue, place, np.nan),
         age=_then(seen.calibration.table[columns.T].to_numpy(dtype=np.float64), place, np.nan),
         attributes=_attributes(history, accounts, by),
-        events=None if events is None else read_frame(events, "The events"),
+        events=_events(events),
         window=_window(seen),
         fdr=fdr,
         prob=forecast.prob,
     )
+
+
+def _events(events: Any) -> pd.DataFrame | None:
+    if events is None:
+        return None
+    days = (columns.DATE, columns.RECORDED_AT)
+    return read_frame(events, "The events", labels=(columns.CUSTOMER_ID, columns.KIND), days=days)
 
 
 def _then(values: Any, place: Any, otherwise: float) -> Any:

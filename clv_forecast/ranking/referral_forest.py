@@ -14,6 +14,7 @@ from scipy import sparse
 from clv_forecast import columns
 from clv_forecast.errors import InputError
 from clv_forecast.ranking.accounts import Accounts
+from clv_forecast.tables.ids import as_one_kind
 
 _CIRCLE_SHOWN: Final = 8
 
@@ -148,7 +149,8 @@ def referrals_of(accounts: Accounts) -> Referrals:
     if given.dtype == object or pd.api.types.is_string_dtype(given.dtype):
         named = named & (given.astype("string").str.strip() != "").fillna(False).to_numpy(dtype=bool)
     parent = np.full(size, -1, dtype=np.intp)
-    parent[named] = pd.Index(accounts.ids).get_indexer(pd.Index(given[named]))
+    ids, referrers = as_one_kind(accounts.ids, given)
+    parent[named] = pd.Index(ids).get_indexer(pd.Index(referrers[named]))
     depth, below_circle = _depths(parent)
     if below_circle >= 0:
         raise InputError(

@@ -13,7 +13,7 @@ from clv_forecast import columns
 from clv_forecast.history.net_lines import net_lines, stretch_sums
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.purchase_log import day_number
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import years_back
 
 LATEST: Final = "latest"
 BEFORE: Final = "before"
@@ -85,8 +85,7 @@ def trailing_sums(history: PurchaseHistory) -> TrailingSums:
     0             4.0             6.0, False)
     """
     lines = net_lines(history)
-    today = day_number(history.as_of)
-    year, two_years = (today - round(years * DAYS_PER_YEAR) for years in (1, 2))
+    year, two_years = (day_number(years_back(history.as_of, years)) for years in (1, 2))
     first = history.table[columns.FIRST_PURCHASE].to_numpy(dtype="datetime64[D]").astype(np.int64)
     log_start = int(first.min())
     latest = year if log_start <= year + 1 else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -19,7 +18,7 @@ from clv_forecast.ranking.accounts import Accounts
 from clv_forecast.ranking.outlook import Floats, Outlook
 from clv_forecast.ranking.peers import Peers, reachable_revenue
 from clv_forecast.ranking.whitespace import Whitespace, whitespace
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import years_back
 
 WalletSource = Literal["auto", "given", "peers", "whitespace"]
 GIVEN: Final = "given"
@@ -233,7 +232,7 @@ def _whitespace(
     history: PurchaseHistory, accounts: Accounts, outlook: Outlook, segment: str | None
 ) -> tuple[Whitespace | None, str]:
     """Categories not bought in the last year; None, and why, where the log knows no categories."""
-    after = history.as_of - pd.Timedelta(days=round(DAYS_PER_YEAR))
+    after = years_back(history.as_of)
     try:
         bought = category_revenue(history, after=after)
     except InputError as error:

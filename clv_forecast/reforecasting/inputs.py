@@ -19,6 +19,7 @@ from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import InputError
+from clv_forecast.history.attributes import ACCOUNT_DAYS, LABELS
 from clv_forecast.history.cleaning import check_rates
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.progress import Progress, silent
@@ -88,8 +89,8 @@ def order_sources(configuration: Configuration) -> list[OrderSource]:
     found = []
     for section in configuration.sources:
         data = section.path if section.url is None else configuration.resolved_url(section.url)
-        names = ("name", "table", "customer", "date", "amount", "order_id", "category", "margin", "recorded_at")
-        names += FORMAT_KEYS
+        plain = ("name", "table", "customer", "date", "amount", "order_id", "category", "margin", "recorded_at")
+        names = plain + FORMAT_KEYS
         found.append(
             OrderSource(
                 data=data,
@@ -171,14 +172,12 @@ def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], p
     if accounts is not None:
         where = (accounts.path, accounts.url, accounts.table)
         found.append(("accounts", lambda: _renamed(_accounts(configuration, where), accounts.customer)))
-    for name, section in (("acquisition_cost", configuration.acquisition_cost), ("events", configuration.events)):
-        if section is not None:
-            labels = (columns.CUSTOMER_ID, "cohort", columns.CHANNEL, columns.KIND)
-
-            def read(section: Any = section, name: str = name, labels: tuple[str, ...] = labels) -> pd.DataFrame:
-                return read_frame(section.path, f"The table {name}", format=section.text_format, labels=labels)
-
-            found.append((name, read))
+    cost, events = configuration.acquisition_cost, configuration.events
+    if cost is not None:
+        found.append(("acquisition_cost", lambda: _file(cost, "acquisition_cost", ("cohort", columns.CHANNEL))))
+    if events is not None:
+        labels, days = (columns.CUSTOMER_ID, columns.KIND), (columns.DATE, columns.RECORDED_AT)
+        found.append(("events", lambda: _file(events, "events", labels, days)))
     return found
 
 
@@ -226,19 +225,24 @@ def _table(
     name: str,
     format: TextFormat,
     labels: tuple[str, ...] = ("source", "source_id", columns.CUSTOMER_ID),
+    days: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     if table is None:
-        return read_frame(path, f"The table {name}", format=format, labels=labels)
+        return read_frame(path, f"The table {name}", format=format, labels=labels, days=days)
     place = configuration.resolved_url(url) if url is not None else str(path)
     return read_database_table(place, table, name)
+
+
+def _file(section: Any, name: str, labels: tuple[str, ...], days: tuple[str, ...] = ()) -> pd.DataFrame:
+    return read_frame(section.path, f"The table {name}", format=section.text_format, labels=labels, days=days)
 
 
 def _accounts(configuration: Configuration, where: tuple[str | None, str | None, str | None]) -> pd.DataFrame:
     section = configuration.accounts
     if section is None:
         raise InputError("The configuration names no accounts.")
-    labels = (section.customer, columns.CUSTOMER_ID, columns.PARENT_ID, columns.REFERRED_BY, columns.NAME)
-    return _table(configuration, *where, "accounts", section.text_format, labels)
+    labels = (section.customer, columns.CUSTOMER_ID, *LABELS)
+    return _table(configuration, *where, "accounts", section.text_format, labels, ACCOUNT_DAYS)
 
 
 def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from clv_forecast.tables.databases import masked
 from clv_forecast.errors import StoreError
 from clv_forecast.run_store.database_session import Session, engine_of, quoted, session
 from clv_forecast.run_store.database_tables import (
@@ -35,6 +34,7 @@ from clv_forecast.run_store.database_tables import (
 )
 from clv_forecast.run_store.database_types import storable
 from clv_forecast.run_store.run_entry import RunEntry
+from clv_forecast.tables.databases import masked
 
 TABLES: Final = ("forecast", "totals", "ranking", "allowable_spend")
 

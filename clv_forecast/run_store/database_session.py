@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from clv_forecast.tables.databases import without_secrets
 from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.tables.databases import without_secrets
 
 Engine = Literal["postgres", "duckdb"]
 SUPPORTED: Final = "Results are written to Postgres or to a DuckDB file."

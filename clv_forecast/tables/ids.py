@@ -43,28 +43,36 @@ def text_of_ids(column: Any) -> Any:
     """
     kind = column.type()
     if kind.is_string():
-        return ibis.ifelse(column.strip() == "", ibis.null("string"), column)
+        return ibis.ifelse(column.re_search(r"\S"), column, ibis.null("string"))
     if kind.is_floating():
         whole = column.try_cast("int64")
         exact = whole.cast("float64") == column.cast("float64")
         text = ibis.ifelse(exact, whole.cast("string"), column.cast("string"))
         return ibis.ifelse(column.isnan(), ibis.null("string"), text)
     if kind.is_decimal() and kind.scale:
-        return ibis.ifelse(column == column.floor(), column.cast("decimal(38, 0)").cast("string"), column.cast("string"))
+        return ibis.ifelse(
+            column == column.floor(), column.cast("decimal(38, 0)").cast("string"), column.cast("string")
+        )
     return column.cast("string")
 
 
 def whole_text(text: Any) -> Any:
     """The whole number that a text stands for, as text; missing where it is none."""
-    number = text.try_cast("int64")
-    plain = number.cast("string") == text
     short = text.re_replace(r"\.0+$", "")
     repaired = text.contains(".") & (short.try_cast("int64").cast("string") == short)
-    return ibis.cases((plain.fill_null(False), text), (repaired.fill_null(False), short), else_=ibis.null("string"))
+    return ibis.cases((_written_whole(text), text), (repaired.fill_null(False), short), else_=ibis.null("string"))
 
 
-def all_whole(text: Any) -> Any:
-    """Whether every id is a whole number (an expression of one value; missing where there is no id)."""
+def _written_whole(text: Any) -> Any:
+    return (text.try_cast("int64").cast("string") == text).fill_null(False)
+
+
+def all_whole(column: Any) -> Any:
+    """Whether every id of a column is a whole number (an expression of one value; missing where there is no id)."""
+    if column.type().is_string():  # blank is no id
+        whole = _written_whole(column) | column.isnull() | whole_text(column).notnull() | ~column.re_search(r"\S")
+        return whole.all()
+    text = text_of_ids(column)
     return (text.isnull() | whole_text(text).notnull()).all()
 
 
@@ -143,7 +151,7 @@ def id_texts(ids: pd.Series[Any], what: str = "Ids") -> pd.Series[Any]:
     if isinstance(ids.dtype, pd.CategoricalDtype):
         values = ids.astype(object)
     if pd.api.types.is_float_dtype(values.dtype):
-        bits = 8 * np.dtype(getattr(values.dtype, "numpy_dtype", values.dtype)).itemsize
+        bits = 8 * int(getattr(values.dtype, "itemsize", 8))
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         large = np.isfinite(numbers) & (np.abs(numbers) >= EXACT[bits])
         refuse_inexact(int(large.sum()), numbers[large].tolist(), what, bits)
@@ -207,6 +215,20 @@ def _all_whole(texts: pd.Series[Any]) -> pd.Series[Any] | None:
             return None
         repaired.append(number)
     return pd.Series(repaired, index=texts.index, dtype=object)
+
+
+def of_text_file(ids: pd.Series[Any]) -> pd.Series[Any]:
+    """Ids of a text file, which has no types: integers where every one is a whole number, else text.
+
+    Examples
+    --------
+    >>> of_text_file(pd.Series(["7.0", "8"])).tolist(), of_text_file(pd.Series(["007", "8"])).tolist()
+    ([7, 8], ['007', '8'])
+    """
+    whole = _all_whole(id_texts(ids))
+    if whole is None or not len(whole) or whole.isna().any():
+        return ids
+    return whole.astype("int64")
 
 
 def texts_of(column: pa.ChunkedArray | pa.Array) -> pa.Array:

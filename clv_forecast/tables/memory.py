@@ -65,9 +65,7 @@ def held_table(data: Any, mapping: Mapping[str, str], key: str | None = None) ->
         return table, originals, f"an Ibis table on {engine}"
     if type(data).__module__.partition(".")[0] == "polars":
         return (*_of_polars(data.lazy().collect(), mapping, key), "a polars DataFrame")
-    raise InputError(
-        f"A table must be {KINDS}, or the path of CSV, Parquet or Excel files.", value=type(data).__name__
-    )
+    raise InputError(f"A table must be {KINDS}, or the path of CSV, Parquet or Excel files.", value=type(data).__name__)
 
 
 def columns_of(data: Any) -> list[str] | None:
@@ -82,9 +80,7 @@ def columns_of(data: Any) -> list[str] | None:
     return None if columns is None else [str(name) for name in columns]
 
 
-def _of_pandas(
-    frame: pd.DataFrame, mapping: Mapping[str, str], key: str | None
-) -> tuple[pa.Table, Originals | None]:
+def _of_pandas(frame: pd.DataFrame, mapping: Mapping[str, str], key: str | None) -> tuple[pa.Table, Originals | None]:
     names = [str(name) for name in frame.columns]
     check_columns(mapping.values(), names, hint=index_hint(frame, mapping))
     arrays, originals = {}, None
@@ -169,7 +165,13 @@ def _of_arrow(table: pa.Table, mapping: Mapping[str, str], key: str | None) -> t
 def _plain_id(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _plain_id(kind.value_type)
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string, pa.types.is_large_string)
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_decimal,
+        pa.types.is_string,
+        pa.types.is_large_string,
+    )
     return any(test(kind) for test in tests) or pa.types.is_string_view(kind)
 
 
@@ -187,9 +189,7 @@ def _of_relation(
     return held, _uuids(held, key) if key in uuids else originals
 
 
-def _of_ibis(
-    table: Any, mapping: Mapping[str, str], key: str | None
-) -> tuple[pa.Table, Originals | None, str]:
+def _of_ibis(table: Any, mapping: Mapping[str, str], key: str | None) -> tuple[pa.Table, Originals | None, str]:
     check_columns(mapping.values(), table.columns)
     chosen = table.select(**{wanted: table[name] for wanted, name in mapping.items()})
     try:

@@ -44,11 +44,15 @@ class ParquetRelation:
         for stamp in self.files:
             stamp.check()
         scans = " UNION ALL ".join(
-            f"SELECT {columns} FROM read_parquet([{', '.join(literal(glob.escape(path)) for path in paths)}], "
-            "hive_partitioning=false)"
+            f"SELECT {columns} FROM read_parquet([{_listed(paths)}], hive_partitioning=false)"  # noqa: S608 (all quoted)
             for paths, columns in self.parts
         )
         cursor.execute(f"CREATE TEMP VIEW {quoted(self.name)} AS {scans}")
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """Paths as literals of SQL, in which no sign is a wildcard."""
+    return ", ".join(literal(glob.escape(path)) for path in paths)
 
 
 def parquet_columns(files: Sequence[str]) -> list[str]:
@@ -188,9 +192,7 @@ def _kind(kind: pa.DataType) -> str:
     return f"OTHER {kind}"
 
 
-def _one_type(
-    column: str, kinds: Sequence[str], files: Sequence[str], *, as_text: bool, time_zone: str | None
-) -> str:
+def _one_type(column: str, kinds: Sequence[str], files: Sequence[str], *, as_text: bool, time_zone: str | None) -> str:
     distinct = list(dict.fromkeys(kind for kind in kinds if kind != "NULL"))
     if not distinct:
         return "VARCHAR"

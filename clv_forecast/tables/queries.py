@@ -1,7 +1,8 @@
-"""Expressions run in DuckDB: over rows in memory or files where they lie, from any thread, and only on unchanged files."""
+"""Expressions run in DuckDB: over rows in memory or unchanged files where they lie, from any thread."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import tempfile
@@ -126,7 +127,7 @@ def fetch(expression: Any, relations: Iterable[Relation] = (), *, label: str = "
 
     Examples
     --------
-    >>> fetch(ibis.memtable({"a": [1, 2]}).a.sum()).as_py()
+    >>> fetch(ibis.memtable(pa.table({"a": [1, 2]})).a.sum()).as_py()
     3
     """
     statement = ibis.to_sql(expression, dialect="duckdb")
@@ -140,9 +141,7 @@ def fetch(expression: Any, relations: Iterable[Relation] = (), *, label: str = "
             rows = cursor.sql(str(statement)).to_arrow_table()
     except duckdb.Error as error:
         raise InputError("DuckDB cannot read the data.", value=label, remedy=reason(error)) from error
-    return expression.as_table().__pyarrow_result__(rows, data_mapper=DuckDBPyArrowData) if isinstance(
-        expression, ibis.Table
-    ) else expression.__pyarrow_result__(rows, data_mapper=DuckDBPyArrowData)
+    return expression.__pyarrow_result__(rows, data_mapper=DuckDBPyArrowData)
 
 
 def reason(error: Exception) -> str:
@@ -165,6 +164,7 @@ def _cursor() -> Iterator[duckdb.DuckDBPyConnection]:
         if process not in _root:  # a forked process must not use its parent's
             folder = Path(tempfile.gettempdir()) / f"clv_forecast_duckdb_{process}"
             _root[process] = duckdb.connect(config={"temp_directory": str(folder)})
+            atexit.register(_root.pop, process, None)
         cursor = _root[process].cursor()
     try:
         yield cursor

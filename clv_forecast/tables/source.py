@@ -21,7 +21,7 @@ from clv_forecast.tables.column_names import check_columns
 from clv_forecast.tables.ids import all_whole, id_text, inexact, refuse_inexact, text_of_ids, whole_text
 from clv_forecast.tables.memory import Originals, columns_of, held_table
 from clv_forecast.tables.queries import Relation, Rows, relation_name
-from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, has_offset, is_missing
+from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, is_missing
 
 FILES: Final = text_files.ENDINGS + parquet_files.ENDINGS + spreadsheets.ENDINGS
 _LABELS: Final = (c.ORDER_ID, c.CATEGORY, c.CURRENCY)
@@ -241,9 +241,7 @@ def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zo
         )
     check_columns(mapping.values(), parquet_files.parquet_columns(files[:1]))
     labels = [column for wanted, column in mapping.items() if wanted in (c.CUSTOMER_ID, *_LABELS)]
-    parquet, types = parquet_files.open_parquet(
-        files, name, list(mapping.values()), text=labels, time_zone=time_zone
-    )
+    parquet, types = parquet_files.open_parquet(files, name, list(mapping.values()), text=labels, time_zone=time_zone)
     table = ibis.table(ibis.schema(dict(types)), name=name)
     chosen = table.select(**{wanted: table[column] for wanted, column in mapping.items()})
     return Source(
@@ -284,7 +282,7 @@ def _with_ids(source: Source, *, alone: bool) -> Source:
             large = inexact(column)
             measures |= {f"{name}_inexact": large.sum(), f"{name}_first": column.min(where=large)}
         if alone and (not kind.is_integer() or kind.equals(dt.uint64)):
-            measures[f"{name}_whole"] = all_whole(text_of_ids(column))
+            measures[f"{name}_whole"] = all_whole(column)
     facts = source.fetch(table.agg(**measures)).to_pylist()[0] if measures else {}
     for name in names:
         if facts.get(f"{name}_inexact"):
@@ -309,10 +307,12 @@ def _customer(column: Any, whole: bool, source: Source) -> Any:
     kind = column.type()
     if kind.is_integer() and whole:
         return column
+    if whole and source.from_text:
+        return column.try_cast("int64")
     text = text_of_ids(column)
     if not whole or source.originals is not None:
         return text
-    return whole_text(text) if kind.is_string() and not source.from_text else whole_text(text).cast("int64")
+    return whole_text(text) if kind.is_string() else whole_text(text).cast("int64")
 
 
 def _with_text_read(source: Source) -> Source:
@@ -340,7 +340,55 @@ def money(column: Any, name: str, format: TextFormat) -> Any:
     return format.parsed_money(column) if kind.is_string() else column.try_cast(MONEY)
 
 
-def read_frame(data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequence[str] = ()) -> pd.DataFrame:
+def read_days(values: pd.Series[Any], name: str, *, format: TextFormat = PLAIN) -> pd.Series[Any]:
+    """Days of a column in memory, by the rules for orders; NaT where there is none.
+
+    Parameters
+    ----------
+    values : Series
+        Dates, times without a zone, or text.
+    name : str
+        What errors call the column.
+    format : TextFormat
+        How text is written.
+
+    Raises
+    ------
+    InputError
+        If the column holds numbers or times with a zone, a value is no day, or text can be read in two ways.
+
+    Examples
+    --------
+    >>> read_days(pd.Series(["31.01.2024", None]), "acquired_on").tolist()
+    [Timestamp('2024-01-31 00:00:00'), NaT]
+    """
+    table, _, _ = held_table(values.rename("day").to_frame(), {"day": "day"})
+    rows = ibis.memtable(table)
+    kind = rows.day.type()
+    if kind.is_null():
+        return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us]", name=values.name)
+    if kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
+        days = rows.select(day=rows.day.cast("timestamp(6)"))
+    elif kind.is_string():
+        form = decided_format(queries.fetch, rows, format, numbers=(), times=["day"], label=name).format
+        days = rows.select(day=form.parsed_time(rows.day))
+        bad = queries.fetch(rows.agg(bad=lost_values(rows.day, form))).to_pylist()[0]["bad"] or []
+        if bad:
+            raise InputError(f"{name} must be a date, or missing.", value=", ".join(map(repr, sorted(bad)[:5])))
+    else:
+        raise InputError(f"{name} must hold dates without a time zone, or text, not {kind}.")
+    read = queries.fetch(days)["day"].to_pandas().astype("datetime64[us]")
+    return pd.Series(read.to_numpy(), index=values.index, name=values.name)
+
+
+def lost_values(text: Any, form: TextFormat) -> Any:
+    """The distinct texts of a column that are no day in a format."""
+    return text.collect(where=~is_missing(text) & form.parsed_time(text).isnull(), distinct=True)
+
+
+def read_frame(
+    data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequence[str] = (), days: Sequence[str] = ()
+) -> pd.DataFrame:
     """Any accepted table or path as a pandas DataFrame of its own; for tables that fit in memory.
 
     Parameters
@@ -350,8 +398,8 @@ def read_frame(data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequ
         What errors call it.
     format : TextFormat
         Of text files.
-    labels : sequence of str
-        Columns that stay text in text files.
+    labels, days : sequence of str
+        Columns that stay text, and that hold days, in text files.
 
     Returns
     -------
@@ -361,7 +409,7 @@ def read_frame(data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequ
     Raises
     ------
     InputError
-        If ``data`` is none, cannot be read, or numbers in a text file can be read in two ways.
+        If ``data`` is none, cannot be read, or text can be read in two ways or is no day where days are wanted.
 
     Examples
     --------
@@ -375,7 +423,11 @@ def read_frame(data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequ
     source = open_columns(data, format=format)
     if not source.from_text:
         return pd.DataFrame(source.fetch(source.table).to_pandas())
-    return _frame_of_text(source, name, labels)
+    frame = _frame_of_text(source, name, (*labels, *days))
+    for day in days:
+        if day in frame:
+            frame[day] = read_days(frame[day], f"{name}, column {day!r}", format=source.format)
+    return frame
 
 
 def open_columns(data: Any, *, format: TextFormat = PLAIN) -> Source:
@@ -403,7 +455,7 @@ def _frame_of_text(source: Source, name: str, labels: Sequence[str]) -> pd.DataF
             continue
         padded = text.strip().re_search(r"^[-+]?0\d").any()
         worded = (text.re_search("[A-Za-z]") & ~is_missing(text)).any()
-        if source.fetch((padded | worded | (~is_missing(text)).any().negate()).name("no")).as_py() is not False:
+        if source.fetch((padded | worded | is_missing(text).all()).name("no")).as_py() is not False:
             continue
         seen = decided_format(source.fetch, table, source.format, numbers=[column], times=(), label=name)
         number = seen.format.parsed_money(text)
@@ -423,7 +475,7 @@ def _numbers(column: pd.Series[Any], format: TextFormat) -> pd.Series[Any]:
         plain = pd.to_numeric(column.str.strip(), errors="coerce")
         if not (plain.isna() & column.notna()).any():
             return plain
-    exact = queries.fetch(ibis.memtable({"text": column}).mutate(number=ibis._.text).select(
-        number=format.parsed_money(ibis._.text)
-    ))
+    exact = queries.fetch(
+        ibis.memtable({"text": column}).mutate(number=ibis._.text).select(number=format.parsed_money(ibis._.text))
+    )
     return pd.Series(exact["number"].cast(pa.float64()).to_pandas().to_numpy(), index=column.index, name=column.name)

@@ -69,10 +69,11 @@ class CsvRelation:
         names = ", ".join(f"c{i} AS {quoted(name)}" for i, name in enumerate(self.view_columns))
         quote = self.format.quote or ""
         options = f"delim={literal(self.format.delimiter or ',')}, quote={literal(quote)}, escape={literal(quote)}"
-        cursor.execute(
-            f"CREATE TEMP VIEW {quoted(self.name)} AS SELECT {names} FROM read_csv([{paths}], columns={{{kinds}}}, "
-            f"auto_detect=false, header=true, strict_mode=true, hive_partitioning=false, {options})"
+        scan = (
+            f"read_csv([{paths}], columns={{{kinds}}}, auto_detect=false, header=true, strict_mode=true, "
+            f"hive_partitioning=false, {options})"
         )
+        cursor.execute(f"CREATE TEMP VIEW {quoted(self.name)} AS SELECT {names} FROM {scan}")  # noqa: S608 (all quoted)
 
 
 def open_csv(files: Sequence[str], name: str, format: TextFormat) -> CsvRelation:
@@ -197,24 +198,28 @@ def _single_quoted(head: Sequence[str], delimiter: str) -> bool:
     if any('"' in line for line in head) or len(rows) < 2:
         return False
     wrapped = [
-        all(len(row) > i and len(row[i]) > 1 and row[i][0] == row[i][-1] == "'" for row in rows) for i in range(len(rows[0]))
+        all(len(row) > i and len(row[i]) > 1 and row[i][0] == row[i][-1] == "'" for row in rows)
+        for i in range(len(rows[0]))
     ]
     return any(wrapped)
 
 
 def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote or None, quoting=quoting)
+    reader = (
+        csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        if quote
+        else csv.reader(lines, delimiter=delimiter, quotechar=None, quoting=csv.QUOTE_NONE)
+    )
     return [row for row in reader if row]
 
 
 def _bytes(path: str) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")  # noqa: SIM115
+    return gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")
 
 
 def _text(path: str, encoding: str) -> io.TextIOWrapper:
     plain = "utf-8-sig" if encoding.lower() in _UTF8 else encoding
-    return io.TextIOWrapper(_bytes(path), encoding=plain, newline="")  # type: ignore[arg-type]
+    return io.TextIOWrapper(_bytes(path), encoding=plain, newline="")
 
 
 _transcoded: Final[dict[tuple[FileStamp, str], str]] = {}

@@ -20,7 +20,7 @@ EARLIEST_YEAR: Final = 1900
 _SPACES: Final = "\u00a0\u202f\u2009\u2007"
 _APOSTROPHES: Final = "\u2019\u02bc\u2018`"
 _MINUS: Final = "\u2212\u2013\u2012"
-_MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "\\n", "#n/a", "<na>")
+_MISSING: Final = r"(?i)\s*(?:nan|n/?a|null|none|\\n|#n/a|<na>)?\s*"  # a list would become a join in DuckDB
 _CODES: Final = (
     "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|MXN|MYR|NGN|NOK|"
     "NZD|PEN|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
@@ -31,10 +31,8 @@ SIGN: Final = rf"[$€£¥₹₽₩₪₺฿]|[A-Z]{{2}}\$|{_CODES}|Rs\.?|kr\.?|
 _DAYS: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y")
 _NAMED: Final = ("%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d. %B %Y")
 _TIMES: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_ISO: Final = (
-    r"^\d{4}[-/ ]\d{1,2}[-/ ]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
-)
-_OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)$"
+_ISO: Final = r"^\d{4}[-/ ]\d{1,2}[-/ ]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
+_OFFSET: Final = r"\d:\d{2}(:\d{2}(\.\d+)?)?\s*([zZ]|UTC|[+-]\d{2}(:?\d{2})?)\s*$"
 
 NUMBER_FORMATS: Final = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'")
@@ -128,9 +126,7 @@ _CHECKS: Final[Sequence[tuple[str, Callable[[str], bool], str]]] = (
     ("thousands", lambda v: v in ("", ",", ".", "'", " "), "one of '', ',', '.', \"'\" and ' '"),
     (
         "date_format",
-        lambda v: (
-            v == ISO or (("%Y" in v or "%y" in v) and "%d" in v and any(m in v for m in ("%m", "%b", "%B")))
-        ),
+        lambda v: v == ISO or (("%Y" in v or "%y" in v) and "%d" in v and any(m in v for m in ("%m", "%b", "%B"))),
         "'iso', or day, month and year as strptime takes them, such as '%d.%m.%Y'",
     ),
     ("sheet", bool, "the name of a sheet"),
@@ -161,14 +157,15 @@ def _extracted(text: str, pattern: str, group: int) -> str:  # type: ignore[empt
 
 def is_missing(column: Any) -> Any:
     """Whether a text stands for nothing: blank, or a word such as NULL, NA or nan."""
-    text = column.strip()
-    short = text.length() <= max(map(len, _MISSING))
-    return (column.isnull() | (short & text.lower().isin(_MISSING))).fill_null(True)
+    return column.isnull() | _full_match(column, _MISSING)
 
 
-def _plain(text: Any) -> Any:
-    """DECIMAL(38, 6) of a plain number; DuckDB alone would read 1_000 too."""
-    return ibis.ifelse(text.contains("_"), ibis.null(MONEY), text.try_cast(MONEY))
+def _plain(column: Any) -> Any:
+    """DECIMAL(38, 6) of a plain number, blanks around it or not; DuckDB alone would read 1_000 too.
+
+    Most amounts are plain. What costs more is asked only of the others, by CASE: DuckDB's COALESCE asks it of all.
+    """
+    return ibis.ifelse(column.contains("_"), ibis.null(MONEY), column.try_cast(MONEY))
 
 
 def _core(column: Any) -> Any:
@@ -189,22 +186,26 @@ def number_pattern(decimal: str, thousands: str) -> str:
 
 
 def _money(column: Any, decimal: str, thousands: str) -> Any:
-    plain = _plain(column.strip())
     core = _core(column)
     fits = _full_match(core, number_pattern(decimal, thousands))
     digits = core if not thousands else core.replace(thousands, "")
     read = ibis.ifelse(fits, digits if decimal == "." else digits.replace(decimal, "."), ibis.null("string"))
-    if decimal == "." and not thousands:
-        return plain.fill_null(read.try_cast(MONEY))
-    return read.try_cast(MONEY)
+    if decimal == ".":
+        plain = _plain(column)
+        return ibis.ifelse(plain.notnull(), plain, read.try_cast(MONEY))
+    bare = _full_match(column, rf"-?\d+{decimal}\d+")
+    return ibis.ifelse(bare, column.replace(decimal, ".").try_cast(MONEY), read.try_cast(MONEY))
 
 
 def _moment(column: Any, date_format: str) -> Any:
+    quick = (column.length().isin([10, 19])) & (column.right(1) >= "0") & (column.right(1) <= "9")
     text = column.strip()
-    iso = ibis.ifelse(_full_match(text, _ISO.strip("^$")), text.try_cast("timestamp"), ibis.null("timestamp"))
+    slow = ibis.ifelse(_full_match(text, _ISO), text.try_cast("timestamp"), ibis.null("timestamp"))
+    iso = ibis.ifelse(quick, column.try_cast("timestamp"), slow)
     if date_format == ISO:
         return iso
-    return iso.fill_null(_by_format(text, date_format))
+    moment = _by_format(column, date_format)
+    return ibis.ifelse(moment.notnull(), moment, iso)
 
 
 def _by_format(text: Any, date_format: str) -> Any:
@@ -217,7 +218,7 @@ def _by_format(text: Any, date_format: str) -> Any:
 
 def has_offset(column: Any) -> Any:
     """Whether a text of a moment carries an offset from UTC."""
-    return column.strip().re_search(_OFFSET).fill_null(False)
+    return (column.length() > 10) & column.re_search(_OFFSET).fill_null(False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +276,9 @@ def decided_format(
     sign = ""
     if numbers:
         columns = [table[name] for name in numbers]
-        format, sign = _numbers_decided(run, table, columns, format, f"{label}, column {table[numbers[0]].get_name()!r}")
+        format, sign = _numbers_decided(
+            run, table, columns, format, f"{label}, column {table[numbers[0]].get_name()!r}"
+        )
     if times:
         columns = [table[name] for name in times]
         format = _dates_decided(run, table, columns, format, f"{label}, column {columns[0].get_name()!r}")
@@ -287,15 +290,14 @@ def _numbers_decided(
 ) -> tuple[TextFormat, str]:
     measures: dict[str, Any] = {}
     for i, column in enumerate(columns):
-        text = column.strip()
-        point = text.find(".")
-        plain = _plain(text).notnull()
+        plain = _plain(column).notnull()
+        pointed = plain & column.contains(".")
         # written with a point that no sign between thousands can be: 0.234, 12.5, 1234.567
-        clear = plain & (point >= 0) & ~_full_match(text, r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+        grouped = _full_match(column, r"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
         measures |= {
-            f"odd{i}": (~is_missing(column) & ~plain).sum(),
-            f"pointed{i}": (plain & (point >= 0)).any(),
-            f"clear{i}": clear.any(),
+            f"odd{i}": (~plain & ~is_missing(column)).sum(),
+            f"pointed{i}": pointed.any(),
+            f"clear{i}": (pointed & ~grouped).any(),
         }
     first = run(table.agg(**measures)).to_pylist()[0]
     odd = any(first[f"odd{i}"] for i in range(len(columns)))
@@ -313,9 +315,7 @@ def _best_numbers(
     run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
 ) -> tuple[TextFormat, str]:
     choices = [
-        one
-        for one in NUMBER_FORMATS
-        if format.decimal in (None, one[0]) and format.thousands in (None, one[1])
+        one for one in NUMBER_FORMATS if format.decimal in (None, one[0]) and format.thousands in (None, one[1])
     ] or [format.numbers]
     measures: dict[str, Any] = {}
     for i, column in enumerate(columns):
@@ -323,7 +323,7 @@ def _best_numbers(
         for k, choice in enumerate(choices):
             fits = _full_match(core, number_pattern(*choice))
             if choice == (".", ""):
-                fits = fits | _plain(column.strip()).notnull()
+                fits = fits | _plain(column).notnull()
             measures[f"fits{i}_{k}"] = fits.sum()
         measures[f"marked{i}"] = core.re_search(r"[.,]").any()
         measures[f"example{i}"] = core.min(where=core.re_search(r"[.,]"))
@@ -384,13 +384,13 @@ def _dates_decided(
 ) -> TextFormat:
     if format.date_format is not None:
         return format
-    measures = {f"odd{i}": (~is_missing(c) & _moment(c, ISO).isnull()).sum() for i, c in enumerate(columns)}
+    measures = {f"odd{i}": (_moment(c, ISO).isnull() & ~is_missing(c)).sum() for i, c in enumerate(columns)}
     if not any(run(table.agg(**measures)).to_pylist()[0].values()) or not format.infer:
         return replace(format, date_format=ISO)
     choices = _DAYS + _NAMED
     measures = {}
     for i, column in enumerate(columns):
-        text = column.strip()
+        text = column
         for k, choice in enumerate(choices):
             moment = _by_format(text, choice)
             measures[f"fits{i}_{k}"] = (moment.year() >= EARLIEST_YEAR).sum()

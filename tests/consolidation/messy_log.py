@@ -95,9 +95,10 @@ def assert_same_history(
     made: Consolidated, raw: Any, *, splits: tuple[str, ...] = (), **options: Any
 ) -> PurchaseHistory:
     """What the files give is what the lines themselves give, now and as it was known on earlier days."""
-    rates = {"rates": options.pop("rates")} if "rates" in options else {}
-    whole = clv.purchase_history(made.files, as_of=AS_OF, **made.options, **rates)
-    plain = purchase_history(raw, as_of=AS_OF, **options, **rates)
+    shared = {name: options.pop(name) for name in ("rates", "max_unreadable") if name in options}
+    shared = {"max_unreadable": 0.05} | shared
+    whole = clv.purchase_history(made.files, as_of=AS_OF, **made.options, **shared)
+    plain = purchase_history(raw, as_of=AS_OF, **options, **shared)
     assert_same(whole, plain)
     for day in splits:
         assert_same(whole.split(day).calibration, plain.split(day).calibration)

@@ -20,6 +20,8 @@ from clv_forecast.consolidation import Consolidated, OrderSource, consolidate
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.history import purchase_history
 
+PLAIN = {"decimal": ".", "thousands": "", "date_format": "iso"}
+
 
 def lines(ids: list[Any], amounts: list[Any], orders: list[Any] | None = None, **more: Any) -> pd.DataFrame:
     days = [f"2024-01-{day + 1:02}" for day in range(len(ids))]
@@ -103,7 +105,7 @@ def test_one_currency_of_all_needs_no_column(tmp_path: Path) -> None:
     one = OrderSource("shop", lines([1], [1]), currency="EUR")
     two = OrderSource("crm", lines([2], [5]), currency="EUR")
     made = consolidate([one, two], tmp_path)
-    assert dict(made.options) == {"currency": "EUR"}
+    assert dict(made.options) == PLAIN | {"currency": "EUR"}
     assert "currency" not in pq.read_table(made.orders).column_names
     assert set(made.reconciliation["currency"]) == {"EUR"}
     assert purchase_history(made.files, as_of="2024-01-31", **made.options).currency == "EUR"
@@ -113,7 +115,7 @@ def test_several_currencies_become_a_column(tmp_path: Path) -> None:
     one = OrderSource("shop", lines([1], [1]), currency="EUR")
     two = OrderSource("crm", lines([2, 2], [5, 6], code=["EUR", "USD"]), currency="code")
     made = consolidate([one, two], tmp_path)
-    assert dict(made.options) == {"currency": "currency"}
+    assert dict(made.options) == PLAIN | {"currency": "currency"}
     history = purchase_history(made.files, as_of="2024-01-31", rates={"EUR": 1, "USD": 0.5}, **made.options)
     assert history.table["total_revenue"].tolist() == [1, 8]
     assert made.reconciliation[["source", "currency", "step", "amount"]].values.tolist()[2:] == [
@@ -248,7 +250,7 @@ def test_data_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be opened"):
         consolidate([OrderSource("a", tmp_path / "bad.duckdb", table="t")], tmp_path)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         consolidate([OrderSource("a", tmp_path / "bad.parquet")], tmp_path)
     assert not (tmp_path / "orders").exists()
 

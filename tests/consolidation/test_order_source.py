@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv_forecast.consolidation import OrderSource, consolidate
-from clv_forecast.tables.databases import HIDDEN, masked, open_address, without_secrets
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.tables.databases import HIDDEN, masked, open_address, without_secrets
 
 
 @pytest.mark.parametrize(

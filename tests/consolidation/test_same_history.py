@@ -23,7 +23,7 @@ def log() -> pd.DataFrame:
 @pytest.mark.parametrize("left_out", [(), ("margin",), ("recorded_at", "category"), ("margin", "order_id", "category")])
 def test_of_a_table(log: pd.DataFrame, tmp_path: Path, left_out: tuple[str, ...]) -> None:
     columns = {name: column for name, column in COLUMNS.items() if name not in left_out}
-    made = consolidate([OrderSource("shop", log, **PLACE, **columns)], tmp_path, as_of=AS_OF)
+    made = consolidate([OrderSource("shop", log, **PLACE, **columns)], tmp_path, as_of=AS_OF, max_unreadable=0.05)
     read = made.reconciliation.loc[lambda t: t["step"] == "read"]
     assert read["groups"].sum() < 0.8 * read["rows"].sum() == 0.8 * len(log)
     assert_same_history(made, log, rates=RATES, **options_of(columns))
@@ -33,14 +33,16 @@ def test_of_a_table(log: pd.DataFrame, tmp_path: Path, left_out: tuple[str, ...]
 def test_of_files(log: pd.DataFrame, tmp_path: Path, kind: str) -> None:
     path = write(log, kind, tmp_path)
     table = "log" if kind == "duckdb" else None
-    made = consolidate([OrderSource("shop", path, table=table, **PLACE, **COLUMNS)], tmp_path, as_of=AS_OF)
+    made = consolidate(
+        [OrderSource("shop", path, table=table, **PLACE, **COLUMNS)], tmp_path, as_of=AS_OF, max_unreadable=0.05
+    )
     raw = log if kind == "duckdb" else path
     assert_same_history(made, raw, rates=RATES, **options_of(COLUMNS))
 
 
 def test_without_a_day_all_lines_are_kept(log: pd.DataFrame, tmp_path: Path) -> None:
-    made = consolidate([OrderSource("shop", log, **PLACE, **COLUMNS)], tmp_path)
-    assert made.reconciliation["step"].unique().tolist() == ["read", "kept"]
+    made = consolidate([OrderSource("shop", log, **PLACE, **COLUMNS)], tmp_path, max_unreadable=0.05)
+    assert made.reconciliation["step"].unique().tolist() == ["read", "unreadable", "kept"]
     assert_same_history(made, log, splits=("2024-01-31",), rates=RATES, **options_of(COLUMNS))
 
 
@@ -64,7 +66,7 @@ def test_of_many_small_logs(tmp_path: Path) -> None:
         }
     )
     columns = {name: column for name, column in COLUMNS.items() if name != "currency"}
-    made = consolidate([OrderSource("shop", log, **PLACE, **columns)], tmp_path, as_of=AS_OF)
+    made = consolidate([OrderSource("shop", log, **PLACE, **columns)], tmp_path, as_of=AS_OF, max_unreadable=0.05)
     read = made.reconciliation.set_index("step").loc["read"]
     assert read["groups"] < 0.8 * read["rows"]
     assert_same_history(made, log, splits=("2024-03-15",), **options_of(columns))

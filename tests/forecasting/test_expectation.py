@@ -27,7 +27,7 @@ def make_plan(name, *, scale=1.0, cost_per_time=0.0, discount=0.0018):
     customers = len(FREQUENCY)
     pooled = PooledParameters(everyone_purchases=params, everyone_spend=None, cell=np.zeros(customers, dtype=np.intp))
     return Plan(
-        parts=(Part(module=module, parameters=pooled),),
+        parts=(Part(model=name, parameters=pooled),),
         unit="week",
         discount=discount,
         frequency=FREQUENCY,

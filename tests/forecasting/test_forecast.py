@@ -389,7 +389,7 @@ def test_first_and_later_orders_are_the_same_customers():
     spend = gamma_gamma.Params(*(number[:, None] for number in (p, q, v)))
     pooled = PooledParameters(everyone_purchases=params, everyone_spend=spend, cell=np.zeros(50, dtype=np.intp))
     plan = Plan(
-        parts=(Part(module=bg_nbd, parameters=pooled, spend_count=zeros, spend_total=zeros),), unit="week",
+        parts=(Part(model="bg_nbd", parameters=pooled, spend_count=zeros, spend_total=zeros),), unit="week",
         discount=0.0, frequency=zeros.copy(), recency=zeros.copy(), T=zeros.copy(), margin=np.ones(50),
         cost_per_order=zeros.copy(), cost_per_time=zeros.copy(), keys=keys.copy(), order=np.arange(50), seed=1,
     )  # fmt: skip

@@ -148,7 +148,7 @@ ID_TYPES: dict[str, Any] = {
     "mixed case": lambda i: f"a{i // 2}" if i % 2 else f"A{i // 2}",
     "uuid": lambda i: uuid.UUID(int=i),
     "tuple": lambda i: ("shop", int(i)),
-    "mixed types": lambda i: int(i) if i % 2 else str(i),
+    "mixed types": lambda i: str(i) if i % 2 else f"{i} b",
     "unicode": lambda i: f"né {i} 'quoted\" <b>",
 }
 

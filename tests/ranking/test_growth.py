@@ -138,7 +138,9 @@ def test_from_a_summary() -> None:
 
 
 def test_leap_years_are_counted() -> None:
-    assert full_years(np.array([364, 365, 1460, 1461, 36523, 36524])).tolist() == [0, 1, 3, 4, 99, 100]
+    assert full_years(np.array([364, 365, 1460, 1461, 36523, 36524]), pd.Timestamp("2023-12-31")).tolist() == [
+        *[0, 1, 3, 4, 99, 99]
+    ]
 
 
 def test_spread_without_any_repeated_order() -> None:
