@@ -14,7 +14,7 @@ from clv_forecast.cli_log import LogFormat, log_to_stderr
 from clv_forecast.cli_runs import add_commands
 from clv_forecast.demo import run_demo
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedError
-from clv_forecast.history.cleaning import check_refunds
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_refunds
 from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.progress import progress_bars
 from clv_forecast.report.stored_card import save_card_figure, stored_card
@@ -57,7 +57,7 @@ def demo(
 
 @app.command()
 def audit(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet file (or a glob) with one row per order or line.")],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or Excel file (or glob), a row per order or line.")],
     as_of: Annotated[str, typer.Option(help="Last day of the log, such as 2011-08-31.")],
     customer: Annotated[str, typer.Option(help="Column with the customer.")] = "customer_id",
     date: Annotated[str, typer.Option(help="Column with the date of the order.")] = "date",
@@ -73,6 +73,16 @@ def audit(
     refunds: Annotated[str, typer.Option(help="What to do with negative amounts: net, drop or error.")] = "net",
     time_zone: Annotated[str | None, typer.Option(help="Time zone whose days count, such as Europe/London.")] = None,
     unit: Annotated[str, typer.Option(help="Unit of time: hour, day, week, month or year.")] = "week",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of text, such as cp1252.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between columns of text, such as ';'.")] = None,
+    quote: Annotated[str | None, typer.Option(help="Around fields of text.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal sign: '.' or ','.")] = None,
+    thousands: Annotated[str | None, typer.Option(help="Sign between thousands.")] = None,
+    date_format: Annotated[str | None, typer.Option(help="How days are written, such as %d.%m.%Y.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a spreadsheet.")] = None,
+    max_unreadable: Annotated[
+        float, typer.Option(help="Largest share of rows or money that may be left out as unreadable.")
+    ] = MAX_UNREADABLE,
 ) -> None:
     """Say what an order log holds, what would be merged, netted or left out, and what it means for the models."""
     with progress_bars() as progress:
@@ -92,6 +102,14 @@ def audit(
             observed_from=observed_from,
             refunds=check_refunds(refunds),
             time_zone=time_zone,
+            encoding=encoding,
+            delimiter=delimiter,
+            quote=quote,
+            decimal=decimal,
+            thousands=thousands,
+            date_format=date_format,
+            sheet=sheet,
+            max_unreadable=max_unreadable,
         )
         progress("read", 1, 1)
     typer.echo(str(history.audit))

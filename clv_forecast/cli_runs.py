@@ -48,7 +48,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def init(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="CSV, Parquet or DuckDB files with orders.")
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="CSV, Parquet, Excel or DuckDB files with orders.")
     ] = None,
     output: Annotated[Path, typer.Option(help="File to write; it must not exist.")] = _CONFIG,
     url: Annotated[str | None, typer.Option(help="Or a database, such as postgres://me:${PASSWORD}@host/db.")] = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
@@ -12,6 +11,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.history.cleaning import DAY, EPOCH, parse_day
 from clv_forecast.history.net_lines import NetLines, net_lines, no_category
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.history.summary import dates_of
 from clv_forecast.tables.text_format import MONEY
 
 REVENUE = "revenue"
@@ -73,8 +73,8 @@ def category_revenue(history: PurchaseHistory | NetLines, *, after: Any = None, 
             c.CUSTOMER_ID: lines.source.ids(fetched[c.CUSTOMER_ID]),
             c.CATEGORY: fetched[c.CATEGORY].to_pandas(),
             REVENUE: fetched[REVENUE].to_numpy(),
-            c.FIRST_PURCHASE: _dates(fetched["first_day"].to_numpy()),
-            c.LAST_PURCHASE: _dates(fetched["last_day"].to_numpy()),
+            c.FIRST_PURCHASE: dates_of(fetched["first_day"].to_numpy()),
+            c.LAST_PURCHASE: dates_of(fetched["last_day"].to_numpy()),
         }
     )
 
@@ -130,7 +130,3 @@ def _by_category(lines: NetLines, *, after: Any, upto: Any) -> Any:
         first_day=table[DAY].min(),
         last_day=table[DAY].max(),
     )
-
-
-def _dates(days: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[us]"))

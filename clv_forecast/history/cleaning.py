@@ -404,7 +404,7 @@ def amount_flaw(column: Any, form: TextFormat) -> Any:
     """Name of what is wrong with an amount as it was written; empty when it is a number."""
     kind = column.type()
     if kind.is_string():
-        number = column.try_cast("float64")
+        number = ibis.ifelse(column.contains("_"), ibis.null("float64"), column.try_cast("float64"))
         return ibis.cases(
             (form.parsed_money(column).notnull(), ""),
             (is_missing(column), "amount_missing"),

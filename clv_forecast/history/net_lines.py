@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT
-from clv_forecast.history.cleaning import AT, DAY, KIND, PURCHASE, REFUND, classify, usable
+from clv_forecast.history.cleaning import DAY, classify, usable
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.history.refunds import from_micro, match_refunds, to_micro
+from clv_forecast.history.refunds import from_micro, match_events, to_micro
+from clv_forecast.history.summary import events_of_refunders
 from clv_forecast.tables.source import Source
 from clv_forecast.tables.text_format import MONEY
 
@@ -107,12 +108,7 @@ def net_lines(history: PurchaseHistory) -> NetLines:
     rows = usable(classify(events.source, events.rules))
     kept = sum(step.rows for step in history.audit.ledger if step.name == KEPT)
     rows = events.source.settle(rows, kept)
-    refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
-    names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
-    with_refunds = events.source.fetch(rows.semi_join(refunders, c.CUSTOMER_ID).order_by(names).select(*names, DAY))
-    lines = rows.filter(rows[KIND] == PURCHASE)
-    if with_refunds.num_rows:
-        lines = lines.anti_join(refunders, c.CUSTOMER_ID)
+    with_refunds, lines = events_of_refunders(events.source, rows)
     lines = lines.select(c.CUSTOMER_ID, c.CATEGORY, DAY, c.AMOUNT, c.MARGIN)
     if with_refunds.num_rows:
         lines = lines.union(ibis.memtable(_net(with_refunds)).cast(lines.schema()))
@@ -176,10 +172,8 @@ def stretch_sums(lines: NetLines, stretches: Mapping[str, tuple[int | None, int 
 
 def _net(events: pa.Table) -> pa.Table:
     """Purchase lines with what is left of their amount and margin; events come sorted by customer and time."""
-    customer = _codes(events[c.CUSTOMER_ID])
-    at = pc.cast(events[AT], pa.int64()).to_numpy()
-    amount = to_micro(events[c.AMOUNT])
-    matching = match_refunds(customer, at, _codes(events[c.ORDER_ID]), _codes(events[c.CATEGORY]), amount)
+    matched = match_events(events)
+    customer, amount, matching = matched.customer, matched.amount, matched.matching
     line = np.flatnonzero(amount > 0)
     margin = _margin_left(events[c.MARGIN], customer, amount, matching.left, matching.unmatched)
     left = events.take(pa.array(line)).select([c.CUSTOMER_ID, c.CATEGORY, DAY])
@@ -207,8 +201,3 @@ def _margin_left(
     share = taken / np.maximum(total(taken), 1.0)[customer]
     lost: NDArray[np.float64] = in_proportion + rest[customer] * share
     return np.rint(margin - lost).astype(np.int64)
-
-
-def _codes(column: pa.ChunkedArray) -> Integers:
-    encoded = column.combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import ibis
@@ -34,7 +35,9 @@ MONEY_BEYOND_RATES: Final = 5
 MOST_CATEGORIES: Final = 200
 """A column with more categories holds products, which tell little of each other."""
 FEWEST_NEGATIVE: Final = 20
-SHARE_NEGATIVE: Final = 0.1
+SHARE_NEGATIVE: Final = 0.25
+"""So many negative rows, hardly any of which names the order that it takes back, look like losses."""
+SHARE_BY_ORDER: Final = 0.1
 
 _ROW: Final = (c.CUSTOMER_ID, AT, c.AMOUNT, c.ORDER_ID, c.CATEGORY)
 """What makes two rows the same."""
@@ -191,14 +194,17 @@ def _profits(seen: Seen) -> Finding | None:
     refunds = seen.counts[REFUND].rows if REFUND in seen.counts else 0
     rows = refunds + seen.counts[PURCHASE].rows
     unmatched = seen.refunded.unmatched_rows
-    if refunds < FEWEST_NEGATIVE or refunds < SHARE_NEGATIVE * rows or unmatched < refunds / 2:
+    by_order = sum(amount for level, amount in seen.refunded.by_level.items() if level.startswith("order"))
+    taken = seen.refunded.amount + seen.refunded.unmatched_amount
+    named = by_order > taken * Decimal(str(SHARE_BY_ORDER))
+    if refunds < FEWEST_NEGATIVE or refunds < SHARE_NEGATIVE * rows or named:
         return None
     return Finding(
         name="amounts_look_like_profits",
         level="caution",
-        sentence=f"{refunds:,} of {counted(rows, 'row')} are negative, and {unmatched:,} of them take back no earlier "
-        "purchase: these look like profits and losses, not sales and refunds. Give what customers paid as amount, and "
-        "profit as margin.",
+        sentence=f"{refunds:,} of {counted(rows, 'row')} are negative, hardly any names the order that it takes back, and "
+        f"{unmatched:,} find no earlier purchase: these look like profits and losses, not sales and refunds. Give what "
+        "customers paid as amount, and profit as margin.",
         values={"negative": refunds, "unmatched": unmatched},
     )
 

@@ -8,7 +8,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from clv_forecast import columns as c
+from clv_forecast.history.cleaning import AT
 
 Integers = NDArray[np.int64]
 
@@ -34,6 +38,39 @@ class Matching:
     left: Integers
     unmatched: Integers
     by_level: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedEvents:
+    """Purchases and refunds of customers, matched.
+
+    Parameters
+    ----------
+    customer : ndarray of int64, shape (event,)
+        Codes.
+    amount : ndarray of int64, shape (event,)
+        Micro-units.
+    matching : Matching
+    """
+
+    customer: Integers
+    amount: Integers
+    matching: Matching
+
+
+def match_events(events: pa.Table) -> MatchedEvents:
+    """Match the refunds among events, which come sorted by customer, time, order, category, amount and margin."""
+    customer = codes(events[c.CUSTOMER_ID])
+    amount = to_micro(events[c.AMOUNT])
+    at = pc.cast(events[AT], pa.int64()).to_numpy()
+    matching = match_refunds(customer, at, codes(events[c.ORDER_ID]), codes(events[c.CATEGORY]), amount)
+    return MatchedEvents(customer=customer, amount=amount, matching=matching)
+
+
+def codes(column: pa.ChunkedArray) -> Integers:
+    """Whole numbers for the values of a column, the same for the same; -1 where there is none."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
 
 
 def match_refunds(customer: Integers, at: Integers, order: Integers, category: Integers, amount: Integers) -> Matching:

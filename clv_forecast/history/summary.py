@@ -12,13 +12,12 @@ import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import format_example, format_money
 from clv_forecast.history.cleaning import AT, DAY, KIND, PURCHASE, REFUND
-from clv_forecast.history.refunds import Matching, from_micro, match_refunds, to_micro
+from clv_forecast.history.refunds import Matching, from_micro, match_events, to_micro
 from clv_forecast.tables.source import Source
 from clv_forecast.tables.text_format import MONEY
 from clv_forecast.units import DAYS_PER_UNIT, TimeUnit
@@ -93,16 +92,21 @@ def purchase_days(source: Source, rows: Any, *, refunds: bool, margin: bool) -> 
         customer_id, day, amount (> 0), and with margins ``margin`` and whether some are unknown.
     refunded : Refunded
     """
-    lines = rows.filter(rows[KIND] == PURCHASE)
     if not refunds:
-        return _by_day(lines, margin=margin), NO_REFUNDS
-    refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
-    events = rows.semi_join(refunders, c.CUSTOMER_ID)
-    names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
-    fetched = source.fetch(events.order_by(names).select(*names, DAY))
-    netted, refunded = _net(source, fetched, margin=margin)
-    others = _by_day(lines.anti_join(refunders, c.CUSTOMER_ID), margin=margin)
+        return _by_day(rows.filter(rows[KIND] == PURCHASE), margin=margin), NO_REFUNDS
+    events, lines = events_of_refunders(source, rows)
+    netted, refunded = _net(source, events, margin=margin)
+    others = _by_day(lines, margin=margin)
     return others.union(ibis.memtable(netted).cast(others.schema())), refunded
+
+
+def events_of_refunders(source: Source, rows: Any) -> tuple[pa.Table, Any]:
+    """Purchases and refunds of the customers who have refunds, in the order of matching, and the others' purchases."""
+    refunders = rows.filter(rows[KIND] == REFUND).select(c.CUSTOMER_ID).distinct()
+    names = [c.CUSTOMER_ID, AT, c.ORDER_ID, c.CATEGORY, c.AMOUNT, c.MARGIN]
+    events = source.fetch(rows.semi_join(refunders, c.CUSTOMER_ID).order_by(names).select(*names, DAY))
+    lines = rows.filter(rows[KIND] == PURCHASE)
+    return events, lines.anti_join(refunders, c.CUSTOMER_ID) if events.num_rows else lines
 
 
 def _by_day(lines: Any, *, margin: bool) -> Any:
@@ -114,10 +118,8 @@ def _by_day(lines: Any, *, margin: bool) -> Any:
 
 
 def _net(source: Source, events: pa.Table, *, margin: bool) -> tuple[pa.Table, Refunded]:
-    customer = _codes(events[c.CUSTOMER_ID])
-    at = pc.cast(events[AT], pa.int64()).to_numpy()
-    amount = to_micro(events[c.AMOUNT])
-    matching = match_refunds(customer, at, _codes(events[c.ORDER_ID]), _codes(events[c.CATEGORY]), amount)
+    matched = match_events(events)
+    customer, amount, matching = matched.customer, matched.amount, matched.matching
     day = events[DAY].to_numpy().astype(np.int64)
     kept = matching.left > 0
     starts = _starts(customer[kept], day[kept])
@@ -203,12 +205,6 @@ def _exact(units: np.ndarray[Any, Any]) -> Decimal:
     return Decimal(sum(units.tolist())).scaleb(-6)
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    encoded = column.combine_chunks().dictionary_encode()
-    codes: np.ndarray[Any, np.dtype[np.int64]] = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
-    return codes
-
-
 def _starts(*keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Where a new combination of keys begins in rows sorted by them."""
     if not len(keys[0]):
@@ -243,8 +239,8 @@ def customer_table(source: Source, days: Any, *, as_of_day: int, unit: TimeUnit,
     table = pd.DataFrame(
         {
             c.CUSTOMER_ID: source.ids(fetched[c.CUSTOMER_ID]),
-            c.FIRST_PURCHASE: _dates(got["first_day"]),
-            c.LAST_PURCHASE: _dates(got["last_day"]),
+            c.FIRST_PURCHASE: dates_of(got["first_day"]),
+            c.LAST_PURCHASE: dates_of(got["last_day"]),
             c.FREQUENCY: repeats,
             c.RECENCY: (got["last_day"] - got["first_day"]) / length,
             c.T: (as_of_day - got["first_day"]) / length,
@@ -322,11 +318,12 @@ def days_frame(source: Source, days: Any, *, after: int | None = None, upto: int
     return pd.DataFrame(
         {
             c.CUSTOMER_ID: source.ids(fetched[c.CUSTOMER_ID]),
-            c.DATE: _dates(fetched[DAY].to_numpy()),
+            c.DATE: dates_of(fetched[DAY].to_numpy()),
             c.AMOUNT: fetched[c.AMOUNT].to_numpy(),
         }
     )
 
 
-def _dates(days: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
+def dates_of(days: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
+    """Days since 1970-01-01 as dates."""
     return pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[us]"))

@@ -99,6 +99,18 @@ def refuse_inexact(count: int, first: Sequence[Any], what: str, bits: int = 64) 
         )
 
 
+def refuse_large_floats(values: Iterable[Any], what: str = "The ids") -> None:
+    """Refuse floats among Python values that no longer hold every digit of a whole number.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    large = [v for v in values if isinstance(v, (float, np.floating)) and np.isfinite(v) and abs(v) >= EXACT[64]]
+    refuse_inexact(len(large), large, what)
+
+
 def id_text(value: Any) -> str | None:
     """One id as text; None where there is none.
 
@@ -156,8 +168,7 @@ def id_texts(ids: pd.Series[Any], what: str = "Ids") -> pd.Series[Any]:
         large = np.isfinite(numbers) & (np.abs(numbers) >= EXACT[bits])
         refuse_inexact(int(large.sum()), numbers[large].tolist(), what, bits)
     elif values.dtype == object:
-        large_ones = [v for v in values if isinstance(v, float) and np.isfinite(v) and abs(v) >= EXACT[64]]
-        refuse_inexact(len(large_ones), large_ones, what)
+        refuse_large_floats(values.tolist(), what)
     if pd.api.types.is_integer_dtype(values.dtype) and not values.hasnans:
         return pd.Series(values.to_numpy().astype(str).astype(object), index=ids.index, dtype=object)
     return pd.Series([id_text(value) for value in values.tolist()], index=ids.index, dtype=object)

@@ -17,7 +17,7 @@ from ibis.common.exceptions import IbisError
 
 from clv_forecast.errors import InputError
 from clv_forecast.tables.column_names import check_columns, index_hint
-from clv_forecast.tables.ids import id_text
+from clv_forecast.tables.ids import id_text, refuse_large_floats, whole_number
 from clv_forecast.tables.queries import reason
 
 _NUMBERS: Final = (int, float, np.integer, np.floating)
@@ -86,9 +86,11 @@ def _of_pandas(frame: pd.DataFrame, mapping: Mapping[str, str], key: str | None)
     arrays, originals = {}, None
     for wanted, name in mapping.items():
         series = frame.iloc[:, names.index(name)]
-        arrays[wanted] = _column(series)
         if wanted == key and series.dtype == object:
-            originals = _originals(series.tolist())
+            values = series.tolist()
+            arrays[wanted], originals = _ids_column(values), _originals(values)
+        else:
+            arrays[wanted] = _column(series)
     return pa.table(arrays), originals
 
 
@@ -109,6 +111,18 @@ def _column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     if isinstance(array, pa.Array) and not pa.types.is_nested(array.type):
         array = pa.concat_arrays([array, array.slice(0, 0)])  # one array alone would share the caller's memory
     return readable(array)
+
+
+def _ids_column(values: Sequence[Any]) -> pa.Array:
+    """Ids of Python values: integers where numbers and text together are whole numbers."""
+    texts = [id_text(value) for value in values]
+    whole = [None if text is None else whole_number(text) for text in texts]
+    plain = all(isinstance(value, (str, Decimal, *_NUMBERS)) or _missing(value) for value in values)
+    mixed = any(not isinstance(value, str) and not _missing(value) for value in values)
+    if plain and mixed and all((text is None) == (number is None) for text, number in zip(texts, whole, strict=True)):
+        refuse_large_floats(values)
+        return pa.array([None if number is None else int(number) for number in whole], pa.int64())
+    return values_column(values)
 
 
 def values_column(values: Sequence[Any]) -> pa.Array:
@@ -218,7 +232,7 @@ def _of_polars(frame: Any, mapping: Mapping[str, str], key: str | None) -> tuple
         series = frame.get_column(name)
         if str(series.dtype) == "Object":  # Arrow would get the addresses of the objects
             values = series.to_list()
-            arrays[wanted] = values_column(values)
+            arrays[wanted] = _ids_column(values) if wanted == key else values_column(values)
             originals = _originals(values) if wanted == key else originals
         else:
             part, kept = _of_arrow(pa.table({wanted: series.to_arrow()}), {wanted: wanted}, key)

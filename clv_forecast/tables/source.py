@@ -475,7 +475,6 @@ def _numbers(column: pd.Series[Any], format: TextFormat) -> pd.Series[Any]:
         plain = pd.to_numeric(column.str.strip(), errors="coerce")
         if not (plain.isna() & column.notna()).any():
             return plain
-    exact = queries.fetch(
-        ibis.memtable({"text": column}).mutate(number=ibis._.text).select(number=format.parsed_money(ibis._.text))
-    )
+    rows = ibis.memtable(pa.table({"text": pa.array(column.tolist(), pa.string())}))
+    exact = queries.fetch(rows.select(number=format.parsed_money(rows.text)))
     return pd.Series(exact["number"].cast(pa.float64()).to_pandas().to_numpy(), index=column.index, name=column.name)

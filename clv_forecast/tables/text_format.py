@@ -213,7 +213,8 @@ def _by_format(text: Any, date_format: str) -> Any:
     formats = [date_format] if timed else [date_format + time for time in _TIMES]
     if date_format == "%Y%m%d":  # strptime alone would find a day in 452921
         text = ibis.ifelse(_full_match(text, r"\d{8}(?:\D.*)?"), text, ibis.null("string"))
-    return _strptime(text, formats)
+    digits = ibis.ifelse(text.re_search(r"\d"), text, ibis.null("string"))  # strptime reads "epoch" and "infinity" too
+    return _strptime(digits, formats)
 
 
 def has_offset(column: Any) -> Any:
