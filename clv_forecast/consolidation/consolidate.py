@@ -37,7 +37,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import KEPT, Finding, counted, format_money
 from clv_forecast.history.cleaning import MAX_UNREADABLE, check_share, check_time_zone, parse_day
 from clv_forecast.progress import Progress, silent
-from clv_forecast.tables.ids import in_one_kind
+from clv_forecast.tables.ids import folded, in_one_kind
 from clv_forecast.tables.text_format import ISO
 
 
@@ -149,6 +149,7 @@ def consolidate(
     steps, findings = _judged(groups, policy, same_orders=same_orders and len(read) > 1)
     if links is not None:
         findings = [*findings, *_unmatched(groups, steps, names), *walk.crosswalk_findings(links, groups, names)]
+    findings = [*findings, *_orders_alike(read)]
     findings = [*findings, *(found for part in read if (found := _repeated(part))), *_unreadable(groups, steps, names)]
     groups = groups.append_column(STEP, pa.array(steps, pa.string()))
     kept = groups.filter(pc.is_in(groups[STEP], value_set=pa.array([KEPT, UNREADABLE])))
@@ -331,6 +332,29 @@ def _in_one_kind(
     return shaped, links, kinds.pop() if len(kinds) == 1 else pa.string()
 
 
+def _orders_alike(read: Sequence[OrderGroups]) -> list[Finding]:
+    """Order numbers of two sources that differ in what is often no difference: they are two orders here."""
+    seen: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
+    for part in read if len(read) > 1 else ():
+        texts = [text for text in pc.unique(part.table[c.ORDER_ID]).to_pylist() if text is not None]
+        keys = {folded(text): text for text in texts}
+        pairs += [(seen[key], text) for key, text in keys.items() if seen.get(key, text) != text]
+        seen |= {key: text for key, text in keys.items() if key not in seen}
+    if not pairs:
+        return []
+    return [
+        Finding(
+            name="order_ids_alike",
+            level="caution",
+            sentence=f"{counted(len(pairs), 'order id')} of a later source {'differs' if len(pairs) == 1 else 'differ'} "
+            "from one of an earlier source only by case, blanks, zeros before it or a decimal .0, for example "
+            f"{pairs[0][0]!r} and {pairs[0][1]!r}: they are taken for different orders.",
+            values={"orders": len(pairs), "example": pairs[0][0]},
+        )
+    ]
+
+
 def _unreadable(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[str]) -> list[Finding]:
     """What of each source cannot be read, below the share that would refuse it."""
     lost = groups.filter(pa.array(steps == UNREADABLE))
@@ -340,7 +364,7 @@ def _unreadable(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[s
         if not len(part):
             continue
         lines = pc.sum(part[g.LINES]).as_py()
-        of_amounts = pc.equal(part[UNREADABLE], "amount_unreadable")
+        of_amounts = pc.starts_with(part[UNREADABLE], "amount")
         texts = [
             *pc.unique(part.filter(of_amounts)[g.AMOUNT_TEXT]).to_pylist(),
             *pc.unique(part.filter(pc.invert(of_amounts))[c.DATE]).to_pylist(),

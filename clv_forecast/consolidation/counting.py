@@ -133,7 +133,7 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
     kinds = {"date_unreadable": no, "amount_unreadable": no, "plausible": nothing}
     if log.in_duckdb:
         day_lost = written(raw[c.DATE]).notnull() & usable.isnull()
-        lost = amount_flaw(raw[c.AMOUNT], log.format) == "amount_unreadable"
+        lost = _lost_amount(log, raw)
         largest = largest_reading(raw[c.AMOUNT].cast("string"))
         kinds = {
             "date_unreadable": day_lost,
@@ -173,6 +173,13 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
     return whole.union(each.select(*whole.columns))
 
 
+def _lost_amount(log: OpenedSource, raw: Any) -> Any:
+    """Whether an amount is written that cannot be one: no number, infinite, or too large for money."""
+    flaw = amount_flaw(raw[c.AMOUNT], log.format)
+    amount = g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0]
+    return (flaw != "amount_missing") & amount.isnull()
+
+
 def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
     """Refuse what a run would refuse: ids that floats no longer hold, and too much that cannot be read."""
     ids = log.table[c.CUSTOMER_ID].type()
@@ -191,7 +198,7 @@ def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
         raw = g.typed(log.table)
         column = raw[name]
         lost = (
-            amount_flaw(column, log.format) == "amount_unreadable"
+            _lost_amount(log, raw)
             if name == c.AMOUNT
             else written(column).notnull() & _usable(log, column, None if column.type().is_string() else "UTC").isnull()
         )

@@ -16,7 +16,16 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import counted
-from clv_forecast.history.cleaning import EPOCH, amount_flaw, largest_reading, local_time, text_of, written
+from clv_forecast.history.cleaning import (
+    EPOCH,
+    LATEST_YEAR,
+    amount_flaw,
+    largest_reading,
+    local_time,
+    placeholders_among,
+    text_of,
+    written,
+)
 from clv_forecast.history.unusable import check_unreadable
 from clv_forecast.tables.ids import EXACT, in_one_kind, refuse_inexact, text_of_ids, texts_of
 from clv_forecast.tables.queries import fetch
@@ -124,11 +133,14 @@ def read_groups(
         if last is not None:
             after = after | (when.date().epoch_days() > last).fill_null(False)
     no_text = ibis.null("string")
-    flaw = amount_flaw(raw[g.AMOUNT_TEXT], form)
+    typed = not opened.table[c.AMOUNT].type().is_string()  # numbers became text on the way, plainly
+    flaw = amount_flaw(raw[g.AMOUNT_TEXT], TextFormat(decimal=".", thousands="") if typed else form)
     unreadable = ibis.cases(
         (written(raw[c.DATE]).notnull() & usable.isnull(), "date_unreadable"),
-        (raw[g.AMOUNT_TEXT].notnull() & (flaw == "amount_unreadable"), "amount_unreadable"),
-        else_=no_text,
+        (usable.year() > LATEST_YEAR, "date_placeholder"),
+        (raw[g.AMOUNT_TEXT].isnull() | (flaw == "amount_missing"), no_text),
+        (flaw == "", "amount_out_of_range"),
+        else_=flaw,
     )
     shaped = raw.select(
         **{
@@ -150,7 +162,9 @@ def read_groups(
             g.LINES: raw[g.LINES].cast("int64"),
             g.REPEATED: ibis.ifelse(raw[g.AFTER], 0, raw[g.REPEATED]).cast("int64"),
             g.AFTER: after,
-            UNREADABLE: ibis.ifelse(after.fill_null(False), no_text, unreadable),
+            UNREADABLE: ibis.ifelse(
+                after.fill_null(False) & (unreadable != "date_placeholder").fill_null(True), no_text, unreadable
+            ),
             "offset": offset,
             "plausible": ibis.ifelse(
                 unreadable == "amount_unreadable",
@@ -159,7 +173,7 @@ def read_groups(
             ).cast(MONEY),
         }
     )
-    table = fetch(shaped)
+    table = _with_placeholders(fetch(shaped))
     _refuse_offsets(table, opened)
     _refuse_unreadable(table, opened, form, raw, max_unreadable)
     return OrderGroups(
@@ -195,13 +209,26 @@ def _written(moment: Any, raw: Any) -> Any:
     return text.fill_null(raw.cast("string"))
 
 
+def _with_placeholders(table: pa.Table) -> pa.Table:
+    """Mark days that stand for no date; such a group is not late, whatever its day."""
+    days = table[DAY].drop_null().to_numpy()
+    numbers = [(day - EPOCH).days for day in placeholders_among(days)]
+    if numbers:
+        known = pc.is_in(table[DAY], value_set=pa.array(numbers, pa.int32()))
+        marked = pc.if_else(known, pa.scalar("date_placeholder"), table[UNREADABLE])
+        table = table.set_column(table.schema.get_field_index(UNREADABLE), UNREADABLE, marked)
+    nowhere = pc.fill_null(pc.equal(table[UNREADABLE], "date_placeholder"), False)
+    late = pc.and_(pc.fill_null(table[g.AFTER], False), pc.invert(nowhere))
+    return table.set_column(table.schema.get_field_index(g.AFTER), g.AFTER, late)
+
+
 def _refuse_unreadable(table: pa.Table, opened: OpenedSource, form: TextFormat, raw: Any, most: float) -> None:
     in_time = table.filter(pc.invert(pc.fill_null(table[g.AFTER], False)))
     sums = in_time.group_by(UNREADABLE).aggregate([(g.LINES, "sum"), ("plausible", "sum")]).to_pylist()
     parts = {part[UNREADABLE] or "": (part["lines_sum"], part["plausible_sum"] or Decimal(0)) for part in sums}
 
     def values(kind: str) -> list[str]:
-        name = g.AMOUNT_TEXT if kind == "amount_unreadable" else c.DATE
+        name = g.AMOUNT_TEXT if kind.startswith("amount") else c.DATE
         return sorted(pc.unique(in_time.filter(pc.equal(in_time[UNREADABLE], kind))[name]).to_pylist())[:_SHOWN]
 
     def advice(name: str) -> str:

@@ -11,7 +11,7 @@ from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import Finding, counted
 from clv_forecast.tables.column_names import check_columns, index_hint
-from clv_forecast.tables.ids import as_one_kind
+from clv_forecast.tables.ids import as_one_kind, folded
 from clv_forecast.tables.source import PLAIN, read_frame
 from clv_forecast.tables.text_format import TextFormat
 
@@ -112,7 +112,29 @@ def align(ids: pd.Series, attributes: pd.DataFrame | None) -> tuple[pd.DataFrame
     aligned = rows.reindex(place).reset_index(drop=True) if matched < len(ids) else rows.take(place)
     aligned = aligned.reset_index(drop=True)
     aligned.insert(0, c.CUSTOMER_ID, ids.reset_index(drop=True))
-    return aligned, _findings(len(ids), len(attributes), matched)
+    findings = _findings(len(ids), len(attributes), matched)
+    if matched < min(len(ids), len(attributes)):
+        without = of_log[(place < 0) & of_log.notna().to_numpy(dtype=bool)].tolist()
+        findings += _alike(without, set(of_table) - set(of_log))
+    return aligned, findings
+
+
+def _alike(without: list[str], unused: set[str]) -> tuple[Finding, ...]:
+    """Customers without attributes whose id stands in the table, written a little differently."""
+    rows = {folded(one): one for one in unused}
+    pairs = [(one, rows[key]) for one in without if (key := folded(one)) in rows]
+    if not pairs:
+        return ()
+    return (
+        Finding(
+            name="attributes_alike",
+            level="caution",
+            sentence=f"{counted(len(pairs), 'customer')} without attributes {'differs' if len(pairs) == 1 else 'differ'} "
+            "from an id of the customers' table only by case, blanks, zeros before it or a decimal .0, for example "
+            f"{pairs[0][0]!r} and {pairs[0][1]!r}: they are not matched.",
+            values={"customers": len(pairs), "example": pairs[0][0]},
+        ),
+    )
 
 
 def _id_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, get_args
@@ -48,8 +48,12 @@ PLACEHOLDERS: Final = (
     datetime.date(1980, 1, 1),
     datetime.date(1999, 12, 31),
     datetime.date(2000, 1, 1),
+    datetime.date(2049, 12, 31),
+    datetime.date(2050, 1, 1),
+    datetime.date(2099, 12, 31),
+    datetime.date(2100, 1, 1),
 )
-"""Days that systems write where they know none; later ones, such as 9999-12-31, lie after any last day."""
+"""Days that systems write where they know none, or no end; any after 2200, such as 9999-12-31, is one."""
 _FAR_DAYS: Final = 366
 LATEST_YEAR: Final = 2200
 """Days after it are an open end, not a last day."""
@@ -292,7 +296,7 @@ def classify(source: Source, rules: Rules) -> Any:
         (shaped[c.CURRENCY].isnull() & ibis.literal(c.CURRENCY in has), "currency_missing"),
         (shaped[DATE_TEXT].isnull(), "date_missing"),
         (shaped[AT].isnull(), "date_unreadable"),
-        (shaped[DAY].isin([(day - EPOCH).days for day in rules.placeholders]), "date_placeholder"),
+        (_stands_for_none(shaped[AT], shaped[DAY], rules.placeholders), "date_placeholder"),
         (shaped.flaw != "", shaped.flaw),
         (shaped[c.AMOUNT].isnull(), "amount_out_of_range"),
         (shaped[DAY] > last, "after_as_of"),
@@ -318,27 +322,40 @@ def written(dates: Any) -> Any:
     return dates.cast("string")
 
 
+def _stands_for_none(at: Any, day: Any, placeholders: tuple[datetime.date, ...]) -> Any:
+    none = at.year() > LATEST_YEAR
+    for placeholder in placeholders:
+        none = none | (day == (placeholder - EPOCH).days)
+    return none
+
+
+def placeholders_among(days: Sequence[int] | np.ndarray[Any, Any]) -> tuple[datetime.date, ...]:
+    """Which days that stand for none are among days since 1970-01-01, and far from all others.
+
+    Examples
+    --------
+    >>> placeholders_among([0, 19_700, 19_750])
+    (datetime.date(1970, 1, 1),)
+    """
+    distinct = np.unique(np.asarray(days, dtype=np.int64))
+    numbers = np.array([(day - EPOCH).days for day in PLACEHOLDERS])
+    others = distinct[~np.isin(distinct, numbers) & (distinct < (datetime.date(LATEST_YEAR, 12, 31) - EPOCH).days)]
+    return tuple(
+        day
+        for day, number in zip(PLACEHOLDERS, numbers, strict=True)
+        if len(others) and number in distinct and np.abs(others - number).min() > _FAR_DAYS
+    )
+
+
 def placeholder_days(source: Source, rules: Rules) -> tuple[datetime.date, ...]:
     """Days that systems write where they know none, and that lie far from all other days of the log."""
     at, _ = local_time(source.table[c.DATE], c.DATE, rules.time_zone, source.format)
-    days = source.table.select(day=at.date().epoch_days())
+    days = source.table.select(day=at.date().epoch_days()).filter(ibis._.day.notnull())
+    ends = source.fetch(days.agg(first=days.day.min(), last=days.day.max())).to_pylist()[0]
     numbers = [(day - EPOCH).days for day in PLACEHOLDERS]
-    first = source.fetch(days.day.min()).as_py()
-    if first is None or first > max(numbers):
+    if ends["first"] is None or not any(ends["first"] <= number <= ends["last"] for number in numbers):
         return ()
-    others = ~ibis.or_(*(days.day == number for number in numbers))
-    measures: dict[str, Any] = {}
-    for place, number in enumerate(numbers):
-        measures |= {
-            f"rows{place}": (days.day == number).sum(),
-            f"near{place}": (days.day - number).abs().min(where=others),
-        }
-    facts = source.fetch(days.agg(**measures)).to_pylist()[0]
-    return tuple(
-        day
-        for place, day in enumerate(PLACEHOLDERS)
-        if facts[f"rows{place}"] and (facts[f"near{place}"] or 0) > _FAR_DAYS
-    )
+    return placeholders_among(source.fetch(days.distinct())["day"].to_numpy())
 
 
 def largest_reading(text: Any) -> Any:
@@ -404,12 +421,11 @@ def amount_flaw(column: Any, form: TextFormat) -> Any:
     """Name of what is wrong with an amount as it was written; empty when it is a number."""
     kind = column.type()
     if kind.is_string():
-        number = ibis.ifelse(column.contains("_"), ibis.null("float64"), column.try_cast("float64"))
         return ibis.cases(
             (form.parsed_money(column).notnull(), ""),
             (is_missing(column), "amount_missing"),
-            (number.isinf().fill_null(False), "amount_infinite"),
-            (number.isnull(), "amount_unreadable"),
+            (column.try_cast("float64").isinf().fill_null(False), "amount_infinite"),
+            (~form.is_number(column), "amount_unreadable"),
             else_="",
         )
     if kind.is_floating():

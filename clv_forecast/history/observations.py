@@ -157,7 +157,7 @@ def _unreadable(seen: Seen) -> list[Finding]:
             continue
         rows = seen.counts[kind].rows
         values = unreadable_values(seen.source, seen.classified, kind)
-        what = "amount" if kind == "amount_unreadable" else "date"
+        what = "amount" if kind.startswith("amount") else "date"
         why = "stands for no date" if kind == "date_placeholder" else "cannot be read"
         cautions.append(
             Finding(
@@ -202,9 +202,9 @@ def _profits(seen: Seen) -> Finding | None:
     return Finding(
         name="amounts_look_like_profits",
         level="caution",
-        sentence=f"{refunds:,} of {counted(rows, 'row')} are negative, hardly any names the order that it takes back, and "
-        f"{unmatched:,} find no earlier purchase: these look like profits and losses, not sales and refunds. Give what "
-        "customers paid as amount, and profit as margin.",
+        sentence=f"{refunds:,} of {counted(rows, 'row')} are negative, hardly any names the order that it takes back, "
+        f"and {unmatched:,} find no earlier purchase: these look like profits and losses, not sales and refunds. Give "
+        "what customers paid as amount, and profit as margin.",
         values={"negative": refunds, "unmatched": unmatched},
     )
 

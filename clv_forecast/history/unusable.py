@@ -9,7 +9,7 @@ from typing import Any, Final
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import READ, counted
-from clv_forecast.history.cleaning import AMOUNT_TEXT, DATE_TEXT, KIND, PURCHASE, REFUND, Rules
+from clv_forecast.history.cleaning import AMOUNT_TEXT, DATE_TEXT, KIND, LARGEST_AMOUNT, PURCHASE, REFUND, Rules
 from clv_forecast.history.reconciliation import Count
 from clv_forecast.tables.source import Source
 from clv_forecast.tables.text_format import EARLIEST_YEAR, looks_like
@@ -17,7 +17,13 @@ from clv_forecast.tables.text_format import EARLIEST_YEAR, looks_like
 NEARLY_ALL: Final = 0.9
 """From this share of rows on one reason speaks for the whole log."""
 
-UNREADABLE: Final = ("date_unreadable", "date_placeholder", "amount_unreadable")
+UNREADABLE: Final = (
+    "date_unreadable",
+    "date_placeholder",
+    "amount_unreadable",
+    "amount_infinite",
+    "amount_out_of_range",
+)
 """Kinds of rows that something was written in, but nothing can be read from."""
 _SHOWN: Final = 5
 _COLUMN: Final = "Check that the option names the column that holds it."
@@ -142,7 +148,7 @@ def check_unreadable(
     if max(of_rows, of_money) <= most:
         return
     worst = max(lost, key=lambda kind: (lost[kind][0], kind))
-    seems = advice(c.AMOUNT if worst == "amount_unreadable" else c.DATE)
+    seems = advice(c.AMOUNT if worst.startswith("amount") else c.DATE)
     several = f", all that cannot be read {_percent(of_rows)} of the rows" if len(lost) > 1 else ""
     raise InputError(
         f"Too much cannot be read{label and f' in {label}'}: {lost[worst][0]:,} of {counted(rows, 'row')} "
@@ -157,7 +163,7 @@ def check_unreadable(
 
 def unreadable_values(source: Source, rows: Any, kind: str) -> list[str]:
     """The first five values that make rows of a kind unreadable, as they were written."""
-    text = AMOUNT_TEXT if kind == "amount_unreadable" else DATE_TEXT
+    text = AMOUNT_TEXT if kind.startswith("amount") else DATE_TEXT
     wanted = rows.filter(rows[KIND] == kind).select(text).distinct().order_by(text).limit(_SHOWN)
     return [str(value) for value in source.fetch(wanted)[text].to_pylist()]
 
@@ -170,6 +176,8 @@ _WHAT: Final = {
     "date_unreadable": f"have a date that is none, or lies before {EARLIEST_YEAR}",
     "date_placeholder": "have a date that stands for none",
     "amount_unreadable": "have an amount that is no number",
+    "amount_infinite": "have an infinite amount",
+    "amount_out_of_range": f"have an amount of {LARGEST_AMOUNT:,} or more",
 }
 
 

@@ -24,7 +24,6 @@ from clv_forecast.errors import InputError
 EXACT: Final = {64: 2**53, 32: 2**24, 16: 2**11}
 """Floats of so many bits hold every whole number below this."""
 _WHOLE: Final = re.compile(r"(0|-?[1-9]\d{0,18})(?:\.0+)?")
-_INVISIBLE: Final = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _WORDS: Final = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "undefined", "<na>", "nat", "inf", "-inf"})
 
 
@@ -99,7 +98,7 @@ def refuse_inexact(count: int, first: Sequence[Any], what: str, bits: int = 64) 
         )
 
 
-def refuse_large_floats(values: Iterable[Any], what: str = "The ids") -> None:
+def refuse_large_floats(values: Sequence[Any], what: str = "The ids") -> None:
     """Refuse floats among Python values that no longer hold every digit of a whole number.
 
     Raises
@@ -107,8 +106,12 @@ def refuse_large_floats(values: Iterable[Any], what: str = "The ids") -> None:
     InputError
         If there are any.
     """
-    large = [v for v in values if isinstance(v, (float, np.floating)) and np.isfinite(v) and abs(v) >= EXACT[64]]
+    numbers = [float(value) for value in values if isinstance(value, (float, np.floating))]
+    large = [number for number in numbers if np.isfinite(number) and abs(number) >= EXACT[64]]
     refuse_inexact(len(large), large, what)
+    short = [float(value) for value in values if isinstance(value, np.float32)]
+    large = [number for number in short if np.isfinite(number) and abs(number) >= EXACT[32]]
+    refuse_inexact(len(large), large, what, 32)
 
 
 def id_text(value: Any) -> str | None:
@@ -284,8 +287,11 @@ def folded(text: str) -> str:
     >>> folded(" AB\u200b "), folded("0042"), folded("42.0")
     ('ab', '42', '42')
     """
-    plain = text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
-    plain = plain.strip().casefold()
+    plain = text
+    if not (text.isascii() and text.isprintable()):
+        shown = unicodedata.normalize("NFKC", text)
+        plain = "".join(one for one in shown if one.isspace() or unicodedata.category(one) not in ("Cc", "Cf"))
+    plain = " ".join(plain.casefold().split())
     if plain[:1] in "0123456789":
         number = re.fullmatch(r"0*(\d+?)(?:\.0+)?", plain)
         plain = number[1] if number is not None else plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 
+from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.tables.column_names import check_columns, index_hint
 from clv_forecast.tables.ids import id_text, refuse_large_floats, whole_number
@@ -25,6 +26,8 @@ _FLAGS: Final = (bool, np.bool_)
 _TIMES: Final = (datetime.date, np.datetime64)
 _EXACT_FLOAT: Final = 2**53
 KINDS: Final = "a pandas or polars DataFrame, a pyarrow or Ibis table, a DuckDB relation"
+
+MONEY_COLUMNS: Final = (c.AMOUNT, c.MARGIN)
 
 Originals = Mapping[str, Any]
 
@@ -63,7 +66,7 @@ def held_table(data: Any, mapping: Mapping[str, str], key: str | None = None) ->
     if isinstance(data, ibis.Table):
         table, originals, engine = _of_ibis(data, mapping, key)
         return table, originals, f"an Ibis table on {engine}"
-    if type(data).__module__.partition(".")[0] == "polars":
+    if type(data).__module__.partition(".")[0] == "polars" and hasattr(data, "collect_schema"):
         return (*_of_polars(data.lazy().collect(), mapping, key), "a polars DataFrame")
     raise InputError(f"A table must be {KINDS}, or the path of CSV, Parquet or Excel files.", value=type(data).__name__)
 
@@ -90,27 +93,31 @@ def _of_pandas(frame: pd.DataFrame, mapping: Mapping[str, str], key: str | None)
             values = series.tolist()
             arrays[wanted], originals = _ids_column(values), _originals(values)
         else:
-            arrays[wanted] = _column(series)
+            arrays[wanted] = _column(series, money=wanted in MONEY_COLUMNS)
     return pa.table(arrays), originals
 
 
-def _column(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
+def _column(series: pd.Series[Any], *, money: bool = False) -> pa.Array | pa.ChunkedArray:
     """A column in buffers of its own."""
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype if series.cat.categories.dtype != object else object)
     if series.dtype == np.float16:
         series = series.astype(np.float64)
     if series.dtype == object:
-        return values_column(series.tolist())
+        return values_column(series.tolist(), money=money)
     if isinstance(series.dtype, (pd.PeriodDtype, pd.IntervalDtype)):
         return values_column(series.astype(object).tolist())
     try:
         array = pa.Array.from_pandas(series)
     except (pa.ArrowException, TypeError):
         return values_column(series.astype(object).tolist())
-    if isinstance(array, pa.Array) and not pa.types.is_nested(array.type):
-        array = pa.concat_arrays([array, array.slice(0, 0)])  # one array alone would share the caller's memory
-    return readable(array)
+    return readable(_own(array))
+
+
+def _own(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The same values in memory that nobody else writes to."""
+    if isinstance(array, pa.ChunkedArray):
+        return pa.chunked_array([_own(chunk) for chunk in array.chunks], array.type)
+    plain = pa.types.is_primitive(array.type) or pa.types.is_decimal(array.type)
+    return pa.concat_arrays([array, array.slice(0, 0)]) if plain else array  # one array alone would be shared
 
 
 def _ids_column(values: Sequence[Any]) -> pa.Array:
@@ -125,8 +132,10 @@ def _ids_column(values: Sequence[Any]) -> pa.Array:
     return values_column(values)
 
 
-def values_column(values: Sequence[Any]) -> pa.Array:
+def values_column(values: Sequence[Any], *, money: bool = False) -> pa.Array:
     """A column of Python values: of one type where all are numbers, moments or flags, else as text.
+
+    Of money, numbers beside text get an exponent, so that no sign in them is taken for one between thousands.
 
     Examples
     --------
@@ -143,11 +152,19 @@ def values_column(values: Sequence[Any]) -> pa.Array:
     elif numbers and all(isinstance(v, (float, np.floating)) or abs(v) < _EXACT_FLOAT for v in present):
         return pa.array([None if _missing(value) else float(value) for value in values], pa.float64())
     elif all(isinstance(value, (Decimal, *_FLAGS, *_TIMES)) for value in present):
+        zoned = [isinstance(value, datetime.datetime) and value.tzinfo is not None for value in present]
+        if any(zoned) and not all(zoned):  # a text with an offset asks for a zone, and one without is local
+            return pa.array([None if _missing(v) else v.isoformat() for v in values], pa.string())
         try:
             return readable(pa.array([None if _missing(value) else value for value in values]))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             pass
-    return pa.array([id_text(value) for value in values], pa.string())
+    return pa.array([_money_text(value) if money else id_text(value) for value in values], pa.string())
+
+
+def _money_text(value: Any) -> str | None:
+    number = isinstance(value, (Decimal, *_NUMBERS)) and not isinstance(value, _FLAGS) and not _missing(value)
+    return f"{value}e0" if number and "e" not in f"{value}".lower() and np.isfinite(float(value)) else id_text(value)
 
 
 def readable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -172,7 +189,7 @@ def _of_arrow(table: pa.Table, mapping: Mapping[str, str], key: str | None) -> t
     originals = None
     if key is not None and key in mapping and not _plain_id(table.schema.field(mapping[key]).type):
         originals = _originals(table[mapping[key]].unique().to_pylist())
-    arrays = {wanted: readable(table[name]) for wanted, name in mapping.items()}
+    arrays = {wanted: readable(_own(table[name])) for wanted, name in mapping.items()}
     return pa.table(arrays), originals
 
 
@@ -232,10 +249,16 @@ def _of_polars(frame: Any, mapping: Mapping[str, str], key: str | None) -> tuple
         series = frame.get_column(name)
         if str(series.dtype) == "Object":  # Arrow would get the addresses of the objects
             values = series.to_list()
-            arrays[wanted] = _ids_column(values) if wanted == key else values_column(values)
+            money = wanted in MONEY_COLUMNS
+            arrays[wanted] = _ids_column(values) if wanted == key else values_column(values, money=money)
             originals = _originals(values) if wanted == key else originals
         else:
-            part, kept = _of_arrow(pa.table({wanted: series.to_arrow()}), {wanted: wanted}, key)
+            try:
+                arrow = pa.table({wanted: series.to_arrow()})
+                arrow.schema.field(wanted).type  # noqa: B018 (raises for what Arrow has no type for)
+            except (pa.ArrowException, KeyError):
+                arrow = pa.table({wanted: values_column(series.to_list(), money=wanted in MONEY_COLUMNS)})
+            part, kept = _of_arrow(arrow, {wanted: wanted}, key)
             arrays[wanted] = part[wanted]
             originals = kept if wanted == key else originals
     return pa.table(arrays), originals
@@ -246,6 +269,9 @@ def _originals(values: Sequence[Any]) -> Originals | None:
     plain = (str, bytes, Decimal, *_NUMBERS)
     if all(_missing(value) or (isinstance(value, plain) and not isinstance(value, _FLAGS)) for value in values):
         return None
+    strange = next((value for value in values if not isinstance(value, Hashable)), None)
+    if strange is not None:
+        raise InputError("Ids must be numbers, text or other plain values.", value=type(strange).__name__)
     originals: dict[str, Any] = {}
     for value in values:
         text = None if _missing(value) else id_text(value)

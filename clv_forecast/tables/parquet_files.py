@@ -108,13 +108,15 @@ def open_parquet(
                 value=f"{os.path.basename(path)} has no {', '.join(map(repr, missing))}",
                 remedy="Read such files as a source of their own.",
             )
-    alike = {column: [name for name in schemas[0].names if name.casefold() == column.casefold()] for column in columns}
-    for column, names in alike.items():
-        if len(names) > 1:
-            raise InputError(
-                f"The column {column!r} occurs {len(names)} times, names in capitals or not.", value=names,
-                remedy="Rename all but one.",
-            )  # fmt: skip
+    for path, schema in zip(files, schemas, strict=True):
+        for column in columns:
+            alike = [name for name in schema.names if name.casefold() == column.casefold()]
+            if len(alike) > 1:
+                raise InputError(
+                    f"The column {column!r} occurs {len(alike)} times, in capitals or not.",
+                    value=f"{', '.join(alike)} in {os.path.basename(path)}",
+                    remedy="Rename all but one.",
+                )
     shapes: dict[tuple[str, ...], list[int]] = {}
     for place, schema in enumerate(schemas):
         shapes.setdefault(tuple(str(schema.field(column).type) for column in columns), []).append(place)
@@ -123,7 +125,7 @@ def open_parquet(
     selects: list[list[str]] = [[] for _ in firsts]
     for column in columns:
         arrow = [schemas[place].field(column).type for place in firsts]
-        if len(set(map(str, arrow))) == 1:
+        if len(set(map(str, arrow))) == 1 and not (column in text and _kind(arrow[0]) == "BLOB"):
             types[column] = _ibis_type(arrow[0])
             casts = [quoted(column)] * len(firsts)
         else:
@@ -132,7 +134,7 @@ def open_parquet(
                 column, kinds, [files[place] for place in firsts], as_text=column in text, time_zone=time_zone
             )
             types[column] = DuckDBType.from_string(wanted)
-            casts = [_cast(quoted(column), kind, wanted, time_zone) for kind in kinds]
+            casts = [_cast(quoted(column), kind, wanted, time_zone, ids=column in text) for kind in kinds]
         for select, cast in zip(selects, casts, strict=True):
             select.append(f"{cast} AS {quoted(column)}")
     parts = tuple(
@@ -197,7 +199,7 @@ def _one_type(column: str, kinds: Sequence[str], files: Sequence[str], *, as_tex
     if not distinct:
         return "VARCHAR"
     if len(distinct) == 1:
-        return distinct[0]
+        return "VARCHAR" if as_text and distinct[0] == "BLOB" else distinct[0]
     if all(kind.startswith("DECIMAL") or kind in _INTEGERS for kind in distinct):
         scales = [int(kind.rstrip(")").rpartition(",")[2]) for kind in distinct if kind.startswith("DECIMAL")]
         return f"DECIMAL(38, {max(scales, default=0)})"
@@ -221,14 +223,29 @@ def _one_type(column: str, kinds: Sequence[str], files: Sequence[str], *, as_tex
     )
 
 
-def _cast(name: str, kind: str, wanted: str, time_zone: str | None) -> str:
+_EXACT: Final = {"FLOAT": 2**24, "DOUBLE": 2**53, "BIGINT": 2**53}
+
+
+def _cast(name: str, kind: str, wanted: str, time_zone: str | None, *, ids: bool) -> str:
+    if kind == wanted == "DOUBLE" and ids:
+        return _exact(name, kind, name)
     if kind == wanted or wanted.startswith("OTHER"):
         return name
     if kind == "TIMESTAMPTZ" and wanted == "TIMESTAMP":
         return f"timezone({literal(time_zone or 'UTC')}, {name})"
-    if wanted == "VARCHAR" and kind in ("FLOAT", "DOUBLE"):  # a whole number that a missing value turned into a float
-        return (
-            f"CASE WHEN {name} = floor({name}) AND abs({name}) < 9007199254740992 "
-            f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE CAST({name} AS VARCHAR) END"
-        )
-    return f"CAST({name} AS {wanted})"
+    if wanted == "VARCHAR" and kind == "BLOB":
+        return f"CASE WHEN try(decode({name})) IS NULL THEN lower(hex({name})) ELSE try(decode({name})) END"
+    if wanted == "VARCHAR" and (kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL")):  # 7.00 is 7
+        whole = f"CAST(CAST({name} AS DECIMAL(38, 0)) AS VARCHAR)"
+        text = f"CASE WHEN {name} = floor({name}) THEN {whole} ELSE CAST({name} AS VARCHAR) END"
+        return _exact(name, kind, text) if kind in _EXACT else text
+    cast = f"CAST({name} AS {wanted})"
+    return _exact(name, kind, cast) if ids and wanted == "DOUBLE" else cast
+
+
+def _exact(name: str, kind: str, value: str) -> str:
+    """A value, or an error where a float no longer holds every digit of an id."""
+    limit = _EXACT[kind]
+    problem = f"The ids in {name} came as floats of {limit:,} or more in one file, which no longer hold every digit"
+    finite = "" if kind == "BIGINT" else f"isfinite({name}) AND "
+    return f"CASE WHEN {finite}abs({name}) >= {limit} THEN error({literal(problem)}) ELSE {value} END"

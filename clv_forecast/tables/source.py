@@ -154,7 +154,10 @@ def _opened(data: Any, mapping: Mapping[str, str], format: TextFormat, time_zone
 
 def _of_rows(table: pa.Table, originals: Originals | None, format: TextFormat, label: str) -> Source:
     relation = Rows(relation_name(), table)
-    schema = ibis.memtable(table).schema()
+    try:
+        schema = ibis.memtable(table).schema()
+    except (TypeError, ValueError, NotImplementedError, KeyError) as error:
+        raise InputError("A column has a type that no query can use.", value=label, remedy=f"{error}.") from error
     return Source(
         table=ibis.table(schema, name=relation.name),
         relations=(relation,),
@@ -217,7 +220,8 @@ def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zo
     files = files_at(path)
     label, name = f"files at {path}", relation_name()
     if files[0].lower().endswith(spreadsheets.ENDINGS):
-        sheets = [spreadsheets.read_sheet(file, format.sheet) for file in files]
+        money = [mapping[name] for name in (c.AMOUNT, c.MARGIN) if name in mapping]
+        sheets = [spreadsheets.read_sheet(file, format.sheet, money) for file in files]
         for sheet in sheets:
             check_columns(mapping.values(), sheet.column_names)
         parts = [sheet.select(list(mapping.values())).rename_columns(list(mapping)) for sheet in sheets]
@@ -275,6 +279,9 @@ def _with_ids(source: Source, *, alone: bool) -> Source:
     typed = {name: table[name].cast("string") for name, kind in table.schema().items() if kind.is_null()}
     table = table.mutate(**typed) if typed else table
     names = [name for name in (c.CUSTOMER_ID, *_LABELS) if name in table.columns]
+    for name in names:
+        if table[name].type().is_nested() or table[name].type().is_unknown():
+            raise InputError(f"{name} must hold numbers or text.", value=f"{table[name].type()} in {source.label}")
     measures: dict[str, Any] = {}
     for name in names:
         column, kind = table[name], table[name].type()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from clv_forecast.tables.memory import values_column
 ENDINGS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 
-def read_sheet(path: str, sheet: str | None) -> pa.Table:
+def read_sheet(path: str, sheet: str | None, money: Collection[str] = ()) -> pa.Table:
     """Read a sheet: its first row that is not empty holds the names.
 
     Parameters
@@ -22,6 +23,8 @@ def read_sheet(path: str, sheet: str | None) -> pa.Table:
     path : str
     sheet : str, optional
         Its name; may be missing where one sheet only has rows.
+    money : collection of str
+        Columns of money.
 
     Returns
     -------
@@ -56,7 +59,10 @@ def read_sheet(path: str, sheet: str | None) -> pa.Table:
     width = max(len(row) for row in rows)
     header = [str(cell).strip() for cell in rows[0]] + [""] * (width - len(rows[0]))
     used = [i for i, name in enumerate(header) if name or any(len(row) > i and row[i] != "" for row in rows[1:])]
-    columns = [values_column([_cell(row[i]) if len(row) > i else None for row in rows[1:]]) for i in used]
+    columns = [
+        values_column([_cell(row[i]) if len(row) > i else None for row in rows[1:]], money=header[i] in money)
+        for i in used
+    ]
     return pa.Table.from_arrays(columns, names=[header[i] for i in used])
 
 

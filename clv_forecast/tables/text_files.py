@@ -9,9 +9,11 @@ import glob
 import gzip
 import io
 import os
+import re
 import shutil
 import tempfile
 import threading
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final
@@ -26,7 +28,12 @@ ENDINGS: Final = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _HEAD: Final = 200
 """Lines that the delimiter is chosen by; every line is held to it afterwards."""
+_NO_TEXT: Final = "The file is text neither in UTF-8, UTF-16 nor cp1252."
 _PIECE: Final = 1 << 24
+_MARKS: Final = (
+    ((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+    ((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+)
 _UTF8: Final = ("utf-8", "utf_8", "utf-8-sig", "utf_8_sig", "utf8", "ascii", "us-ascii")
 
 
@@ -42,36 +49,50 @@ class CsvRelation:
         Names of all columns, in the order of the files.
     format : TextFormat
         Encoding, delimiter and quote decided.
+    skip : int
+        Lines before the header.
+    rewritten : tuple of bool
+        Whether DuckDB gets a copy of the file in UTF-8 with one kind of line ending.
     """
 
     name: str
     files: tuple[FileStamp, ...]
     columns: tuple[str, ...]
     format: TextFormat
+    skip: int
+    rewritten: tuple[bool, ...]
 
     @property
     def view_columns(self) -> list[str]:
         """Names in expressions: of names that differ only in case, or not at all, all but the first get a number."""
-        seen: dict[str, int] = {}
+        taken = {name.casefold() for name in self.columns}
+        seen: set[str] = set()
         names = []
         for name in self.columns:
-            key = name.casefold()
-            seen[key] = seen.get(key, 0) + 1
-            names.append(name if seen[key] == 1 else f"{name} ({seen[key]})")
+            unique, number = name or "column", 1
+            while unique.casefold() in seen or (number > 1 and unique.casefold() in taken):
+                number += 1
+                unique = f"{name or 'column'} ({number})"
+            seen.add(unique.casefold())
+            names.append(unique)
         return names
 
     def bind(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Make a view of the files."""
         for stamp in self.files:
             stamp.check()
-        paths = ", ".join(literal(glob.escape(_utf8_path(stamp, self.format.encoding))) for stamp in self.files)
+        encoding = self.format.encoding or "utf-8"
+        paths = ", ".join(
+            literal(glob.escape(_utf8_copy(stamp, encoding) if rewritten else stamp.path))
+            for stamp, rewritten in zip(self.files, self.rewritten, strict=True)
+        )
         kinds = ", ".join(f"{literal(f'c{i}')}: 'VARCHAR'" for i in range(len(self.columns)))
         names = ", ".join(f"c{i} AS {quoted(name)}" for i, name in enumerate(self.view_columns))
         quote = self.format.quote or ""
         options = f"delim={literal(self.format.delimiter or ',')}, quote={literal(quote)}, escape={literal(quote)}"
         scan = (
             f"read_csv([{paths}], columns={{{kinds}}}, auto_detect=false, header=true, strict_mode=true, "
-            f"hive_partitioning=false, {options})"
+            f"skip={self.skip}, hive_partitioning=false, {options})"
         )
         cursor.execute(f"CREATE TEMP VIEW {quoted(self.name)} AS SELECT {names} FROM {scan}")  # noqa: S608 (all quoted)
 
@@ -100,19 +121,28 @@ def open_csv(files: Sequence[str], name: str, format: TextFormat) -> CsvRelation
     decided = [_decided(path, format) for path in files]
     first = decided[0]
     for path, one in zip(files[1:], decided[1:], strict=True):
-        if one.format != first.format or one.header != first.header:
+        if (one.format, one.header, one.skip) != (first.format, first.header, first.skip):
             raise InputError(
                 "Files of one table must have the same columns, encoding and delimiter.",
                 value=f"{_shape(files[0], first)}; {_shape(path, one)}",
                 remedy="Read them as two sources, or write them alike.",
             )
-    return CsvRelation(name=name, files=stamps, columns=first.header, format=first.format)
+    return CsvRelation(
+        name=name,
+        files=stamps,
+        columns=first.header,
+        format=first.format,
+        skip=first.skip,
+        rewritten=tuple(one.rewritten for one in decided),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Csv:
     format: TextFormat
     header: tuple[str, ...]
+    skip: int
+    rewritten: bool
 
 
 def _shape(path: str, one: _Csv) -> str:
@@ -121,61 +151,71 @@ def _shape(path: str, one: _Csv) -> str:
 
 
 def _decided(path: str, format: TextFormat) -> _Csv:
-    encoding = format.encoding or (_encoding(path) if format.infer else "utf-8")
+    seen = "utf-8"
     try:
+        seen, mixed = _looked_through(path)
+        encoding = format.encoding or (seen if format.infer else "utf-8")
         with _text(path, encoding) as file:
             head = [line for _, line in zip(range(_HEAD), file, strict=False)]
     except UnicodeError as error:
-        raise _undecodable(path, encoding, error) from None
-    if not any(line.strip() for line in head):
+        raise _undecodable(path, format.encoding or seen if format.infer else "utf-8", error) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError("The file cannot be unpacked or read.", value=repr(path), remedy=f"{error}.") from error
+    skip = next((number for number, line in enumerate(head) if line.strip()), len(head))
+    if skip == len(head):
         raise InputError("The file is empty.", value=repr(path))
+    head[skip] = head[skip].lstrip("\ufeff")
     delimiter = format.delimiter
-    if delimiter is None:
-        tabs = path.lower().removesuffix(".gz").endswith(".tsv")
-        delimiter = _delimiter(head) if format.infer else "\t" if tabs else ","
-    quote = format.quote if format.quote is not None else '"'
-    if format.quote is None and format.infer and _single_quoted(head, delimiter):
-        quote = "'"
-    header = next(iter(_rows(head, delimiter, quote)), [])
+    named = re.fullmatch(r"sep=(.)", head[skip].strip("\r\n"), re.IGNORECASE)
+    if named is not None:  # Excel's own first line
+        delimiter, skip = delimiter or named[1], skip + 1
+    head = head[skip:]
+    try:
+        if delimiter is None:
+            tabs = path.lower().removesuffix(".gz").endswith(".tsv")
+            delimiter = _delimiter(head) if format.infer else "\t" if tabs else ","
+        quote = format.quote if format.quote is not None else '"'
+        if format.quote is None and format.infer and _single_quoted(head, delimiter):
+            quote = "'"
+        header = next(iter(_rows(head, delimiter, quote)), [])
+    except csv.Error as error:
+        raise InputError("The first lines are no CSV.", value=repr(path), remedy=f"{error}.") from error
     names = tuple(cell.strip() for cell in header)
-    return _Csv(replace(format, encoding=encoding, delimiter=delimiter, quote=quote), names)
+    decided = replace(format, encoding=encoding, delimiter=delimiter, quote=quote)
+    return _Csv(decided, names, skip, rewritten=mixed or encoding.lower() not in _UTF8)
 
 
-def _encoding(path: str) -> str:
-    """UTF-8 where every byte of the file fits it, UTF-16 by its mark or its zeros, else cp1252."""
+def _looked_through(path: str) -> tuple[str, bool]:
+    """Encoding of a file, and whether its lines end in several ways.
+
+    UTF-8 where every byte of the file fits it, UTF-16 and UTF-32 by their mark or UTF-16 by its zeros, else cp1252.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
+    utf8, ends, last = True, [0, 0, 0], b""
     with _bytes(path) as file:
         piece = file.read(_PIECE)
-        if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
+        for marks, name in _MARKS:
+            if piece.startswith(marks):
+                return name, True
         zeros = piece[:4096].count(0)
         if zeros and zeros >= len(piece[:4096]) // 3:
-            return "utf-16-le" if piece[1:2] == b"\0" else "utf-16-be"
+            return ("utf-16-le" if piece[1:2] == b"\0" else "utf-16-be"), True
+        while piece:
+            both = piece.count(b"\r\n") + (last == b"\r" and piece[:1] == b"\n")
+            ends = [ends[0] + both, ends[1] + piece.count(b"\n") - both, ends[2] + piece.count(b"\r") - both]
+            if utf8:
+                try:
+                    decoder.decode(piece)
+                except UnicodeDecodeError:
+                    utf8 = False
+            last = piece[-1:]
+            piece = file.read(_PIECE)
+    if utf8:
         try:
-            while piece:
-                decoder.decode(piece)
-                piece = file.read(_PIECE)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return _cp1252(path)
-    return "utf-8"
-
-
-def _cp1252(path: str) -> str:
-    with _bytes(path) as file:
-        while piece := file.read(_PIECE):
-            controls = sum(piece.count(byte) for byte in (*range(9), *range(14, 32)))
-            try:
-                piece.decode("cp1252")
-            except UnicodeDecodeError:
-                controls = len(piece)
-            if controls:
-                raise InputError(
-                    "The file is text neither in UTF-8, UTF-16 nor cp1252.",
-                    value=repr(path),
-                    remedy="Name its encoding, or write it in UTF-8.",
-                )
-    return "cp1252"
+            utf8 = False
+    return "utf-8" if utf8 else "cp1252", sum(count > 0 for count in ends) > 1
 
 
 def _delimiter(head: Sequence[str]) -> str:
@@ -217,19 +257,18 @@ def _bytes(path: str) -> BinaryIO | gzip.GzipFile:
     return gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")
 
 
-def _text(path: str, encoding: str) -> io.TextIOWrapper:
+def _text(path: str, encoding: str, newline: str | None = "") -> io.TextIOWrapper:
     plain = "utf-8-sig" if encoding.lower() in _UTF8 else encoding
-    return io.TextIOWrapper(_bytes(path), encoding=plain, newline="")
+    return io.TextIOWrapper(_bytes(path), encoding=plain, newline=newline)
 
 
+_CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1f]")
 _transcoded: Final[dict[tuple[FileStamp, str], str]] = {}
 _transcoding: Final = threading.Lock()
 
 
-def _utf8_path(stamp: FileStamp, encoding: str | None) -> str:
-    """The file itself, or a copy of it in UTF-8, kept until the process ends."""
-    if encoding is None or encoding.lower() in _UTF8:
-        return stamp.path
+def _utf8_copy(stamp: FileStamp, encoding: str) -> str:
+    """A copy of the file in UTF-8 with one kind of line ending, kept until the process ends."""
     with _transcoding:
         if (stamp, encoding) not in _transcoded:
             _transcoded[stamp, encoding] = _transcode(stamp.path, encoding)
@@ -241,14 +280,21 @@ def _transcode(path: str, encoding: str) -> str:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     copy = os.path.join(folder, "utf8.csv")
     try:
-        with _text(path, encoding) as source, open(copy, "w", encoding="utf-8", newline="") as target:
-            shutil.copyfileobj(source, target, _PIECE)
+        with _text(path, encoding, newline=None) as source, open(copy, "w", encoding="utf-8", newline="\n") as target:
+            while piece := source.read(_PIECE):
+                if encoding == "cp1252" and _CONTROLS.search(piece):
+                    raise InputError(_NO_TEXT, value=repr(path), remedy="Name its encoding, or write it in UTF-8.")
+                target.write(piece)
     except UnicodeError as error:
         raise _undecodable(path, encoding, error) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError("The file cannot be unpacked or read.", value=repr(path), remedy=f"{error}.") from error
     return copy
 
 
 def _undecodable(path: str, encoding: str, error: UnicodeError) -> InputError:
+    if encoding == "cp1252":
+        return InputError(_NO_TEXT, value=repr(path), remedy="Name its encoding, or write it in UTF-8.")
     return InputError(
         f"The file is not written in {encoding}.",
         value=repr(path),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -28,6 +27,7 @@ _CODES: Final = (
 SIGN: Final = rf"[$€£¥₹₽₩₪₺฿]|[A-Z]{{2}}\$|{_CODES}|Rs\.?|kr\.?|zł|Kč|Ft|Fr\.|lei"
 """Signs and codes of currencies that may stand before or after an amount."""
 
+EXPONENT: Final = r"[-+]?\d+(?:\.\d+)?e[-+]?\d+"
 _DAYS: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y")
 _NAMED: Final = ("%Y%m%d", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d. %B %Y")
 _TIMES: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -105,6 +105,12 @@ class TextFormat:
         """Exact amounts of a column of text; missing where the text is no number in this format."""
         return _money(column, *self.numbers)
 
+    def is_number(self, column: Any) -> Any:
+        """Whether a text is a number in this format, of whatever size."""
+        plain = ibis.ifelse(column.contains("_"), ibis.null("float64"), column.try_cast("float64"))
+        number = _normal(column, *self.numbers).try_cast("float64")
+        return (number.notnull() | plain.notnull()) if self.numbers[0] == "." else number.notnull()
+
     def parsed_time(self, column: Any) -> Any:
         """Moments of a column of text, without a zone; missing where the text is none in this format."""
         return _moment(column, self.date_format or ISO)
@@ -112,10 +118,9 @@ class TextFormat:
 
 def _codec(value: str) -> bool:
     try:
-        codecs.lookup(value)
-    except LookupError:
+        return "x".encode(value) is not None
+    except (LookupError, UnicodeError):
         return False
-    return True
 
 
 _CHECKS: Final[Sequence[tuple[str, Callable[[str], bool], str]]] = (
@@ -173,6 +178,7 @@ def _core(column: Any) -> Any:
     one_kind = _translated(
         column, _SPACES + _APOSTROPHES + _MINUS, " " * len(_SPACES) + "'" * len(_APOSTROPHES) + "-" * len(_MINUS)
     ).strip()
+    one_kind = one_kind.re_replace(r"[.,]\s*--?$", "")  # 20.- and 20.-- are twenty
     bare = one_kind.re_replace(rf"^([-+(]?)\s*(?:{SIGN})\s*", r"\1").re_replace(rf"\s*(?:{SIGN})\s*([-)]?)$", r"\1")
     return bare.re_replace(r"^(?:-\s*(.*)|\((.*)\)|([^-]*)-)$", r"-\1\2\3").strip()
 
@@ -185,16 +191,28 @@ def number_pattern(decimal: str, thousands: str) -> str:
     return rf"[-+]?(?:\d+{grouped}{indian})(?:{point}\d*)?|[-+]?{point}\d+"
 
 
-def _money(column: Any, decimal: str, thousands: str) -> Any:
+def _normal(column: Any, decimal: str, thousands: str) -> Any:
+    """The text of a number in a format as that of a plain one; missing where it is none.
+
+    A number with an exponent is plain in every format: cells of a spreadsheet that are numbers come so.
+    """
     core = _core(column)
-    fits = _full_match(core, number_pattern(decimal, thousands))
     digits = core if not thousands else core.replace(thousands, "")
-    read = ibis.ifelse(fits, digits if decimal == "." else digits.replace(decimal, "."), ibis.null("string"))
+    plain = digits if decimal == "." else digits.replace(decimal, ".")
+    return ibis.cases(
+        (_full_match(core, number_pattern(decimal, thousands)), plain),
+        (_full_match(core, EXPONENT), core),
+        else_=ibis.null("string"),
+    )
+
+
+def _money(column: Any, decimal: str, thousands: str) -> Any:
+    read = _normal(column, decimal, thousands).try_cast(MONEY)
     if decimal == ".":
         plain = _plain(column)
-        return ibis.ifelse(plain.notnull(), plain, read.try_cast(MONEY))
+        return ibis.ifelse(plain.notnull(), plain, read)
     bare = _full_match(column, rf"-?\d+{decimal}\d+")
-    return ibis.ifelse(bare, column.replace(decimal, ".").try_cast(MONEY), read.try_cast(MONEY))
+    return ibis.ifelse(bare, column.replace(decimal, ".").try_cast(MONEY), read)
 
 
 def _moment(column: Any, date_format: str) -> Any:
@@ -322,12 +340,13 @@ def _best_numbers(
     for i, column in enumerate(columns):
         core = ibis.ifelse(is_missing(column), ibis.null("string"), _core(column))
         for k, choice in enumerate(choices):
-            fits = _full_match(core, number_pattern(*choice))
+            fits = _full_match(core, number_pattern(*choice)) | _full_match(core, EXPONENT)
             if choice == (".", ""):
                 fits = fits | _plain(column).notnull()
             measures[f"fits{i}_{k}"] = fits.sum()
-        measures[f"marked{i}"] = core.re_search(r"[.,]").any()
-        measures[f"example{i}"] = core.min(where=core.re_search(r"[.,]"))
+        marked = core.re_search(r"\d[.,]\d") & ~_full_match(core, EXPONENT)
+        measures[f"marked{i}"] = marked.any()
+        measures[f"example{i}"] = core.min(where=marked)
         mark = _extracted(column, rf"(?:^[-+(\s]*({SIGN}))", 1)
         mark = ibis.ifelse(mark == "", _extracted(column, rf"({SIGN})[-)\s]*$", 1), mark)
         number = column.re_search(r"\d") & ~is_missing(column)
@@ -410,7 +429,7 @@ def _dates_decided(
         if any(counts[f"differ{i}_{day}"] for i in range(len(columns))):
             example = next(counts[f"example{i}"] for i in range(len(columns)) if counts[f"example{i}"])
             raise InputError(
-                "Days can be read in two ways: no row tells day and month apart.",
+                "Days can be read in two ways: the rows do not tell day and month apart.",
                 value=f"{example!r}, {choices[day]} or {choices[month]}, in {label}",
                 remedy=f"Say which: date_format={choices[day]!r} or date_format={choices[month]!r}.",
             )

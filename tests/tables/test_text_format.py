@@ -103,7 +103,7 @@ def test_dates_are_read_as_all_rows_show(form: str) -> None:
     "dates", [["01/02/2024", "03/04/2024"], ["1-2-2024", "5-6-2024"], ["01.02.2024", "04.03.2024"]]
 )
 def test_days_up_to_twelve_tell_nothing(dates: list[str]) -> None:
-    with pytest.raises(InputError, match="no row tells day and month apart"):
+    with pytest.raises(InputError, match="do not tell day and month apart"):
         history(["1", "2"], dates)
 
 
@@ -163,7 +163,7 @@ def test_options_have_domains(options: dict[str, str]) -> None:
 
 def test_days_of_other_tables_follow_the_same_rules() -> None:
     assert read_days(pd.Series(["31.01.2024", None]), "acquired_on").dt.day.tolist()[0] == 31
-    with pytest.raises(InputError, match="no row tells day and month apart"):
+    with pytest.raises(InputError, match="do not tell day and month apart"):
         read_days(pd.Series(["01/02/2024"]), "acquired_on")
     with pytest.raises(InputError, match=r"acquired_on must be a date, or missing. Got: 'soon'"):
         read_days(pd.Series(["soon", "2024-01-01"]), "acquired_on")
