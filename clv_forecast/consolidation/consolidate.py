@@ -347,8 +347,8 @@ def _orders_alike(read: Sequence[OrderGroups]) -> list[Finding]:
         Finding(
             name="order_ids_alike",
             level="caution",
-            sentence=f"{counted(len(pairs), 'order id')} of a later source {'differs' if len(pairs) == 1 else 'differ'} "
-            "from one of an earlier source only by case, blanks, zeros before it or a decimal .0, for example "
+            sentence=f"{counted(len(pairs), 'order id')} of a later source {'differs' if len(pairs) == 1 else 'differ'}"
+            " from one of an earlier source only by case, blanks, zeros before it or a decimal .0, for example "
             f"{pairs[0][0]!r} and {pairs[0][1]!r}: they are taken for different orders.",
             values={"orders": len(pairs), "example": pairs[0][0]},
         )

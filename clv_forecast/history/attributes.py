@@ -129,8 +129,9 @@ def _alike(without: list[str], unused: set[str]) -> tuple[Finding, ...]:
         Finding(
             name="attributes_alike",
             level="caution",
-            sentence=f"{counted(len(pairs), 'customer')} without attributes {'differs' if len(pairs) == 1 else 'differ'} "
-            "from an id of the customers' table only by case, blanks, zeros before it or a decimal .0, for example "
+            sentence=f"{counted(len(pairs), 'customer')} without attributes "
+            f"{'differs' if len(pairs) == 1 else 'differ'} from an id of the customers' table only by case, blanks, "
+            "zeros before it or a decimal .0, for example "
             f"{pairs[0][0]!r} and {pairs[0][1]!r}: they are not matched.",
             values={"customers": len(pairs), "example": pairs[0][0]},
         ),
