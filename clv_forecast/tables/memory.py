@@ -187,6 +187,10 @@ def readable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def _of_arrow(table: pa.Table, mapping: Mapping[str, str], key: str | None) -> tuple[pa.Table, Originals | None]:
     check_columns(mapping.values(), table.column_names)
     originals = None
+    if key is not None and key in mapping and pa.types.is_nested(table.schema.field(mapping[key]).type):
+        raise InputError(
+            "Ids must be numbers, text or other plain values.", value=table.schema.field(mapping[key]).type
+        )
     if key is not None and key in mapping and not _plain_id(table.schema.field(mapping[key]).type):
         originals = _originals(table[mapping[key]].unique().to_pylist())
     arrays = {wanted: readable(_own(table[name])) for wanted, name in mapping.items()}
