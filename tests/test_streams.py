@@ -150,8 +150,10 @@ def test_keys_do_not_depend_on_the_width_of_an_integer() -> None:
         assert (customer_keys(3, np.array(ids, dtype=kind)) == keys).all()
 
 
-def test_an_integer_and_its_text_are_two_customers() -> None:
-    assert customer_keys(3, [1])[0] != customer_keys(3, ["1"])[0]
+def test_a_whole_number_and_its_text_are_one_customer() -> None:
+    assert customer_keys(3, [1])[0] == customer_keys(3, ["1"])[0]
+    assert customer_keys(3, [2**63 - 1])[0] == customer_keys(3, [str(2**63 - 1)])[0]
+    assert customer_keys(3, [2**63])[0] != customer_keys(3, [str(2**63)])[0]
     assert customer_keys(3, ["01"])[0] != customer_keys(3, ["1"])[0]
     assert customer_keys(3, np.array(["1"]))[0] == customer_keys(3, ["1"])[0]
 

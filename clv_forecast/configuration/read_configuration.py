@@ -105,7 +105,8 @@ def configuration_from(
         ...
     clv_forecast.errors.DomainError: The configuration has a mistake:
       sources[0].colum: There is no such key. Known here: name, path, url, table, customer, date, amount, order_id, \
-category, margin, currency, recorded_at.
+category, margin, currency, recorded_at, encoding, delimiter, quote, decimal, thousands, \
+date_format, sheet.
     `clv-forecast init` writes a file with every key explained.
     """
     found = os.environ if environment is None else environment

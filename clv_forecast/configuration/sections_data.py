@@ -88,9 +88,7 @@ class TextKeys(Section):
         return TextFormat(infer=False, **{key: getattr(self, key) for key in FORMAT_KEYS})
 
 
-class SourceSection(TextKeys):
-    """A system that orders come from; one or several."""
-
+class _SourcePlace(Section):
     name: Text = Field(description="What reports call it; no two sources alike.", examples=["shop"])
     path: FilePath | None = Field(
         default=None,
@@ -143,6 +141,10 @@ class SourceSection(TextKeys):
         return self
 
 
+class SourceSection(TextKeys, _SourcePlace):
+    """A system that orders come from; one or several."""
+
+
 class LogSection(Section):
     """How the orders are read."""
 
@@ -166,9 +168,7 @@ class LogSection(Section):
     )
 
 
-class RatesSection(TextKeys):
-    """What currencies are worth: a file, or the rates themselves."""
-
+class _RatesPlace(Section):
     file: FilePath | None = Field(
         default=None,
         description="CSV or Parquet with the columns currency and rate; the reporting currency has the rate 1.",
@@ -185,6 +185,10 @@ class RatesSection(TextKeys):
         if (self.file is None) == (self.of is None):
             refuse([("", "It needs one of file and of.")])
         return self
+
+
+class RatesSection(TextKeys, _RatesPlace):
+    """What currencies are worth: a file, or the rates themselves."""
 
 
 class ConsolidationSection(Section):
@@ -233,9 +237,7 @@ class ConsolidationSection(Section):
         return TextFormat(infer=False, encoding=self.crosswalk_encoding, delimiter=self.crosswalk_delimiter)
 
 
-class AccountsSection(TextKeys):
-    """Attributes of the accounts, one row each."""
-
+class _AccountsPlace(Section):
     path: FilePath | None = Field(
         default=None, description="CSV, Parquet, Excel, or a DuckDB file (with table).", examples=["accounts.csv"]
     )
@@ -253,18 +255,26 @@ class AccountsSection(TextKeys):
         return self
 
 
-class AcquisitionCostSection(TextKeys):
-    """What winning customers cost."""
+class AccountsSection(TextKeys, _AccountsPlace):
+    """Attributes of the accounts, one row each."""
 
+
+class _AcquisitionCostPlace(Section):
     path: FilePath = Field(
         description="File with the columns cohort and amount, and channel where it is split.",
         examples=["acquisition_cost.csv"],
     )
 
 
-class EventsSection(TextKeys):
-    """What happened to accounts: complaints, returns, late deliveries, payments."""
+class AcquisitionCostSection(TextKeys, _AcquisitionCostPlace):
+    """What winning customers cost."""
 
+
+class _EventsPlace(Section):
     path: FilePath = Field(
         description="File with the columns customer_id, date, kind, and value where known.", examples=["events.csv"]
     )
+
+
+class EventsSection(TextKeys, _EventsPlace):
+    """What happened to accounts: complaints, returns, late deliveries, payments."""

@@ -30,7 +30,7 @@ _OFFSET: Final = re.compile(r"\d:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:[zZ]|UTC|[+-]\d
 _INTEGER: Final = re.compile(r"^-?(?:0|[1-9]\d*)$")
 _NUMBER: Final = re.compile(r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$")
 _MONEY: Final = re.compile(
-    r"^[-+(]?\s*(?:[$€£¥₹]|[A-Z]{3})?\s*(?:"
+    r"^[-+(]?\s*(?:[$€£¥₹]|[A-Z]{3})?\s*(?!0\d)(?:"
     + "|".join(number_pattern(*one) for one in NUMBER_FORMATS)
     + r")\s*(?:[$€£¥₹]|[A-Z]{3}|kr|zł)?\s*[-)]?$"
 )

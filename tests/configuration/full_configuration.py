@@ -20,6 +20,13 @@ category = "category"
 margin = "margin"
 currency = "currency"
 recorded_at = "recorded_at"
+encoding = "cp1252"
+delimiter = ";"
+quote = "'"
+decimal = ","
+thousands = "."
+date_format = "%d.%m.%Y"
+sheet = "Orders"
 
 [[sources]]
 name = "erp"
@@ -30,25 +37,56 @@ table = "sales.orders"
 unit = "week"
 refunds = "net"
 observed_from = "2023-01-01"
+max_unreadable = 0.02
 
 [rates]
 of = {EUR = 1, USD = 0.92}
+encoding = "cp1252"
+delimiter = ";"
+quote = "'"
+decimal = ","
+thousands = "."
+date_format = "%d.%m.%Y"
+sheet = "Orders"
 
 [consolidation]
 crosswalk_url = "duckdb://crosswalk.duckdb"
 crosswalk_table = "crosswalk"
+crosswalk_encoding = "cp1252"
+crosswalk_delimiter = ";"
 unmatched = "drop"
 same_orders = false
 
 [accounts]
 path = "accounts.csv"
 customer = "account"
+encoding = "cp1252"
+delimiter = ";"
+quote = "'"
+decimal = ","
+thousands = "."
+date_format = "%d.%m.%Y"
+sheet = "Orders"
 
 [acquisition_cost]
 path = "cost.csv"
+encoding = "cp1252"
+delimiter = ";"
+quote = "'"
+decimal = ","
+thousands = "."
+date_format = "%d.%m.%Y"
+sheet = "Orders"
 
 [events]
 path = "events.csv"
+encoding = "cp1252"
+delimiter = ";"
+quote = "'"
+decimal = ","
+thousands = "."
+date_format = "%d.%m.%Y"
+sheet = "Orders"
 
 [model]
 purchases = "mbg_nbd"

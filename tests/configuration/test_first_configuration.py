@@ -185,7 +185,11 @@ def test_days_of_other_writing_zones_and_short_logs(tmp_path: Path) -> None:
     text, found = made(
         ORDERS.assign(date=["12/1/2010 8:26", "1/2/2011 9:00", "2/2/2011 9:00", "3/2/2011 9:00"]), tmp_path
     )
-    assert found.sources[0].date == "date" and "are not written YYYY-MM-DD (1" in said(text)
+    assert found.sources[0].date == "date" and "do not tell day and month apart" in said(text)
+    text, found = made(ORDERS.assign(date=["31.12.2010", "1.2.2011", "2.2.2013", "3.2.2013"], amount="1,50"), tmp_path)
+    source = found.sources[0]
+    assert (source.date_format, source.decimal, source.encoding) == ("%d.%m.%Y", ",", "utf-8") and "TO DO" not in text
+    assert "The first order seen is of 2010-12-31." in said(text)
     text, found = made(ORDERS.assign(date="2024-01-01T10:00:00+01:00"), tmp_path)
     assert found.time_zone == "UTC" and "name the one in which the business counts its days" in said(text)
     assert not found.backtest.enabled and found.log.unit == "day"
@@ -272,7 +276,7 @@ def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no table or view 'x'"):
         first_configuration(tmp_path / "a.duckdb", table="x")
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut")
-    with pytest.raises(InputError, match="cannot read the file"):
+    with pytest.raises(InputError, match="cannot be read"):
         first_configuration(tmp_path / "cut.parquet")
     ORDERS.to_csv(tmp_path / "orders.csv", index=False)
     with pytest.raises(DomainError, match="a file is one table"):

@@ -34,24 +34,24 @@ def test_by_hand() -> None:
             ("a", "2023-02-01", 5.0),
             ("a", "2024-02-01", 121.0),
             ("b", "2022-12-01", 7.0),
-            ("b", "2023-01-01", 10.0),  # the first day of its first full year: 2024-12-31 less 730 days is 2023-01-01
-            ("b", "2024-01-02", 20.0),
+            ("b", "2023-01-01", 10.0),  # the first day of its first full year
+            ("b", "2024-01-01", 20.0),  # the first day of the latest, which has 366
         ]
     )
     assert found.loc["a", "cagr"] == pytest.approx(0.1)
     assert found.loc["a", "cagr_years"] == 3
     assert found.loc["b", "cagr_years"] == 2
-    assert np.isnan(found.loc["b", "cagr"])  # 2023-01-01 is 730 days back, which is one too many
+    assert found.loc["b", "cagr"] == pytest.approx(1.0)
 
 
 def test_both_sides_of_the_first_day_of_a_year() -> None:
     bought = [("2022-06-01", 1.0), ("2024-06-01", 20.0)]
-    inside = growth_of([("a", day, amount) for day, amount in [*bought, ("2023-01-02", 10.0)]])
-    outside = growth_of([("a", day, amount) for day, amount in [*bought, ("2023-01-01", 10.0)]])
+    inside = growth_of([("a", day, amount) for day, amount in [*bought, ("2023-01-01", 10.0)]])
+    outside = growth_of([("a", day, amount) for day, amount in [*bought, ("2022-12-31", 10.0)]])
     assert inside.loc["a", "cagr"] == pytest.approx(1.0)
     assert np.isnan(outside.loc["a", "cagr"])
-    latest = growth_of([("a", day, amount) for day, amount in [*bought, ("2023-03-01", 10.0), ("2024-01-01", 5.0)]])
-    assert latest.loc["a", "cagr"] == pytest.approx(20.0 / 15.0 - 1.0)  # 365 days back is the year before
+    latest = growth_of([("a", day, amount) for day, amount in [*bought, ("2023-03-01", 10.0), ("2023-12-31", 5.0)]])
+    assert latest.loc["a", "cagr"] == pytest.approx(20.0 / 15.0 - 1.0)  # the same day a year back is the year before
 
 
 def test_zero_base_one_year_and_stopped() -> None:

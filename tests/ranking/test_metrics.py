@@ -91,8 +91,8 @@ def test_breadth_and_upselling_by_hand(table: pd.DataFrame) -> None:
 def test_the_change_needs_an_account_throughout_the_year_before() -> None:
     log = log_of(
         ("old", "2022-01-01", 1.0, "1", "tea", 1.0),
-        ("then", "2023-01-02", 1.0, "2", "tea", 1.0),
-        ("later", "2023-01-03", 1.0, "3", "tea", 1.0),
+        ("then", "2023-01-01", 1.0, "2", "tea", 1.0),
+        ("later", "2023-01-02", 1.0, "3", "tea", 1.0),
     )
     table = metrics(log, None)
     assert column(table, "product_density_before") == [1.0, 0.0, 1.0]
@@ -325,7 +325,7 @@ def test_a_summary_gives_what_the_accounts_say() -> None:
         ({"as_of": None}, DomainError, "as_of is needed"),
         ({"margin": "guess"}, DomainError, "margin must be"),
         ({"prob": 1.0}, DomainError, "prob"),
-        ({"log": 3}, InputError, "order log must be"),
+        ({"log": 3}, InputError, "table must be"),
     ],
 )
 def test_bad_arguments(options: dict[str, Any], error: type[Exception], match: str) -> None:
