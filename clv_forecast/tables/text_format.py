@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import ibis
 import ibis.expr.datatypes as dt
+import pyarrow as pa
 
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.tables.queries import fetch
 
 MONEY: Final = "decimal(38, 6)"
 ISO: Final = "iso"
@@ -174,7 +176,14 @@ def _plain(column: Any) -> Any:
 
 
 def _core(column: Any) -> Any:
-    """The amount without its currency and with one kind of blank, apostrophe and minus; the minus leads."""
+    """The amount without its currency and with one kind of blank, apostrophe and minus; the minus leads.
+
+    Most amounts have nothing but digits and signs between them: only the others are looked at closely.
+    """
+    return ibis.ifelse(_full_match(column, r"[-+]?[\d.,']+"), column, _bare(column))
+
+
+def _bare(column: Any) -> Any:
     one_kind = _translated(
         column, _SPACES + _APOSTROPHES + _MINUS, " " * len(_SPACES) + "'" * len(_APOSTROPHES) + "-" * len(_MINUS)
     ).strip()
@@ -196,11 +205,15 @@ def _normal(column: Any, decimal: str, thousands: str) -> Any:
 
     A number with an exponent is plain in every format: cells of a spreadsheet that are numbers come so.
     """
-    core = _core(column)
-    digits = core if not thousands else core.replace(thousands, "")
-    plain = digits if decimal == "." else digits.replace(decimal, ".")
+    pattern, core = number_pattern(decimal, thousands), _core(column)
+
+    def plain(text: Any) -> Any:
+        digits = text if not thousands else text.replace(thousands, "")
+        return digits if decimal == "." else digits.replace(decimal, ".")
+
     return ibis.cases(
-        (_full_match(core, number_pattern(decimal, thousands)), plain),
+        (_full_match(column, pattern), plain(column)),
+        (_full_match(core, pattern), plain(core)),
         (_full_match(core, EXPONENT), core),
         else_=ibis.null("string"),
     )
@@ -211,8 +224,7 @@ def _money(column: Any, decimal: str, thousands: str) -> Any:
     if decimal == ".":
         plain = _plain(column)
         return ibis.ifelse(plain.notnull(), plain, read)
-    bare = _full_match(column, rf"-?\d+{decimal}\d+")
-    return ibis.ifelse(bare, column.replace(decimal, ".").try_cast(MONEY), read)
+    return read
 
 
 def _moment(column: Any, date_format: str) -> Any:
@@ -336,22 +348,27 @@ def _best_numbers(
     choices = [
         one for one in NUMBER_FORMATS if format.decimal in (None, one[0]) and format.thousands in (None, one[1])
     ] or [format.numbers]
-    measures: dict[str, Any] = {}
+    text, core = {}, {}
     for i, column in enumerate(columns):
-        core = ibis.ifelse(is_missing(column), ibis.null("string"), _core(column))
+        text[f"text{i}"] = column
+        core[f"core{i}"] = ibis.ifelse(is_missing(column), ibis.null("string"), _core(column))
+    rows = table.select(**text, **core)  # so that each amount is taken apart once
+    measures: dict[str, Any] = {}
+    for i in range(len(columns)):
+        column, bare = rows[f"text{i}"], rows[f"core{i}"]
         for k, choice in enumerate(choices):
-            fits = _full_match(core, number_pattern(*choice)) | _full_match(core, EXPONENT)
+            fits = _full_match(bare, number_pattern(*choice)) | _full_match(bare, EXPONENT)
             if choice == (".", ""):
                 fits = fits | _plain(column).notnull()
             measures[f"fits{i}_{k}"] = fits.sum()
-        marked = core.re_search(r"\d[.,]\d") & ~_full_match(core, EXPONENT)
+        marked = bare.re_search(r"\d[.,]\d") & ~_full_match(bare, EXPONENT)
         measures[f"marked{i}"] = marked.any()
-        measures[f"example{i}"] = core.min(where=marked)
-        mark = _extracted(column, rf"(?:^[-+(\s]*({SIGN}))", 1)
+        measures[f"example{i}"] = bare.min(where=marked)
+        mark = _extracted(column, rf"^[-+(\s]*({SIGN})", 1)
         mark = ibis.ifelse(mark == "", _extracted(column, rf"({SIGN})[-)\s]*$", 1), mark)
-        number = column.re_search(r"\d") & ~is_missing(column)
-        measures[f"signs{i}"] = mark.nullif("").collect(where=number, distinct=True)
-    counts = run(table.agg(**measures)).to_pylist()[0]
+        lettered = column.re_search(r"\d") & column.re_search(r"[^-+\d.,'\s()]")
+        measures[f"signs{i}"] = ibis.ifelse(lettered, mark, ibis.null("string")).nullif("").collect(distinct=True)
+    counts = run(rows.agg(**measures)).to_pylist()[0]
     signs = sorted({sign for i in range(len(columns)) for sign in (counts[f"signs{i}"] or []) if sign})
     books = [sign for sign in signs if sign in ("CR", "DR")]
     signs = [sign for sign in signs if sign not in books]
@@ -408,33 +425,43 @@ def _dates_decided(
     if not any(run(table.agg(**measures)).to_pylist()[0].values()) or not format.infer:
         return replace(format, date_format=ISO)
     choices = _DAYS + _NAMED
+    days = _days_written(run, table, columns)
+    day, rows = days.day, days.rows
     measures = {}
-    for i, column in enumerate(columns):
-        text = column
-        for k, choice in enumerate(choices):
-            moment = _by_format(text, choice)
-            measures[f"fits{i}_{k}"] = (moment.year() >= EARLIEST_YEAR).sum()
-        for day, month in _EXCHANGED:
-            one, two = (_by_format(text, choices[k]) for k in (day, month))
-            measures[f"differ{i}_{day}"] = ((one != two) & (one.year() >= EARLIEST_YEAR)).any()
-        measures[f"example{i}"] = text.min(where=_moment(column, ISO).isnull() & ~is_missing(column))
-    counts = run(table.agg(**measures)).to_pylist()[0]
-    fits = [sum(counts[f"fits{i}_{k}"] or 0 for i in range(len(columns))) for k in range(len(choices))]
+    for k, choice in enumerate(choices):
+        measures[f"fits{k}"] = rows.sum(where=_by_format(day, choice).year() >= EARLIEST_YEAR)
+    for one, two in _EXCHANGED:
+        moments = [_by_format(day, choices[k]) for k in (one, two)]
+        measures[f"differ{one}"] = ((moments[0] != moments[1]) & (moments[0].year() >= EARLIEST_YEAR)).any()
+    measures["example"] = day.min(where=_moment(day, ISO).isnull())
+    counts = fetch(days.agg(**measures)).to_pylist()[0]
+    fits = [counts[f"fits{k}"] or 0 for k in range(len(choices))]
     if not max(fits):
         return replace(format, date_format=ISO)
     place = fits.index(max(fits))
     for day, month in _EXCHANGED:
         if place not in (day, month) or fits[day] != fits[month]:
             continue
-        if any(counts[f"differ{i}_{day}"] for i in range(len(columns))):
-            example = next(counts[f"example{i}"] for i in range(len(columns)) if counts[f"example{i}"])
+        if counts[f"differ{day}"]:
             raise InputError(
                 "Days can be read in two ways: the rows do not tell day and month apart.",
-                value=f"{example!r}, {choices[day]} or {choices[month]}, in {label}",
+                value=f"{counts['example']!r}, {choices[day]} or {choices[month]}, in {label}",
                 remedy=f"Say which: date_format={choices[day]!r} or date_format={choices[month]!r}.",
             )
     return replace(format, date_format=choices[place])
 
 
+def _days_written(run: Callable[[Any], Any], table: Any, columns: Sequence[Any]) -> Any:
+    """The distinct texts of days without their times, and how many rows have each: few even in a large log."""
+    parts = []
+    for column in columns:
+        day = column.strip().re_replace(r"[ T]+\d{1,2}:.*$", "")
+        texts = table.select(day=ibis.ifelse(is_missing(column), ibis.null("string"), day))
+        counts = texts.filter(texts.day.notnull()).group_by("day").agg(rows=ibis._.count())
+        parts.append(run(counts.order_by([counts.rows.desc(), counts.day]).limit(_MOST_DAYS)))
+    return ibis.memtable(pa.concat_tables(parts))
+
+
+_MOST_DAYS: Final = 200_000
 _EXCHANGED: Final = ((0, 5), (1, 2), (3, 4))
 """Places of the formats that differ only in the order of day and month."""
