@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -73,7 +72,7 @@ def read_crosswalk(data: Any, *, format: TextFormat = PLAIN) -> pd.DataFrame:
     0    crm         9           A
     1   shop         7           A
     """
-    frame = read_frame(data, "The crosswalk", format=format, labels=CROSSWALK)
+    frame = read_frame(data, "The crosswalk", format=format, labels=CROSSWALK[:2], ids=CROSSWALK[2:])
     frame.columns = [str(name) for name in frame.columns]
     check_columns(CROSSWALK, [str(name) for name in frame.columns])
     frame = frame[list(CROSSWALK)]
@@ -87,7 +86,7 @@ def read_crosswalk(data: Any, *, format: TextFormat = PLAIN) -> pd.DataFrame:
         {
             SOURCE: sources,
             SOURCE_ID: id_texts(frame[SOURCE_ID]).str.strip().astype("str"),
-            c.CUSTOMER_ID: _accounts(frame[c.CUSTOMER_ID], from_text=isinstance(data, (str, Path))),
+            c.CUSTOMER_ID: _accounts(frame[c.CUSTOMER_ID]),
         }
     )
     same = pd.concat([as_one_kind(part)[0] for _, part in found[SOURCE_ID].groupby(sources)] or [found[SOURCE_ID]])
@@ -102,10 +101,9 @@ def read_crosswalk(data: Any, *, format: TextFormat = PLAIN) -> pd.DataFrame:
     return found.sort_values([SOURCE, SOURCE_ID], ignore_index=True)
 
 
-def _accounts(ids: pd.Series[Any], *, from_text: bool) -> pd.Series[Any]:
+def _accounts(ids: pd.Series[Any]) -> pd.Series[Any]:
     """Ids of accounts: numbers where all are whole numbers and the table does not say that they are text."""
-    typed = isinstance(ids.dtype, pd.StringDtype) and not from_text
-    accounts = ids if typed else of_text_file(ids)
+    accounts = ids if isinstance(ids.dtype, pd.StringDtype) else of_text_file(ids)
     return accounts if pd.api.types.is_integer_dtype(accounts.dtype) else as_one_kind(ids)[0].astype("str")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +17,6 @@ from clv_forecast.history.audit import KEPT, READ, Audit, Finding, Step, counted
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.tables.column_names import check_columns, index_hint
-from clv_forecast.tables.ids import of_text_file
 from clv_forecast.tables.source import read_frame
 from clv_forecast.units import DAYS_PER_UNIT, TimeUnit, check_unit
 
@@ -94,7 +92,7 @@ def history_from_summary(
     1            8     1997-01-01          0
     """
     checked_unit, day = check_unit(unit), cleaning.parse_day(as_of, "as_of")
-    frame = read_frame(rfm_table, "The summary", labels=(customer,))
+    frame = read_frame(rfm_table, "The summary", ids=(customer,))
     wanted = {c.CUSTOMER_ID: customer, c.FREQUENCY: frequency, c.RECENCY: recency, c.T: T}
     columns = [str(name) for name in frame.columns]
     hint = index_hint(frame, wanted)
@@ -103,8 +101,6 @@ def history_from_summary(
         wanted[c.MONETARY_VALUE] = monetary_value
         check_columns([monetary_value], columns, hint="For a table without money pass monetary_value=None.")
     frame = frame[list(wanted.values())].set_axis(list(wanted), axis=1)
-    if isinstance(rfm_table, (str, Path)):
-        frame[c.CUSTOMER_ID] = of_text_file(frame[c.CUSTOMER_ID])
     _check_ids(frame[c.CUSTOMER_ID])
     frame = frame.iloc[_order(frame[c.CUSTOMER_ID])].reset_index(drop=True)
     numbers = {name: _numbers(frame, name) for name in wanted if name != c.CUSTOMER_ID}

@@ -17,6 +17,7 @@ from clv_forecast import columns
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
+from clv_forecast.consolidation.crosswalk import CROSSWALK
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import ACCOUNT_DAYS, LABELS
@@ -168,7 +169,12 @@ def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], p
     found: list[tuple[str, Callable[[], pd.DataFrame]]] = []
     if walk.crosswalk is not None or walk.crosswalk_url is not None:
         place = (walk.crosswalk, walk.crosswalk_url, walk.crosswalk_table)
-        found.append(("crosswalk", lambda: _table(configuration, *place, "crosswalk", walk.crosswalk_format)))
+        found.append(
+            (
+                "crosswalk",
+                lambda: _table(configuration, *place, "crosswalk", walk.crosswalk_format, CROSSWALK[:2], CROSSWALK[2:]),
+            )
+        )
     if accounts is not None:
         where = (accounts.path, accounts.url, accounts.table)
         found.append(("accounts", lambda: _renamed(_accounts(configuration, where), accounts.customer)))
@@ -224,11 +230,12 @@ def _table(
     table: str | None,
     name: str,
     format: TextFormat,
-    labels: tuple[str, ...] = ("source", "source_id", columns.CUSTOMER_ID),
+    labels: tuple[str, ...],
+    ids: tuple[str, ...] = (),
     days: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     if table is None:
-        return read_frame(path, f"The table {name}", format=format, labels=labels, days=days)
+        return read_frame(path, f"The table {name}", format=format, labels=labels, ids=ids, days=days)
     place = configuration.resolved_url(url) if url is not None else str(path)
     return read_database_table(place, table, name)
 
@@ -242,7 +249,7 @@ def _accounts(configuration: Configuration, where: tuple[str | None, str | None,
     if section is None:
         raise InputError("The configuration names no accounts.")
     labels = (section.customer, columns.CUSTOMER_ID, *LABELS)
-    return _table(configuration, *where, "accounts", section.text_format, labels, ACCOUNT_DAYS)
+    return _table(configuration, *where, "accounts", section.text_format, labels, days=ACCOUNT_DAYS)
 
 
 def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:

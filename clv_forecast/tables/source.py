@@ -18,7 +18,7 @@ from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.tables import parquet_files, queries, spreadsheets, text_files
 from clv_forecast.tables.column_names import check_columns
-from clv_forecast.tables.ids import all_whole, id_text, inexact, refuse_inexact, text_of_ids, whole_text
+from clv_forecast.tables.ids import all_whole, id_text, inexact, of_text_file, refuse_inexact, text_of_ids, whole_text
 from clv_forecast.tables.memory import Originals, columns_of, held_table
 from clv_forecast.tables.queries import Relation, Rows, relation_name
 from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, is_missing
@@ -394,7 +394,13 @@ def lost_values(text: Any, form: TextFormat) -> Any:
 
 
 def read_frame(
-    data: Any, name: str, *, format: TextFormat = PLAIN, labels: Sequence[str] = (), days: Sequence[str] = ()
+    data: Any,
+    name: str,
+    *,
+    format: TextFormat = PLAIN,
+    labels: Sequence[str] = (),
+    ids: Sequence[str] = (),
+    days: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Any accepted table or path as a pandas DataFrame of its own; for tables that fit in memory.
 
@@ -405,8 +411,8 @@ def read_frame(
         What errors call it.
     format : TextFormat
         Of text files.
-    labels, days : sequence of str
-        Columns that stay text, and that hold days, in text files.
+    labels, ids, days : sequence of str
+        Columns of text files that stay text, that hold ids (integers where every one is a whole number), and days.
 
     Returns
     -------
@@ -430,7 +436,10 @@ def read_frame(
     source = open_columns(data, format=format)
     if not source.from_text:
         return pd.DataFrame(source.fetch(source.table).to_pandas())
-    frame = _frame_of_text(source, name, (*labels, *days))
+    frame = _frame_of_text(source, name, (*labels, *ids, *days))
+    for one in ids:
+        if one in frame:
+            frame[one] = of_text_file(frame[one])
     for day in days:
         if day in frame:
             frame[day] = read_days(frame[day], f"{name}, column {day!r}", format=source.format)
