@@ -58,7 +58,7 @@ def test_what_is_not_observed_is_not_zero(base: Base) -> None:
     year, both = trailing_revenue(base.history, 1.0), trailing_revenue(base.history, 2.0)
     assert (both >= year).all() and year.sum() > 0.0
     bought = base.history.purchases()
-    start = base.history.as_of - pd.Timedelta(days=365)
+    start = base.history.as_of - pd.DateOffset(years=1)
     by_hand = bought[bought["date"] > start].groupby("customer_id")["amount"].sum()
     assert year == pytest.approx(by_hand.reindex(base.history.table["customer_id"], fill_value=0.0).to_numpy())
 
