@@ -147,9 +147,10 @@ def test_ids_of_every_kind() -> None:
     texts = referrals_of(accounts({"30": "", "10": "30", "20": "10"}))
     assert numbers.parent.tolist() == texts.parent.tolist() == [-1, 0, 1]
     assert numbers.notes == texts.notes == ()
-    mixed = referrals_of(accounts({1: None, 2: "1"}))
-    assert mixed.parent.tolist() == [-1, -1]
-    assert "compare the ids" in mixed.notes[0]
+    assert referrals_of(accounts({1: None, 2: "1"})).parent.tolist() == [-1, 0]
+    padded = referrals_of(accounts({1: None, 2: "01"}))
+    assert padded.parent.tolist() == [-1, -1]
+    assert "compare the ids" in padded.notes[0]
 
 
 def test_referrers_from_outside_are_told() -> None:
