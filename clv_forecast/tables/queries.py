@@ -148,8 +148,8 @@ def reason(error: Exception) -> str:
     """What DuckDB says is wrong, on one line, whole, without its SQL and its advice for its own options."""
     text = str(error)
     file = _FILE.search(text)
-    told = " ".join(_KIND.sub("", _ADVICE.sub("", text)).split()).rstrip(" .")
-    return f"{told} (in {os.path.basename(file[1])})." if file else f"{told}."
+    problem = " ".join(_KIND.sub("", _ADVICE.sub("", text)).split()).rstrip(" .")
+    return f"{problem} (in {os.path.basename(file[1])})." if file else f"{problem}."
 
 
 _root: dict[int, duckdb.DuckDBPyConnection] = {}

@@ -89,16 +89,6 @@ class Source:
         """One customer id as the caller wrote it; None stays None."""
         return value if self.originals is None or value is None else self.originals.get(value, value)
 
-    def money(self, name: str) -> Any:
-        """Exact amounts of a column, missing where there is no number.
-
-        Raises
-        ------
-        InputError
-            If the column has a type that cannot be an amount.
-        """
-        return money(self.table[name], name, self.format)
-
 
 def open_source(
     data: Any,
@@ -379,18 +369,14 @@ def read_days(values: pd.Series[Any], name: str, *, format: TextFormat = PLAIN) 
     elif kind.is_string():
         form = decided_format(queries.fetch, rows, format, numbers=(), times=["day"], label=name).format
         days = rows.select(day=form.parsed_time(rows.day))
-        bad = queries.fetch(rows.agg(bad=lost_values(rows.day, form))).to_pylist()[0]["bad"] or []
+        lost = ~is_missing(rows.day) & form.parsed_time(rows.day).isnull()
+        bad = queries.fetch(rows.filter(lost).day.collect(distinct=True)).as_py() or []
         if bad:
             raise InputError(f"{name} must be a date, or missing.", value=", ".join(map(repr, sorted(bad)[:5])))
     else:
         raise InputError(f"{name} must hold dates without a time zone, or text, not {kind}.")
     read = queries.fetch(days)["day"].to_pandas().astype("datetime64[us]")
     return pd.Series(read.to_numpy(), index=values.index, name=values.name)
-
-
-def lost_values(text: Any, form: TextFormat) -> Any:
-    """The distinct texts of a column that are no day in a format."""
-    return text.collect(where=~is_missing(text) & form.parsed_time(text).isnull(), distinct=True)
 
 
 def read_frame(

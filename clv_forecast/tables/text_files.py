@@ -158,7 +158,7 @@ def _decided(path: str, format: TextFormat) -> _Csv:
         with _text(path, encoding) as file:
             head = [line for _, line in zip(range(_HEAD), file, strict=False)]
     except UnicodeError as error:
-        raise _undecodable(path, format.encoding or seen if format.infer else "utf-8", error) from None
+        raise _undecodable(path, format.encoding or (seen if format.infer else "utf-8"), error) from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError("The file cannot be unpacked or read.", value=repr(path), remedy=f"{error}.") from error
     skip = next((number for number, line in enumerate(head) if line.strip()), len(head))

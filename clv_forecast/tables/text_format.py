@@ -361,7 +361,7 @@ def _best_numbers(
             if choice == (".", ""):
                 fits = fits | _plain(column).notnull()
             measures[f"fits{i}_{k}"] = fits.sum()
-        marked = bare.re_search(r"\d[.,]\d") & ~_full_match(bare, EXPONENT)
+        marked = _full_match(bare, r"[-+]?[1-9]\d{0,2}[.,]\d{3}")  # all that two decimal signs can both read
         measures[f"marked{i}"] = marked.any()
         measures[f"example{i}"] = bare.min(where=marked)
         mark = _extracted(column, rf"^[-+(\s]*({SIGN})", 1)

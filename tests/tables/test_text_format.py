@@ -140,7 +140,7 @@ def test_every_amount_survives_being_written(cents: int, signs: tuple[str, str])
     text = f"{Decimal(cents) / 100:,.2f}".replace(",", "\0").replace(".", decimal).replace("\0", thousands)
     log = pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [text]})
     source = open_source(log, {n: n for n in log}, format=TextFormat(decimal=decimal, thousands=thousands))
-    read = source.fetch(source.table.select(x=source.money("amount")))["x"].to_pylist()
+    read = source.fetch(source.table.select(x=source.format.parsed_money(source.table.amount)))["x"].to_pylist()
     assert read == [Decimal(cents) / 100]
 
 
