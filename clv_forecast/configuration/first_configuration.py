@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from typing import Any, Final
 from clv_forecast import columns as c
 from clv_forecast.configuration.column_guesses import guess_columns, plain_name
 from clv_forecast.configuration.commented_file import Filled, commented_file
-from clv_forecast.configuration.looked_source import LookedSource, Place, place_of
+from clv_forecast.configuration.looked_source import WRITTEN, LookedSource, Place, place_of
+from clv_forecast.configuration.table_look import TableLook
 from clv_forecast.configuration.toml_text import toml_value
 from clv_forecast.errors import DomainError
 
@@ -92,12 +94,14 @@ def first_configuration(
     }
     filled[""] = _top(title, sources)
     filled |= _log(sources)
+    todo = [f"{name}: {text}" for source, name in zip(sources, names, strict=True) for text in source.todo]
     if accounts is not None:
-        filled |= _accounts(place_of(accounts, None, home, secrets))
+        filled |= _accounts(place_of(accounts, None, home, secrets), todo)
     for name, path in (("acquisition_cost", acquisition_cost), ("events", events)):
         if path is not None:
-            filled[name] = Filled(values=place_of(path, None, home, secrets).keys)
-    todo = [f"{name}: {text}" for source, name in zip(sources, names, strict=True) for text in source.todo]
+            place = place_of(path, None, home, secrets)
+            written = _written(name, place.look(), todo) if glob.glob(place.path) else {}  # it may be made later
+            filled[name] = Filled(values={**place.keys, **written}, why=dict.fromkeys(written, WRITTEN))
     head = [_HEAD]
     if todo:
         head.append("\n".join(["TO DO before the first run:", *(f"  {n}. {text}" for n, text in enumerate(todo, 1))]))
@@ -149,15 +153,26 @@ def _log(sources: Sequence[LookedSource]) -> dict[str, Filled]:
     return found
 
 
-def _accounts(place: Place) -> dict[str, Filled]:
+def _written(name: str, look: TableLook, todo: list[str]) -> dict[str, str]:
+    """How the text of a table is written, by key; what cannot be decided becomes a thing to do."""
+    numbers = [column.name for column in look.columns if column.kind == "number"]
+    times = [column.name for column in look.columns if column.kind in ("day", "odd day")]
+    form, unsure = look.text_format(numbers=numbers, times=times)
+    todo += [f"{name}: {text}" for text in unsure]
+    return look.format_keys(form)
+
+
+def _accounts(place: Place, todo: list[str]) -> dict[str, Filled]:
     """The table of accounts, and what the forecast can take from it."""
     look = place.look()
+    written = _written("accounts", look, todo)
     guess = guess_columns(look)["customer"]
     named = {column.name: column for column in look.columns}
     own = [name for name in named if name in c.ACCOUNTS]
     told = f" Columns with a meaning of their own: {', '.join(own)}." if own else ""
-    values = {**place.keys, **({} if guess.column is None else {"customer": guess.column})}
+    values = {**place.keys, **({} if guess.column is None else {"customer": guess.column}), **written}
     why = {"customer": guess.why if guess.column is not None else "NOT FOUND: name the column here."}
+    why |= dict.fromkeys(written, WRITTEN)
     found = {"accounts": Filled(values=values, why=why, note=f"Seen: {look.rows:,} rows.{told}")}
     forecast: dict[str, Any] = {}
     reasons: dict[str, str] = {}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlglot import expressions as sql
 
@@ -17,6 +17,8 @@ from clv_forecast.configuration.connection_url import VARIABLE, check_url, resol
 from clv_forecast.configuration.table_look import TableLook, look_at
 from clv_forecast.tables.databases import is_address
 from clv_forecast.tables.text_format import TextFormat
+
+WRITTEN: Final = "As all rows show."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +144,9 @@ class LookedSource:
         """Its table of the configuration."""
         values: dict[str, Any] = {"name": name, **self.place.keys}
         why: dict[str, str] = {}
-        if self.look.source is not None:
-            written = self.format.given()
-            if not self.look.source.from_text:
-                written = {key: written[key] for key in ("decimal", "thousands", "date_format") if key in written}
-            values |= written
-            why |= dict.fromkeys(written, "As all rows show.")
+        written = self.look.format_keys(self.format)
+        values |= written
+        why |= dict.fromkeys(written, WRITTEN)
         for role in ROLES:
             guess = self.guesses[role]
             if guess.column is not None:

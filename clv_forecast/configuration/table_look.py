@@ -18,6 +18,7 @@ from clv_forecast.tables.text_format import ISO, NUMBER_FORMATS, TextFormat, dec
 
 Kind = Literal["integer", "number", "day", "odd day", "flag", "text", "nothing"]
 
+_OF_VALUES: Final = ("decimal", "thousands", "date_format", "sheet")
 SAMPLE: Final = 50_000
 """Rows that columns are judged by."""
 _SHARE: Final = 0.99
@@ -111,6 +112,13 @@ class TableLook:
             except InputError as error:
                 unsure.append(str(error))
         return form, unsure
+
+    def format_keys(self, form: TextFormat) -> dict[str, str]:
+        """What the configuration says of how the text is written; of a spreadsheet nothing on files of text."""
+        if self.source is None:
+            return {}
+        keys = form.given()
+        return keys if self.source.from_text else {name: keys[name] for name in _OF_VALUES if name in keys}
 
     def span(self, name: str, form: TextFormat) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         """First and last day of a column of text."""

@@ -199,6 +199,20 @@ def test_days_of_other_writing_zones_and_short_logs(tmp_path: Path) -> None:
     assert found.time_zone == "UTC" and found.backtest.enabled
 
 
+def test_other_tables_say_how_they_are_written(tmp_path: Path) -> None:
+    ORDERS.to_csv(tmp_path / "orders.csv", index=False)
+    (tmp_path / "accounts.csv").write_text("customer_id;wallet;acquired_on\n1;1.234,50;31.01.2024\n2;7,5;1.2.2024\n")
+    (tmp_path / "events.csv").write_text("customer_id,date,kind\n1,01/02/2024,complaint\n")
+    text = first_configuration(
+        tmp_path / "orders.csv", accounts=tmp_path / "accounts.csv", events=tmp_path / "events.csv", folder=tmp_path
+    )
+    found = read(text, tmp_path)
+    assert found.accounts is not None
+    written = found.accounts.text_format
+    assert (written.delimiter, written.numbers, written.date_format) == (";", (",", "."), "%d.%m.%Y")
+    assert "events: Days can be read in two ways" in said(text)
+
+
 def test_several_sources_and_the_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("shop-2023.csv", "shop-2024.csv", "erp.csv"):
         ORDERS.to_csv(tmp_path / name, index=False)
