@@ -32,6 +32,25 @@ def finite_number(value: Any, name: str) -> float:
     return float(value)
 
 
+def check_share(value: Any, name: str) -> float:
+    """Return a share between 0 and 1.
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_share(0.01, "max_unreadable")
+    0.01
+    """
+    share = finite_number(value, name)
+    if not 0.0 <= share <= 1.0:
+        raise DomainError(f"{name} must be a share between 0 and 1.", value=value)
+    return share
+
+
 def count_of(value: Any, name: str) -> int | None:
     """Return ``value`` when it is None or a whole number of at least one.
 

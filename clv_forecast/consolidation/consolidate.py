@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clv_forecast import columns as c
-from clv_forecast.arguments import instance_of
+from clv_forecast.arguments import check_share, instance_of
 from clv_forecast.consolidation import crosswalk as walk
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.consolidated import Consolidated
@@ -35,7 +35,7 @@ from clv_forecast.consolidation.steps import (
 )
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import KEPT, Finding, counted, format_money
-from clv_forecast.history.cleaning import MAX_UNREADABLE, check_share, check_time_zone, parse_day
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_time_zone, parse_day
 from clv_forecast.progress import Progress, silent
 from clv_forecast.tables.ids import folded, in_one_kind
 from clv_forecast.tables.text_format import ISO

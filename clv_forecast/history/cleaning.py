@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns as c
-from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import counted
 from clv_forecast.tables.source import Source, money
@@ -145,25 +144,6 @@ def parse_day(value: Any, name: str) -> datetime.date:
             remedy="A day such as 9999-12-31 stands for an open end: give the last day that the log is complete for.",
         )
     return found
-
-
-def check_share(value: Any, name: str) -> float:
-    """Return a share between 0 and 1.
-
-    Raises
-    ------
-    DomainError
-        Otherwise.
-
-    Examples
-    --------
-    >>> check_share(0.01, "max_unreadable")
-    0.01
-    """
-    share = finite_number(value, name)
-    if not 0.0 <= share <= 1.0:
-        raise DomainError(f"{name} must be a share between 0 and 1.", value=value)
-    return share
 
 
 def check_time_zone(name: str | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import check_share
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import cleaning, observations, reconciliation, summary
 from clv_forecast.history.attributes import align, read_attributes
@@ -315,7 +316,7 @@ def purchase_history(
         refunds=cleaning.check_refunds(refunds),
         time_zone=cleaning.check_time_zone(time_zone),
         rates=cleaning.check_rates(rates),
-        max_unreadable=cleaning.check_share(max_unreadable, "max_unreadable"),
+        max_unreadable=check_share(max_unreadable, "max_unreadable"),
     )
     form = TextFormat(
         encoding=encoding,

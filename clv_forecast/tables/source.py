@@ -38,25 +38,25 @@ class Source:
         The mapped columns; ids are integers or text, by the rule of ``ids``.
     relations : tuple of Relation
         What the table's name stands for: rows in memory, or files that must not change.
-    originals : mapping of str to object, optional
-        The ids as they came, by their text, where the table has text for what were other objects.
+    label : str
+        What was read, in words.
     format : TextFormat
         How its text is written: as given, or as all rows showed.
+    originals : mapping of str to object, optional
+        The ids as they came, by their text, where the table has text for what were other objects.
     sign : str
         The currency's sign beside its amounts; empty without.
     from_text : bool
         Whether it came from files that hold nothing but text.
-    label : str
-        What was read, in words.
     """
 
     table: Any
     relations: tuple[Relation, ...]
-    originals: Originals | None
-    format: TextFormat
-    sign: str
-    from_text: bool
     label: str
+    format: TextFormat
+    originals: Originals | None = None
+    sign: str = ""
+    from_text: bool = False
 
     def __deepcopy__(self, memo: Any) -> Source:
         return self  # nothing in it can change
@@ -148,15 +148,8 @@ def _of_rows(table: pa.Table, originals: Originals | None, format: TextFormat, l
         schema = ibis.memtable(table).schema()
     except (TypeError, ValueError, NotImplementedError, KeyError) as error:
         raise InputError("A column has a type that no query can use.", value=label, remedy=f"{error}.") from error
-    return Source(
-        table=ibis.table(schema, name=relation.name),
-        relations=(relation,),
-        originals=originals,
-        format=format,
-        sign="",
-        from_text=False,
-        label=label,
-    )
+    table = ibis.table(schema, name=relation.name)
+    return Source(table=table, relations=(relation,), originals=originals, format=format, label=label)
 
 
 def files_at(path: str) -> list[str]:
@@ -224,29 +217,13 @@ def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zo
         view = relation.view_columns
         table = ibis.table(dict.fromkeys(view, "string"), name=name)
         chosen = table.select(**{wanted: table[view[known.index(column)]] for wanted, column in mapping.items()})
-        return Source(
-            table=chosen,
-            relations=(relation,),
-            originals=None,
-            format=relation.format,
-            sign="",
-            from_text=True,
-            label=label,
-        )
+        return Source(table=chosen, relations=(relation,), format=relation.format, from_text=True, label=label)
     check_columns(mapping.values(), parquet_files.parquet_columns(files[:1]))
     labels = [column for wanted, column in mapping.items() if wanted in (c.CUSTOMER_ID, *_LABELS)]
     parquet, types = parquet_files.open_parquet(files, name, list(mapping.values()), text=labels, time_zone=time_zone)
     table = ibis.table(ibis.schema(dict(types)), name=name)
     chosen = table.select(**{wanted: table[column] for wanted, column in mapping.items()})
-    return Source(
-        table=chosen,
-        relations=(parquet,),
-        originals=None,
-        format=format,
-        sign="",
-        from_text=False,
-        label=label,
-    )
+    return Source(table=chosen, relations=(parquet,), format=format, label=label)
 
 
 def _stacked(parts: Sequence[pa.Table]) -> pa.Table:
