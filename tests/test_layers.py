@@ -12,7 +12,18 @@ import pytest
 PACKAGE = "clv_forecast"
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    {"arguments", "atomic_folder", "errors", "units", "columns", "progress", "streams", "threads"},
+    {
+        "arguments",
+        "atomic_folder",
+        "columns",
+        "errors",
+        "json_text",
+        "printable",
+        "progress",
+        "streams",
+        "threads",
+        "units",
+    },
     {"tables"},
     {"models", "simulation"},
     {"history"},
