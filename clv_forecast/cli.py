@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import io
+import os
+import signal
 import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Final
 
 import typer
+from typer.exceptions import TyperException
 
 from clv_forecast import __version__
-from clv_forecast.cli_log import LogFormat, log_to_stderr
-from clv_forecast.cli_runs import add_commands
+from clv_forecast.cli_log import LogFormat, log_to_stderr, say_error
+from clv_forecast.cli_runs import add_commands, tell
 from clv_forecast.demo import run_demo
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedError
 from clv_forecast.history.cleaning import MAX_UNREADABLE, check_refunds
 from clv_forecast.history.purchase_history import purchase_history
+from clv_forecast.json_text import json_text
 from clv_forecast.progress import progress_bars
 from clv_forecast.report.stored_card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import read_run
@@ -25,6 +33,9 @@ EXIT_BAD_DATA = 1
 EXIT_USAGE = 2
 EXIT_FIT_FAILED = 3
 EXIT_LOCKED = 5
+EXIT_INTERRUPTED = 130
+_CODES: Final = ((LockedError, EXIT_LOCKED), (FitError, EXIT_FIT_FAILED), (DomainError, EXIT_USAGE))
+_TRACEBACK: Final = "CLV_FORECAST_TRACEBACK"
 
 app = typer.Typer(
     help="Probabilistic customer lifetime value: from an order log to value with honest bands.",
@@ -52,7 +63,7 @@ def demo(
     """Run the main job on the real CDNOW log, and on simulated accounts: from orders to page, workbook and CRM file."""
     with progress_bars() as progress:
         made = run_demo(output, progress=progress)
-    typer.echo(demo_text(made))
+    tell(demo_text(made))
 
 
 @app.command()
@@ -112,7 +123,7 @@ def audit(
             max_unreadable=max_unreadable,
         )
         progress("read", 1, 1)
-    typer.echo(str(history.audit))
+    tell(str(history.audit))
 
 
 @app.command()
@@ -126,29 +137,66 @@ def card(
     """Tell all that a run knows and expects of one account, and what may be spent on it."""
     found = stored_card(read_run(run), account)
     if figure is not None:
-        typer.echo(f"Drawn: {save_card_figure(found, figure)}", err=True)
-    typer.echo(str(found))
+        tell(f"Drawn: {save_card_figure(found, figure)}", err=True)
+    tell(str(found))
 
 
 add_commands(app)
 
 
 def main() -> None:
-    """Entry point: run a command and turn errors into exit codes."""
+    """Entry point: run a command, and turn whatever it raises into a line of text and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot write is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
+    with _interrupts() as interrupted:
+        try:
+            code = app(standalone_mode=False)
+        except BrokenPipeError:  # whoever read the output has left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = EXIT_BAD_DATA
+        except BaseException as error:
+            if isinstance(error, SystemExit):
+                raise
+            if os.environ.get(_TRACEBACK):
+                traceback.print_exc()
+            interrupt = interrupted() or isinstance(error, KeyboardInterrupt)
+            code, message = (EXIT_INTERRUPTED, "Interrupted.") if interrupt else _code_and_message(error)
+            say_error(message, sys.argv[1:])
+            if "--json" in sys.argv:
+                typer.echo(json_text({"status": "failed", "error": message, "exit_code": code}))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _code_and_message(error: BaseException) -> tuple[int, str]:
+    """What an exception means for the caller; of one that nobody foresaw its kind and first line."""
+    if isinstance(error, ClvForecastError):
+        return next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_BAD_DATA), str(error)
+    if isinstance(error, TyperException):
+        return EXIT_USAGE, f"{error.format_message().strip()} Try: clv-forecast --help"
+    if isinstance(error, OSError):
+        return EXIT_BAD_DATA, f"A file or folder cannot be read or written: {error}. Check the path, space and rights."
+    if isinstance(error, MemoryError):
+        return EXIT_BAD_DATA, "There is not enough memory for this."
+    first = str(error).strip().partition("\n")[0]
+    told = f"{type(error).__name__}{first and ': '}{first}".rstrip(".")
+    return EXIT_BAD_DATA, f"Unexpected {told}. Please report it; {_TRACEBACK}=1 shows where it arose."
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Tell whether Ctrl-C was pressed, also where a library made another error of it (DuckDB does)."""
+    pressed = [False]
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed[0] = True
+        signal.default_int_handler(number, frame)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, note)
     try:
-        app()
-    except LockedError as error:
-        _fail(error, EXIT_LOCKED)
-    except FitError as error:
-        _fail(error, EXIT_FIT_FAILED)
-    except DomainError as error:
-        _fail(error, EXIT_USAGE)
-    except ClvForecastError as error:
-        _fail(error, EXIT_BAD_DATA)
-
-
-def _fail(error: Exception, code: int) -> None:
-    typer.echo(f"Error: {error}", err=True)
-    if "--json" in sys.argv:
-        typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": code}))
-    sys.exit(code)
+        yield lambda: pressed[0]
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

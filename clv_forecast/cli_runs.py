@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,8 @@ from clv_forecast.comparison.value_bridge import save_bridge
 from clv_forecast.configuration.first_configuration import first_configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
+from clv_forecast.json_text import json_text
+from clv_forecast.printable import printable_lines
 from clv_forecast.progress import progress_bars
 from clv_forecast.reforecasting.backfill import backfill
 from clv_forecast.reforecasting.backtest_configuration import backtest_configuration
@@ -70,13 +71,13 @@ def init(
         folder=output.resolve().parent,
     )
     output.write_text(text, encoding="utf-8")
-    typer.echo(f"Written: {output}. Read it, change what is wrong, then: clv-forecast check {output}")
+    tell(f"Written: {output}. Read it, change what is wrong, then: clv-forecast check {output}")
 
 
 def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Connect to everything that a run needs, count, and write nothing."""
     found = check_configuration(config, as_of=as_of)
-    typer.echo(_json(found.to_dict()) if as_json else str(found))
+    tell(_json(found.to_dict()) if as_json else str(found))
     if not found.ok:
         raise typer.Exit(EXIT_BAD_DATA)
 
@@ -112,13 +113,13 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
     """Test the configured model on the past, from the configured sources; nothing is published."""
     with progress_bars() as progress:
         certificate = backtest_configuration(config, as_of=as_of, progress=progress)
-    typer.echo(_json(certificate.to_dict()) if as_json else str(certificate))
+    tell(_json(certificate.to_dict()) if as_json else str(certificate))
 
 
 def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
     """List the runs of the store."""
     table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
-    typer.echo(
+    tell(
         _json(plain_value(table))
         if as_json
         else "No run yet."
@@ -140,8 +141,8 @@ def compare(
     with progress_bars() as progress:
         found = compare_runs(*folders, horizon=horizon, progress=progress)
     if figure is not None:
-        typer.echo(f"Drawn: {save_bridge(found.bridge, figure)}", err=True)
-    typer.echo(_json(found.to_dict()) if as_json else str(found))
+        tell(f"Drawn: {save_bridge(found.bridge, figure)}", err=True)
+    tell(_json(found.to_dict()) if as_json else str(found))
 
 
 def publish(
@@ -154,7 +155,12 @@ def publish(
     """Make a run current: roll back, roll forward, or release one that a gate held."""
     done = publish_run(config, run, accept=dict.fromkeys(accept or [], reason))
     told = {"run_id": done.run_id, "previous": done.previous, "rows_written": dict(done.rows)}
-    typer.echo(_json(told) if as_json else f"Published: {done.run_id} (before: {done.previous or 'none'}).")
+    tell(_json(told) if as_json else f"Published: {done.run_id} (before: {done.previous or 'none'}).")
+
+
+def tell(text: str, *, err: bool = False) -> None:
+    """Print text of one or several lines; nothing in it steers the terminal."""
+    typer.echo(printable_lines(text), err=err)
 
 
 def _each(made: Iterable[Reforecast], *, as_json: bool) -> list[Reforecast]:
@@ -162,7 +168,7 @@ def _each(made: Iterable[Reforecast], *, as_json: bool) -> list[Reforecast]:
     found = []
     for one in made:
         found.append(one)
-        typer.echo(json.dumps(one.to_dict(), allow_nan=False) if as_json else str(one))
+        tell(json_text(one.to_dict()) if as_json else str(one))
     return found
 
 
@@ -174,4 +180,4 @@ def _folder(name: str, config: Path) -> Path:
 
 
 def _json(content: Any) -> str:
-    return json.dumps(content, indent=1, allow_nan=False)
+    return json_text(content, indent=1)

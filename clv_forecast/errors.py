@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from clv_forecast.printable import printable, without_logins
+
 _IDS_SHOWN = 5
 
 
@@ -16,12 +18,19 @@ class ClvForecastError(Exception):
     ----------
     rule : str
         What must hold, as a sentence.
+    lines : iterable of str, optional
+        Where several things are wrong: one line for each, below the rule.
     value : object, optional
         The value that broke the rule.
     customer_ids : iterable, optional
         Customers concerned; the first five are shown.
     remedy : str, optional
         What the reader can do about it.
+
+    Notes
+    -----
+    The text of the error is safe to show whatever was put into it: it stays on its lines, control characters are
+    written as escapes, and logins of URLs are hidden.
 
     Examples
     --------
@@ -33,19 +42,20 @@ class ClvForecastError(Exception):
         self,
         rule: str,
         *,
+        lines: Iterable[str] = (),
         value: Any = None,
         customer_ids: Iterable[Any] = (),
         remedy: str = "",
     ) -> None:
-        parts = [rule]
-        if value is not None:
-            parts.append(f"Got: {value}.")
         ids = list(islice(customer_ids, _IDS_SHOWN))
+        parts = [without_logins(rule)]
+        if value is not None:
+            parts.append(f"Got: {without_logins(str(value))}.")
         if ids:
             parts.append(f"First customers: {', '.join(str(i) for i in ids)}.")
-        if remedy:
-            parts.append(remedy)
-        super().__init__(" ".join(parts))
+        listed = list(lines)
+        text = [" ".join(parts), *listed, remedy] if listed else [" ".join([*parts, remedy])]
+        super().__init__("\n".join(printable(line.rstrip()) for line in text if line))
         self.rule = rule
         self.value = value
         self.customer_ids = tuple(ids)

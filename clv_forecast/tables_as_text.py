@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from clv_forecast.printable import printable
+from clv_forecast.printable_tables import printable_table
 from clv_forecast.report.headline import headline_of
 from clv_forecast.report.page_accounts import account_table
 
@@ -40,8 +42,8 @@ def _run_text(run: DemoRun) -> list[str]:
     """First line of a run's page, and its files."""
     headline = headline_of(run.report, account_table(run.report))
     return [
-        f"FILES: {run.report.title}{' (SIMULATED)' if run.report.simulated else ''}",
-        "\n".join(["  " + headline.line, *(f"  {path}" for path in _files(run.folder))]),
+        f"FILES: {printable(run.report.title)}{' (SIMULATED)' if run.report.simulated else ''}",
+        "\n".join(["  " + headline.line, *(f"  {printable(path)}" for path in _files(run.folder))]),
     ]
 
 
@@ -73,5 +75,6 @@ _TOP = [
 
 
 def table_text(table: pd.DataFrame, digits: int) -> str:
-    """Render a table with thousands separators and ``digits`` decimals."""
-    return table.to_string(index=False, float_format=lambda number: f"{number:,.{digits}f}", na_rep="-")
+    """Render a table with thousands separators and ``digits`` decimals; its text is `printable`."""
+    shown = printable_table(table)
+    return shown.to_string(index=False, float_format=lambda number: f"{number:,.{digits}f}", na_rep="-")

@@ -23,6 +23,9 @@ DAYS_PER_UNIT: Final[dict[str, float]] = {
     "year": DAYS_PER_YEAR,
 }
 LIFETIME_YEARS: Final = 10.0
+MOST_YEARS: Final = 100.0
+"""Longest horizon, also of a lifetime: beyond it a discounted value is nothing, and days end."""
+_ROUNDING: Final = 1e-9
 _LENGTH = re.compile(r"^\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>hour|day|week|month|year)s?\s*$")
 
 
@@ -119,7 +122,7 @@ class Horizon:
         Raises
         ------
         DomainError
-            If the text is none of these, or the length is not positive.
+            If the text is none of these, or a length is not positive or above 100 years.
         """
         if not isinstance(text, str):
             raise DomainError(
@@ -128,9 +131,7 @@ class Horizon:
                 remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
             )
         if text.strip() == "lifetime":
-            if finite_number(lifetime_years, "lifetime_years") <= 0.0:
-                raise DomainError("lifetime_years must be positive.", value=lifetime_years)
-            return cls(label="lifetime", years=float(lifetime_years))
+            return cls(label="lifetime", years=check_lifetime(lifetime_years))
         match = _LENGTH.match(text)
         if match is None or float(match["count"]) <= 0:
             raise DomainError(
@@ -138,8 +139,29 @@ class Horizon:
                 value=repr(text),
                 remedy="Write for example '12 months'.",
             )
-        return cls(label=text.strip(), years=float(match["count"]) * DAYS_PER_UNIT[match["unit"]] / DAYS_PER_YEAR)
+        years = float(match["count"]) * DAYS_PER_UNIT[match["unit"]] / DAYS_PER_YEAR
+        if not years <= MOST_YEARS * (1.0 + _ROUNDING):
+            raise DomainError(f"A horizon is at most {MOST_YEARS:g} years long.", value=repr(text[:40]))
+        return cls(label=text.strip(), years=years)
 
     def in_unit(self, unit: TimeUnit) -> float:
         """Length in ``unit``."""
         return self.years * units_per_year(unit)
+
+
+def check_lifetime(years: float) -> float:
+    """Return the length at which a lifetime is cut off.
+
+    Raises
+    ------
+    DomainError
+        If it is no positive number of years, or above 100.
+
+    Examples
+    --------
+    >>> check_lifetime(10)
+    10.0
+    """
+    if not 0.0 < finite_number(years, "lifetime_years") <= MOST_YEARS:
+        raise DomainError(f"lifetime_years must be positive and at most {MOST_YEARS:g}.", value=years)
+    return float(years)

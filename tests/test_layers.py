@@ -19,6 +19,7 @@ FLOORS = (
         "errors",
         "json_text",
         "printable",
+        "printable_tables",
         "progress",
         "streams",
         "threads",

@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv_forecast.errors import DomainError
-from clv_forecast.units import DAYS_PER_UNIT, Horizon, TimeUnit, check_unit, discount_per_unit, units_per_year
+from clv_forecast.units import (
+    DAYS_PER_UNIT,
+    MOST_YEARS,
+    Horizon,
+    TimeUnit,
+    check_unit,
+    discount_per_unit,
+    units_per_year,
+)
 
 UNITS = get_args(TimeUnit)
 PER_YEAR = {"hour": 8765.82, "day": 365.2425, "week": 52.1775, "month": 12.0, "year": 1.0}
-lengths = st.floats(min_value=0.01, max_value=1e4).map(lambda x: round(x, 3)).filter(lambda x: x > 0)
+lengths = st.floats(min_value=0.01, max_value=MOST_YEARS).map(lambda x: round(x, 3)).filter(lambda x: x > 0)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -72,13 +80,33 @@ def test_horizons_refused(text: str) -> None:
         Horizon.parse(text)
 
 
+@pytest.mark.parametrize("text", ["100 years", "1200 months", "5217.75 weeks", "36524.25 days", "876582 hours"])
+def test_the_longest_horizon_is_a_century(text: str) -> None:
+    assert Horizon.parse(text).years == pytest.approx(MOST_YEARS, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["100.01 years", "1201 months", f"{'9' * 400} weeks", "1000000000000 hours"])
+def test_longer_horizons_are_refused(text: str) -> None:
+    with pytest.raises(DomainError, match="at most 100 years") as refused:
+        Horizon.parse(text)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "text", ["1e308 months", "inf years", "0 months", "-1 years", "nan weeks", f"0.{'0' * 400}1 years", "1e400 years"]
+)
+def test_lengths_that_are_none(text: str) -> None:
+    with pytest.raises(DomainError, match="positive number"):
+        Horizon.parse(text)
+
+
 @pytest.mark.parametrize("number", [12, 12.0, None])
 def test_a_bare_number_has_no_unit(number: object) -> None:
     with pytest.raises(DomainError, match="bare number"):
         Horizon.parse(number)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("cap", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("cap", [0.0, -1.0, math.inf, math.nan, 100.1, 1e308, 10**400])
 def test_the_cap_of_a_lifetime_is_positive_and_finite(cap: float) -> None:
     with pytest.raises(DomainError, match="lifetime_years"):
         Horizon.parse("lifetime", lifetime_years=cap)

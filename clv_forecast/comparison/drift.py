@@ -12,6 +12,7 @@ from clv_forecast.comparison.bridge_states import same_recipe
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
+from clv_forecast.printable import printable
 from clv_forecast.units import DAYS_PER_UNIT
 
 _RECENT_DAYS: Final = 91
@@ -73,7 +74,8 @@ def most_moved(table: pd.DataFrame) -> str:
     """
     row = table.iloc[int(np.nanargmax(table["z"].abs().to_numpy(dtype=float)))]
     return (
-        f"{row['parameter']} has moved by {row['z']:+.1f} standard errors, from {row['then']:.4g} to {row['now']:.4g}"
+        f"{printable(row['parameter'])} has moved by {row['z']:+.1f} standard errors, from {row['then']:.4g} to "
+        f"{row['now']:.4g}"
     )
 
 

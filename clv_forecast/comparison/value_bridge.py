@@ -16,6 +16,7 @@ from clv_forecast import columns
 from clv_forecast.comparison.bridge_states import States, states_between, values_of
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.report.changes import NOW, THEN
 from clv_forecast.report.picture import save_picture
@@ -103,7 +104,7 @@ class ValueBridge:
         first = self.steps.iloc[0]
         head = (
             f"Value over {first['horizon']}, from {first['previous_as_of'].date()} to {first['as_of'].date()}"
-            f"{'' if pd.isna(first['currency']) else ', ' + str(first['currency'])}"
+            f"{'' if pd.isna(first['currency']) else ', ' + printable(first['currency'])}"
         )
         width = max(len(step) for step in self.steps["step"])
         lines = [

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
-from clv_forecast.configuration.connection_url import resolve_url, variables_in
 from clv_forecast.configuration.section import Checked, FilePath, Section, Text, no_such_key, refuse
 from clv_forecast.configuration.sections_data import (
     AccountsSection,
@@ -35,6 +34,7 @@ from clv_forecast.finance.spend import GROW
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.cleaning import check_time_zone
 from clv_forecast.ranking.grading_rules import Grading, grading_from
+from clv_forecast.tables.connection_url import ConnectionUrl, connection_url, variables_in
 from clv_forecast.units import Horizon
 
 MOST_RANKING_DRAWS: Final = 500
@@ -145,10 +145,8 @@ class Configuration(Section):
         """Where each connection stands, such as ``("sources", 0, "url")``, and its template."""
         yield from _texts(self, _URL_KEYS, ())
 
-    def resolved_url(self, url: str, *, environment: Mapping[str, str] | None = None) -> str:
+    def resolved_url(self, url: str, *, environment: Mapping[str, str] | None = None) -> ConnectionUrl:
         """Put the environment's secrets into a URL of this configuration, for connecting at once.
-
-        The result must be neither stored nor shown.
 
         Parameters
         ----------
@@ -157,12 +155,17 @@ class Configuration(Section):
         environment : mapping, optional
             Default: that of the process.
 
+        Returns
+        -------
+        ConnectionUrl
+            As text it shows no secret; it must not be stored.
+
         Raises
         ------
         DomainError
-            If a variable is not set.
+            If a variable is not set, or the URL cannot be read.
         """
-        return resolve_url(url, os.environ if environment is None else environment, folder=self._folder)
+        return connection_url(url, os.environ if environment is None else environment, folder=self._folder)
 
     def to_dict(self) -> dict[str, Any]:
         """All keys with their values, as JSON can hold them: URLs with ``${NAME}``, files relative to the folder.

@@ -13,9 +13,8 @@ from sqlglot import expressions as sql
 from clv_forecast import columns as c
 from clv_forecast.configuration.column_guesses import ROLES, Guess, guess_columns, quantity_and_price
 from clv_forecast.configuration.commented_file import TO_COPY, Filled
-from clv_forecast.configuration.connection_url import VARIABLE, check_url, resolve_url
 from clv_forecast.configuration.table_look import TableLook, look_at
-from clv_forecast.tables.databases import is_address
+from clv_forecast.tables.connection_url import VARIABLE, ConnectionUrl, check_url, connection_url, is_url
 from clv_forecast.tables.text_format import TextFormat
 
 WRITTEN: Final = "As all rows show."
@@ -33,19 +32,18 @@ class Place:
         Of files; of a database its URL, without secrets.
     table : str or None
         In a database.
-    address : str or None
-        The URL with its secrets.
+    url : ConnectionUrl or None
+        Of a database.
     """
 
     keys: Mapping[str, str]
     path: str
     table: str | None
-    address: str | None
+    url: ConnectionUrl | None
 
     def look(self) -> TableLook:
         """Look at it."""
-        shown = self.keys.get("url") or self.path
-        return look_at(shown, table=self.table, address=self.address)
+        return look_at(self.path, table=self.table, url=self.url)
 
 
 def place_of(data: str | os.PathLike[str], table: str | None, home: Path, environment: Mapping[str, str]) -> Place:
@@ -57,14 +55,15 @@ def place_of(data: str | os.PathLike[str], table: str | None, home: Path, enviro
         If a URL holds a password, or a variable is not set.
     """
     text = os.fspath(data)
-    if is_address(text) or VARIABLE.fullmatch(text):
+    if is_url(text) or VARIABLE.fullmatch(text):
         keys = {"url": check_url(text)} | ({} if table is None else {"table": table})
-        return Place(keys=keys, path=text, table=table, address=resolve_url(text, environment, folder=Path.cwd()))
+        url = connection_url(text, environment, folder=Path.cwd())
+        return Place(keys=keys, path=text, table=table, url=url)
     in_file = text.lower().endswith((".duckdb", ".ddb"))
     path = os.path.abspath(os.path.expanduser(text))
     written = os.path.relpath(path, home) if Path(path).is_relative_to(home) or not os.path.isabs(text) else path
     keys = {"path": written} | ({"table": table} if in_file and table is not None else {})
-    return Place(keys=keys, path=path, table=table if in_file else None, address=None)
+    return Place(keys=keys, path=path, table=table if in_file else None, url=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +131,7 @@ class LookedSource:
         both = quantity_and_price(self.look)
         if both is None:
             return f"no column was taken for amount, the money of a row. Name it in the file. Its columns: {here}."
-        view = _with_amount(*both, None if self.place.address or self.place.table else self.place.path)
+        view = _with_amount(*both, None if self.place.url or self.place.table else self.place.path)
         if self.place.table is not None:
             return f"no column holds the money of a row. Make a view that does, and name it as table:\n{TO_COPY}{view}"
         return (

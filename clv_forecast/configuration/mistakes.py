@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from clv_forecast.configuration.connection_url import masked
 from clv_forecast.configuration.section import no_such_key
+from clv_forecast.printable import printable, without_logins
+from clv_forecast.tables.connection_url import is_url
 
 Location = tuple[str | int, ...]
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -56,7 +57,7 @@ def dotted(location: Location) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            name = part if _BARE.fullmatch(part) else repr(masked(_short(part)))
+            name = part if _BARE.fullmatch(part) else repr(_shown(part))
             text += f".{name}" if text else name
     return text or "the file"
 
@@ -76,7 +77,9 @@ def mistakes_in(error: ValidationError, root: type[BaseModel]) -> list[Mistake]:
         between = one.get("ctx", {}).get("found")
         if between is not None:
             found += [
-                Mistake(location=(*location, *(_parts(key) if isinstance(key, str) else key)), text=text)
+                Mistake(
+                    location=(*location, *(_parts(key) if isinstance(key, str) else key)), text=without_logins(text)
+                )
                 for key, text in between
             ]
         elif one["type"] == "extra_forbidden":
@@ -90,7 +93,7 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
     kind = one["type"]
     if kind == "value_error":
         text = str(one["ctx"]["error"])
-        return masked(_on_one_line(text if text.endswith((".", "?", "'", '"')) else f"{text}."))
+        return printable(text if text.endswith((".", "?", "'", '"')) else f"{text}.")
     if kind in _TABLES:
         where = next((part for part in reversed(location) if isinstance(part, str)), "")
         text = (
@@ -104,7 +107,7 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
     secret = bool(location) and isinstance(location[-1], str) and location[-1].endswith("url")
     if kind == "missing" or secret or isinstance(value, (Mapping, list, tuple)):
         return text
-    return f"{text} Got: {masked(_written(value))}."
+    return f"{text} Got: {_written(value)}."
 
 
 def _unknown(location: Location, root: type[BaseModel]) -> str:
@@ -157,14 +160,14 @@ def _parts(key: str) -> Location:
 
 def _written(value: Any) -> str:
     try:
-        return _short(repr(value))
+        return repr(_shown(value)) if isinstance(value, str) else _shown(repr(value))
     except ValueError:  # an integer of thousands of digits
         return "a number too large to show"
 
 
-def _on_one_line(text: str) -> str:
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
-
-
-def _short(text: str) -> str:
+def _shown(text: str) -> str:
+    """A text of the file, cut to a readable length; of one with a URL, nothing that could be its login."""
+    if is_url(text):
+        return "a text with a URL"
+    text = printable(without_logins(text))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -11,11 +11,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from clv_forecast.configuration.configuration import Configuration
-from clv_forecast.configuration.connection_url import variables_in
 from clv_forecast.configuration.mistakes import Location, Mistake, dotted, mistakes_in
 from clv_forecast.configuration.section import FOLDER
 from clv_forecast.configuration.toml_lines import line_of, lines_of
 from clv_forecast.errors import DomainError
+from clv_forecast.tables.connection_url import variables_in
 
 _MOST_TOLD: Final = 20
 _REMEDY: Final = "`clv-forecast init` writes a file with every key explained."
@@ -126,17 +126,22 @@ def _checked(
     except ValidationError as error:
         raise _error(mistakes_in(error, Configuration), lines, name) from None
     made._folder = folder
-    unset = [] if environment is None else list(_unset(made, environment))
+    unset = [] if environment is None else list(_unconnectable(made, environment))
     if unset:
         raise _error(unset, lines, name)
     return made
 
 
-def _unset(made: Configuration, environment: Mapping[str, str]) -> Iterable[Mistake]:
+def _unconnectable(made: Configuration, environment: Mapping[str, str]) -> Iterable[Mistake]:
     for location, url in made.urls():
         absent = [name for name in variables_in(url) if not environment.get(name)]
         if absent:
             yield Mistake(location=location, text=f"The environment does not set {', '.join(absent)}.")
+            continue
+        try:
+            made.resolved_url(url, environment=environment)
+        except DomainError as error:
+            yield Mistake(location=location, text=str(error))
 
 
 def _error(mistakes: list[Mistake], lines: Mapping[Location, int], name: str) -> DomainError:
@@ -151,7 +156,7 @@ def _error(mistakes: list[Mistake], lines: Mapping[Location, int], name: str) ->
         told.append(f"  and {len(placed) - _MOST_TOLD} more")
     count = "a mistake" if len(placed) == 1 else f"{len(placed)} mistakes"
     where = f"The configuration {name}" if name else "The configuration"
-    return DomainError("\n".join([f"{where} has {count}:", *told, _REMEDY]))
+    return DomainError(f"{where} has {count}:", lines=told, remedy=_REMEDY)
 
 
 def _told(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from clv_forecast.arguments import finite_number
-from clv_forecast.configuration.connection_url import check_url
 from clv_forecast.errors import ClvForecastError, DomainError
+from clv_forecast.tables.connection_url import check_url, is_url, shown_url
 from clv_forecast.units import Horizon
 
 FOLDER = "folder"
@@ -31,6 +31,11 @@ class Section(BaseModel):
         validate_default=True,
         hide_input_in_errors=True,
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Fields for ``repr``: of URLs what may be shown."""
+        for name, value in super().__repr_args__():
+            yield name, shown_url(value) if str(name).endswith("url") and isinstance(value, str) else value
 
 
 def no_such_key(name: str, known: Iterable[str]) -> str:
@@ -151,7 +156,7 @@ def number_or_off(lowest: float, highest: float) -> Checked:
 def _path(value: str, info: ValidationInfo) -> str:
     if not value.strip() or not value.isprintable():
         raise ValueError("A path must not be empty and stands on one line.")
-    if "://" in value:
+    if is_url(value):
         store = "Supported store: a POSIX file system, one host at a time."
         raise ValueError(store if info.field_name == "store" else "A path leads to files; write a connection as url.")
     folder = (info.context or {}).get(FOLDER)

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from clv_forecast.arguments import check_share
+from clv_forecast.arguments import check_share, parse_day
 from clv_forecast.configuration.section import Checked, FilePath, Section, Text, Url, refuse
 from clv_forecast.errors import ClvForecastError
-from clv_forecast.history.cleaning import MAX_UNREADABLE, check_rates, is_currency_code, parse_day
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_rates, is_currency_code
 from clv_forecast.tables.text_format import FORMAT_KEYS, TextFormat
 from clv_forecast.units import TimeUnit
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clv_forecast.arguments import FEWEST_DRAWS, MOST_DRAWS, MOST_TOP
 from clv_forecast.configuration.section import Checked, Length, Section, Text, check_names, check_text, refuse
-from clv_forecast.configuration.sections_model import MOST_DRAWS
 from clv_forecast.errors import ClvForecastError, DomainError
 from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GROW, RETAIN
 from clv_forecast.finance.spend_terms import MOST_ROI
 from clv_forecast.finance.uplift import Uplift
 from clv_forecast.ranking.referral import check_credit
-
-MOST_TOP: Final = 10_000
 
 
 def _credit(value: Any) -> tuple[float, ...] | None:
@@ -79,7 +77,7 @@ class RankingSection(Section):
     )
     draws: int | None = Field(
         default=None,
-        ge=100,
+        ge=FEWEST_DRAWS,
         le=MOST_DRAWS,
         description="Joint draws, at most the forecast's; default: the forecast's, at most 500.",
         examples=[500],

@@ -8,19 +8,19 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clv_forecast.arguments import FEWEST_DRAWS, MOST_DRAWS
 from clv_forecast.configuration.section import Checked, Names, Section, Text, check_names, check_text, refuse
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.horizons import Horizons
-from clv_forecast.forecasting.money import cost, margin_rate
+from clv_forecast.forecasting.money import MOST_COST, cost, margin_rate
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.units import LIFETIME_YEARS
+from clv_forecast.units import LIFETIME_YEARS, MOST_YEARS
 
 EVERY: Final = "every"
 DRIFT: Final = "drift"
 _EVERY_RUN: Final = "every run"
 _EVERY_N: Final = re.compile(r"every ([1-9]\d{0,3}) runs")
-MOST_DRAWS: Final = 100_000
 
 
 def refit_rule(text: Any) -> tuple[str, int | None]:
@@ -107,7 +107,7 @@ class ModelSection(Section):
         description='Columns of the accounts that shift rate, dropout and spend; with method = "nuts" only.',
         examples=[["employees"]],
     )
-    draws: int = Field(default=1000, ge=100, le=MOST_DRAWS, description="Parameter draws kept.")
+    draws: int = Field(default=1000, ge=FEWEST_DRAWS, le=MOST_DRAWS, description="Parameter draws kept.")
     refit: Annotated[str, Checked(_refit)] = Field(
         default=_EVERY_RUN,
         description='When to fit anew: "every run", "every N runs", or "drift": when the log says that the standing '
@@ -180,16 +180,17 @@ class ForecastSection(Section):
     cost_where_unknown: float | None = Field(
         default=None,
         ge=0.0,
+        le=MOST_COST,
         description="The same for columns of costs.",
         examples=[0.0],
     )
     lifetime_years: float = Field(
-        default=LIFETIME_YEARS, gt=0.0, le=100.0, description='Where the horizon "lifetime" is cut off.'
+        default=LIFETIME_YEARS, gt=0.0, le=MOST_YEARS, description='Where the horizon "lifetime" is cut off.'
     )
     by: Text | None = Field(
         default=None, description="Column of the accounts: totals also per group.", examples=["region"]
     )
-    draws: int = Field(default=500, ge=100, le=MOST_DRAWS, description="Predictive draws.")
+    draws: int = Field(default=500, ge=FEWEST_DRAWS, le=MOST_DRAWS, description="Predictive draws.")
     prob: float = Field(default=0.9, gt=0.0, lt=1.0, description="Probability inside the bands.")
 
 
@@ -203,7 +204,7 @@ class BacktestSection(Section):
     horizon: Annotated[tuple[str, ...], Checked(_tested)] = Field(
         default=("13 weeks",), description="How far the tested forecasts look: one horizon, or a list."
     )
-    draws: int = Field(default=500, ge=100, le=MOST_DRAWS, description="Predictive draws.")
+    draws: int = Field(default=500, ge=FEWEST_DRAWS, le=MOST_DRAWS, description="Predictive draws.")
     origins: int = Field(
         default=3, ge=1, le=50, description="Most earlier days to forecast from, the latest ones that fit into the log."
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from clv_forecast.arguments import MOST_TOP
 from clv_forecast.configuration.section import Checked, Section, Text, Url, check_names, number_or_off
 from clv_forecast.errors import DomainError
 from clv_forecast.report.crm_fields import field_names
@@ -24,7 +25,8 @@ STORABLE: Final = (
 """Tables of a run that a database may get; one that a run does not have is left out."""
 
 Threshold = float | bool
-_ANY: Final = float("inf")
+_ANY: Final = 1e9
+"""A threshold that nothing passes, and that can still be told in percent."""
 
 
 def _fields(value: Any) -> str | dict[str, str]:
@@ -64,6 +66,10 @@ class OutputsSection(Section):
         default="plain",
         description='Names of the fields of the CRM file: "plain", "salesforce", "hubspot", or a table of our names to '
         "the target's.",
+    )
+    readable_by: Literal["owner", "group", "everyone"] = Field(
+        default="owner",
+        description='Who may read the runs, which hold customers\' data: "owner", "group" or "everyone".',
     )
     simulated: bool = Field(default=False, description="Whether the data are made up; every output then says so.")
     database: DatabaseSection | None = Field(default=None, description="Where results also go.")
@@ -115,12 +121,14 @@ class AlertsSection(Section):
     total_move: float | None = Field(
         default=None,
         gt=0.0,
+        le=_ANY,
         description="Off unless set. The total value moved by more than this share.",
         examples=[0.10],
     )
     parameter_drift: float | None = Field(
         default=None,
         gt=0.0,
+        le=_ANY,
         description="Off unless set. A parameter moved by more than so many standard errors.",
         examples=[3.0],
     )
@@ -134,6 +142,7 @@ class AlertsSection(Section):
     top_accounts_lost: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_TOP,
         description="Off unless set. At least so many of the last run's top accounts are no longer among the top.",
         examples=[5],
     )

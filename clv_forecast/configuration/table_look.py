@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clv_forecast.errors import ClvForecastError, DomainError, InputError
+from clv_forecast.tables.connection_url import ConnectionUrl
 from clv_forecast.tables.databases import DUCKDB_FILES, connected, find_table, first_line
 from clv_forecast.tables.source import Source, open_columns
 from clv_forecast.tables.text_format import ISO, NUMBER_FORMATS, TextFormat, decided_format, number_pattern
@@ -130,17 +131,17 @@ class TableLook:
         return None if first is None or last is None else (first, last)
 
 
-def look_at(place: str | Path, *, table: str | None = None, address: str | None = None) -> TableLook:
+def look_at(place: str | Path, *, table: str | None = None, url: ConnectionUrl | None = None) -> TableLook:
     r"""Look at CSV, Parquet or Excel files, a table of a DuckDB file, or one of another database.
 
     Parameters
     ----------
     place : str or Path
-        A path, or the URL as it may be shown.
+        A path.
     table : str, optional
         Its name in a database.
-    address : str, optional
-        The URL with its secrets; only what it names is looked at, nothing is kept of it.
+    url : ConnectionUrl, optional
+        Of a database, instead of the path.
 
     Returns
     -------
@@ -162,23 +163,21 @@ def look_at(place: str | Path, *, table: str | None = None, address: str | None 
     >>> look.rows, [(column.name, column.kind) for column in look.columns], str(look.columns[1].last.date())
     (2, [('id', 'integer'), ('day', 'day')], '2024-02-01')
     """
-    in_file = address is None and str(place).lower().endswith(DUCKDB_FILES)
-    if (address is not None or in_file) and table is None:
-        raise DomainError("A database has many tables: name the one to look at.", value=str(place))
-    if address is None and not in_file:
+    in_file = url is None and str(place).lower().endswith(DUCKDB_FILES)
+    if (url is not None or in_file) and table is None:
+        raise DomainError("A database has many tables: name the one to look at.", value=url or place)
+    if url is None and not in_file:
         if table is not None:
             raise DomainError("A table belongs to a database; a file is one table.", value=str(place))
         source = open_columns(place)
-        return replace(_look(source.table, source.fetch, str(place), ""), source=source)
-    secret = address or ""
-    with connected(address or place, str(table)) as backend:
-        return _look(
-            find_table(backend, str(table), str(table), address or place), backend.to_pyarrow, str(place), secret
-        )
+        return replace(_look(source.table, source.fetch, place), source=source)
+    where = url or Path(place)
+    with connected(where, str(table)) as backend:
+        return _look(find_table(backend, str(table), str(table), where), backend.to_pyarrow, where)
 
 
-def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> TableLook:
-    sample = _fetched(run, table.limit(SAMPLE), place, address)
+def _look(table: Any, run: Callable[[Any], Any], place: str | Path | ConnectionUrl) -> TableLook:
+    sample = _fetched(run, table.limit(SAMPLE), place)
     usable = [name for name in sample.column_names if name.strip() and name.isprintable()]
     judged = [_judged(name, sample[name]) for name in usable]
     asked = {"rows": table.count()}
@@ -191,7 +190,7 @@ def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> Ta
                 f"first_{number}": moment.cast("timestamp").min(),
                 f"last_{number}": moment.cast("timestamp").max(),
             }
-    answer = _fetched(run, table.aggregate(**asked), place, address).to_pylist()[0]
+    answer = _fetched(run, table.aggregate(**asked), place).to_pylist()[0]
     columns = tuple(
         replace(column, first=_moment(answer[f"first_{number}"]), last=_moment(answer[f"last_{number}"]))
         if column.kind == "day"
@@ -201,13 +200,13 @@ def _look(table: Any, run: Callable[[Any], Any], place: str, address: str) -> Ta
     return TableLook(rows=answer["rows"], columns=columns)
 
 
-def _fetched(run: Callable[[Any], Any], expression: Any, place: str, address: str) -> pa.Table:
+def _fetched(run: Callable[[Any], Any], expression: Any, place: str | Path | ConnectionUrl) -> pa.Table:
     try:
         return run(expression)
     except ClvForecastError:
         raise
     except Exception as error:  # each database has errors of its own
-        problem = first_line(error, address)
+        problem = first_line(error, place if isinstance(place, ConnectionUrl) else None)
     raise InputError("The table cannot be read.", value=f"{place}: {problem.rstrip('.')}")
 
 

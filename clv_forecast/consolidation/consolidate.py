@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clv_forecast import columns as c
-from clv_forecast.arguments import check_share, instance_of
+from clv_forecast.arguments import check_share, instance_of, parse_day
 from clv_forecast.consolidation import crosswalk as walk
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.consolidated import Consolidated
@@ -35,7 +35,8 @@ from clv_forecast.consolidation.steps import (
 )
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import KEPT, Finding, counted, format_money
-from clv_forecast.history.cleaning import MAX_UNREADABLE, check_time_zone, parse_day
+from clv_forecast.history.cleaning import MAX_UNREADABLE, check_time_zone
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.tables.ids import folded, in_one_kind
 from clv_forecast.tables.text_format import ISO
@@ -250,12 +251,13 @@ def _unmatched(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[st
             continue
         ids, lines = pc.count_distinct(part[walk.ACCOUNT]).as_py(), pc.sum(part[g.LINES]).as_py()
         sums = part.group_by(c.CURRENCY).aggregate([(c.AMOUNT, "sum")]).sort_by(c.CURRENCY).to_pylist()
-        money = ", ".join(f"{format_money(r['amount_sum'], group=True)} {r[c.CURRENCY] or ''}".strip() for r in sums)
+        amounts = [(format_money(r["amount_sum"], group=True), printable(r[c.CURRENCY] or "")) for r in sums]
+        money = ", ".join(f"{amount} {code}".strip() for amount, code in amounts)
         found.append(
             Finding(
                 name=f"unmatched_{name}",
                 level="caution",
-                sentence=f"{counted(ids, 'id')} of {name} with {counted(lines, 'line')} ({money}) "
+                sentence=f"{counted(ids, 'id')} of {printable(name)} with {counted(lines, 'line')} ({money}) "
                 f"{'is' if ids == 1 else 'are'} not in the crosswalk and {'counts' if ids == 1 else 'count'} as "
                 f"{'an account' if ids == 1 else 'accounts'} of {'its' if ids == 1 else 'their'} own.",
                 values={"ids": ids, "lines": lines, "amount": money},
@@ -274,9 +276,9 @@ def _repeated(part: OrderGroups) -> Finding | None:
     return Finding(
         name=f"repeated_lines_{part.source}",
         level="caution" if told else "info",
-        sentence=f"At least {counted(lines, 'line')} of {part.source} {'repeats' if lines == 1 else 'repeat'} another "
-        f"line in {what}, and {'was' if lines == 1 else 'were'} added up with it. If lines were delivered twice, "
-        "money is too high.",
+        sentence=f"At least {counted(lines, 'line')} of {printable(part.source)} "
+        f"{'repeats' if lines == 1 else 'repeat'} another line in {what}, and {'was' if lines == 1 else 'were'} added "
+        "up with it. If lines were delivered twice, money is too high.",
         values={"lines": lines, "of": pc.sum(part.table[g.LINES]).as_py()},
     )
 
@@ -373,8 +375,8 @@ def _unreadable(groups: pa.Table, steps: np.ndarray[Any, Any], names: Sequence[s
             Finding(
                 name=f"unreadable_{name}",
                 level="caution",
-                sentence=f"{counted(lines, 'line')} of {name} cannot be read and {'is' if lines == 1 else 'are'} left "
-                f"out: {', '.join(map(repr, texts[:5]))}.",
+                sentence=f"{counted(lines, 'line')} of {printable(name)} cannot be read and "
+                f"{'is' if lines == 1 else 'are'} left out: {', '.join(map(repr, texts[:5]))}.",
                 values={"lines": lines},
             )
         )

@@ -15,6 +15,8 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation.order_groups import SOURCE
 from clv_forecast.consolidation.steps import CUSTOMERS, GROUPS, ROWS, SENTENCE, STEP, check_reconciliation
 from clv_forecast.history.audit import KEPT, READ, Finding, counted, format_money
+from clv_forecast.printable import printable
+from clv_forecast.printable_tables import printable_table
 
 _TEXT_WIDTH: Final = 110
 
@@ -97,7 +99,7 @@ class Consolidated:
         }
 
     def __str__(self) -> str:
-        table = self.reconciliation
+        table = printable_table(self.reconciliation)
         width = max(len("source"), *(len(name) for name in table[SOURCE]))
         lines = [f"{'source':<{width}} {'step':<18} {'lines':>12} {'groups':>12} {'ids':>10} {'money':>22}"]
         for row in table.to_dict("records"):
@@ -123,7 +125,7 @@ class Consolidated:
             + "".join(
                 f"<td>{html.escape(text)}</td>"
                 for text in (
-                    row[SOURCE],
+                    printable(row[SOURCE]),
                     row[STEP],
                     f"{row[ROWS]:,}",
                     f"{row[GROUPS]:,}",
@@ -144,4 +146,4 @@ class Consolidated:
 
 def _money(row: Mapping[Any, Any]) -> str:
     code = row[c.CURRENCY] if isinstance(row[c.CURRENCY], str) else ""
-    return f"{format_money(row[c.AMOUNT], group=True)} {code}".strip()
+    return f"{format_money(row[c.AMOUNT], group=True)} {printable(code)}".strip()

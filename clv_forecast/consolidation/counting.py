@@ -13,6 +13,7 @@ import ibis
 import pyarrow as pa
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import EARLIEST_YEAR, parse_day
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.opened_source import OpenedSource, opened
 from clv_forecast.consolidation.order_source import OrderSource
@@ -24,14 +25,14 @@ from clv_forecast.history.cleaning import (
     check_time_zone,
     largest_reading,
     local_time,
-    parse_day,
     text_of,
     written,
 )
 from clv_forecast.history.unusable import check_unreadable
+from clv_forecast.printable import printable
 from clv_forecast.tables.ids import inexact, refuse_inexact, text_of_ids
 from clv_forecast.tables.queries import fetch
-from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, looks_like
+from clv_forecast.tables.text_format import MONEY, looks_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ class SourceCount:
     last_day: datetime.date | None
 
     def __str__(self) -> str:
-        sums = (f"{format_money(sum_of, group=True)} {code or ''}".strip() for code, sum_of in self.amount.items())
+        amounts = ((format_money(sum_of, group=True), printable(code or "")) for code, sum_of in self.amount.items())
+        sums = (f"{amount} {code}".strip() for amount, code in amounts)
         days = "" if self.first_day is None else f", from {self.first_day} to {self.last_day}"
         return f"{counted(self.rows, 'line')} of {counted(self.customers, 'id')}, {', '.join(sums)}{days}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from clv_forecast.consolidation.postgres_rows import copied_rows
 from clv_forecast.errors import ClvForecastError, InputError
 from clv_forecast.history.purchase_history import open_with_currency
 from clv_forecast.tables.column_names import check_columns
-from clv_forecast.tables.databases import connected, find_table, first_line, is_address
+from clv_forecast.tables.databases import connected, find_table, first_line
 from clv_forecast.tables.source import Source
 from clv_forecast.tables.text_format import TextFormat, decided_format
 
@@ -81,8 +82,7 @@ class OpenedSource:
         except ClvForecastError:
             raise
         except Exception as error:  # each database has errors of its own
-            address = self.source.data if is_address(self.source.data) else ""
-            problem = first_line(error, address)
+            problem = first_line(error, self.source.url)
         raise InputError(
             f"The source {self.source.name!r} cannot be read.",
             value=f"{self.source.place}: {problem.rstrip('.')}",
@@ -107,8 +107,9 @@ def opened(source: OrderSource, *, time_zone: str | None = None) -> Iterator[Ope
         in two ways.
     """
     if source.is_database:
-        with connected(source.data, source.name) as backend:
-            yield _mapped(source, find_table(backend, str(source.table), source.name, source.data), backend)
+        where = source.url or Path(source.data)
+        with connected(where, source.name) as backend:
+            yield _mapped(source, find_table(backend, str(source.table), source.name, where), backend)
         return
     held, constant = open_with_currency(source.data, dict(source.mapping()), source.format, time_zone, alone=False)
     yield OpenedSource(

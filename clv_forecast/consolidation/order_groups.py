@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import EARLIEST_YEAR, LATEST_YEAR
 from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.opened_source import OpenedSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import counted
 from clv_forecast.history.cleaning import (
     EPOCH,
-    LATEST_YEAR,
     amount_flaw,
     largest_reading,
     local_time,
@@ -29,7 +29,7 @@ from clv_forecast.history.cleaning import (
 from clv_forecast.history.unusable import check_unreadable
 from clv_forecast.tables.ids import EXACT, in_one_kind, refuse_inexact, text_of_ids, texts_of
 from clv_forecast.tables.queries import fetch
-from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, TextFormat, decided_format, looks_like
+from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, looks_like
 
 SOURCE: Final = "source"
 SOURCE_ID: Final = "source_id"

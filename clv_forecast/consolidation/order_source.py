@@ -10,7 +10,9 @@ from typing import Any, Final
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError
 from clv_forecast.history.cleaning import is_currency_code
-from clv_forecast.tables.databases import DUCKDB_FILES, is_address, shown
+from clv_forecast.printable import printable
+from clv_forecast.tables.connection_url import ConnectionUrl, connection_url, is_url
+from clv_forecast.tables.databases import DUCKDB_FILES
 from clv_forecast.tables.text_format import FORMAT_KEYS, TextFormat
 
 _OPTIONAL: Final = (c.ORDER_ID, c.CATEGORY, c.MARGIN, c.CURRENCY, c.RECORDED_AT)
@@ -24,8 +26,8 @@ class OrderSource:
     ----------
     name : str
         Short name, the one that the crosswalk uses: ``shop``, ``finance``.
-    data : str, Path or table
-        The path of CSV, Parquet or Excel files (wildcards allowed) or of a DuckDB file; the address of a database that
+    data : str, Path, ConnectionUrl or table
+        The path of CSV, Parquet or Excel files (wildcards allowed) or of a DuckDB file; the URL of a database that
         Ibis opens, such as ``postgres://user:password@host/database``; or a table as ``purchase_history`` takes it.
     table : str, optional
         In a database the table's or view's name, with its schema or without: ``orders``, ``sales.orders``.
@@ -43,13 +45,13 @@ class OrderSource:
     Raises
     ------
     DomainError
-        If the name is empty, an option is not text, two options name one column, or ``table`` is missing for a
-        database or given for anything else.
+        If the name is empty, a URL cannot be read, an option is not text, two options name one column, or ``table`` is
+        missing for a database or given for anything else.
 
     Examples
     --------
     >>> OrderSource("shop", "postgres://clv:secret@warehouse/sales", table="orders", date="ordered_on")
-    OrderSource('shop', 'postgres://clv:***@warehouse/sales', table='orders')
+    OrderSource('shop', 'postgres://warehouse/sales', table='orders')
     """
 
     name: str
@@ -80,6 +82,7 @@ class OrderSource:
                 "The name of a source has no colon: ids that the crosswalk lacks become 'source:id'.",
                 value=repr(self.name),
             )
+        _ = self.url  # checks it
         chosen = self.mapping()
         for option, column in chosen.items():
             if not isinstance(column, str) or not column:
@@ -98,20 +101,26 @@ class OrderSource:
 
     @property
     def is_database(self) -> bool:
-        """Whether the log is a table of a database that is opened by address or file."""
-        return is_address(self.data) or self.is_duckdb_file
+        """Whether the log is a table of a database that is opened by URL or file."""
+        return is_url(self.data) or self.is_duckdb_file
+
+    @property
+    def url(self) -> ConnectionUrl | None:
+        """Of the database, where it is opened by URL."""
+        return connection_url(self.data) if is_url(self.data) else None
 
     @property
     def is_duckdb_file(self) -> bool:
         """Whether the log is a table of a DuckDB file given by path."""
-        if is_address(self.data) or not isinstance(self.data, (str, Path)):
+        if is_url(self.data) or not isinstance(self.data, (str, Path)):
             return False
         return str(self.data).lower().endswith(DUCKDB_FILES)
 
     @property
     def place(self) -> str:
         """Where the log lies, in words; never a password."""
-        return shown(self.data) if isinstance(self.data, (str, Path)) else f"a {type(self.data).__name__}"
+        by_place = isinstance(self.data, (str, Path, ConnectionUrl))
+        return printable(self.url or self.data) if by_place else f"a {type(self.data).__name__}"
 
     @property
     def format(self) -> TextFormat:

@@ -14,6 +14,7 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation.crosswalk import ACCOUNT
 from clv_forecast.consolidation.order_groups import DAY, RANK
 from clv_forecast.history.audit import Finding, counted, format_money
+from clv_forecast.printable import printable
 from clv_forecast.tables.queries import fetch
 from clv_forecast.tables.text_format import MONEY
 
@@ -135,7 +136,7 @@ def _told(orders: int, got: dict[str, int], by_code: list[dict[str, Any]]) -> Fi
 
 
 def _amount(amount: Decimal, code: str) -> str:
-    return f"{format_money(amount, group=True)} {code}".strip()
+    return f"{format_money(amount, group=True)} {printable(code)}".strip()
 
 
 def _elsewhere(rows: Any) -> Finding | None:

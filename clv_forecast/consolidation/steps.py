@@ -16,6 +16,7 @@ from clv_forecast.consolidation import grouped_lines as g
 from clv_forecast.consolidation.order_groups import DAY, RANK, SOURCE, SOURCE_ID, UNREADABLE
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT, READ, counted, format_money
+from clv_forecast.printable import printable
 from clv_forecast.tables.queries import fetch
 from clv_forecast.tables.text_format import MONEY
 
@@ -86,14 +87,15 @@ def reconciliation_table(groups: pa.Table, names: Sequence[str], as_of: str) -> 
 
 
 def _sentence(record: dict[str, Any], as_of: str) -> str:
-    money = f"{format_money(record[c.AMOUNT], group=True)} {record[c.CURRENCY] or ''}".strip()
+    money = f"{format_money(record[c.AMOUNT], group=True)} {printable(record[c.CURRENCY] or '')}".strip()
+    source = printable(record[SOURCE])
     rows, ids = counted(record[ROWS], "line"), counted(record[CUSTOMERS], "id")
     if record[STEP] == READ:
         groups = counted(record[GROUPS], "group")
-        return f"{record[SOURCE]}: read {rows} of {ids}, {money} in all, added up to {groups} where they lie."
+        return f"{source}: read {rows} of {ids}, {money} in all, added up to {groups} where they lie."
     if record[STEP] == KEPT:
-        return f"{record[SOURCE]}: kept {rows} of {ids}, {money}."
-    return f"{record[SOURCE]}: left out {rows} {_WHY[record[STEP]].format(as_of=as_of)}; their money: {money}."
+        return f"{source}: kept {rows} of {ids}, {money}."
+    return f"{source}: left out {rows} {_WHY[record[STEP]].format(as_of=as_of)}; their money: {money}."
 
 
 def check_reconciliation(table: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.arguments import count_of, draws_of, instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.assembly import Options, certificate_of
 from clv_forecast.evaluation.certificate import Certificate
@@ -24,7 +24,6 @@ from clv_forecast.evaluation.windows import (
     first_purchase,
     outcome_of,
 )
-from clv_forecast.forecasting.plan import FEWEST_DRAWS
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
@@ -72,7 +71,7 @@ def backtest(
     by : str, optional
         An attribute of the customers: all scores also per group.
     draws : int
-        Predictive draws, at least 100.
+        Predictive draws, from 100 to 100,000.
     rng : int or Generator
         Seed. The numbers of an origin depend on the seed and its day alone.
     workers : int, optional
@@ -111,13 +110,12 @@ def backtest(
     1882
     """
     instance_of(recipe, Recipe, "recipe", "Recipe(...)")
-    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
-        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
+    number = draws_of(draws)
     history = _history(data, as_of, unit)
     lengths, seed = Lengths.parse(horizon), as_seed(rng)
     undated = _undated(history, recipe, by)
     days, notes = _origins(origins, history, lengths)
-    options = Options(recipe=recipe, by=by, draws=int(draws), seed=seed, undated=undated, notes=notes)
+    options = Options(recipe=recipe, by=by, draws=number, seed=seed, undated=undated, notes=notes)
     wanted = count_of(workers, "workers") or min(len(days), os.cpu_count() or 1)
     tasks = []
     progress("split", 0, len(days))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +20,9 @@ from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.inference.leave_one_out import LooResult
 from clv_forecast.inference.recipe import Recipe
+from clv_forecast.json_text import json_text
+from clv_forecast.printable import printable
+from clv_forecast.printable_tables import printable_table
 
 SCHEMA_VERSION: Final = 1
 FILE: Final = "certificate.json"
@@ -187,14 +189,15 @@ class Certificate:
             If the folder exists and is not a saved certificate, or cannot be written.
         """
         with atomic_folder(folder, replaces=lambda old: (old / FILE).exists()) as made:
-            text = json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+            text = json_text(self.to_dict(), indent=1, ascii_only=False)
             (made / FILE).write_text(text + "\n", encoding="utf-8")
             for name in TABLES:
                 _write_table(getattr(self, name), made / f"{name}.parquet")
 
     def __str__(self) -> str:
         """Title, verdict and the scores of everyone."""
-        table = self._main().to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
+        shown = printable_table(self._main())
+        table = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
         return f"{self._heading()}\n{self.verdict}\n{table}"
 
     def __repr__(self) -> str:
@@ -203,13 +206,14 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         told = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.verdict)
-        table = self._main().to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
+        shown = printable_table(self._main())
+        table = shown.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
         return f"<h4>{escape(self._heading())}</h4><ul>{told}</ul>{table}"
 
     def _heading(self) -> str:
         count = int((~self.origins["failed"]).sum())
         origins = f"{count} origin{'s' if count != 1 else ''}"
-        return f"{self.title}: {', '.join(self.horizons)} from {origins}, as of {self.as_of.date()}"
+        return f"{printable(self.title)}: {', '.join(self.horizons)} from {origins}, as of {self.as_of.date()}"
 
     def _main(self) -> pd.DataFrame:
         table = self.scores[self.scores["group"] == EVERYONE]

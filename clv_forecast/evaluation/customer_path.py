@@ -149,7 +149,7 @@ def _replay(bought: pd.DataFrame, history: PurchaseHistory) -> pd.DataFrame:
     amount[(days - days[0]).astype(np.intp)] = bought[columns.AMOUNT].to_numpy(dtype=float)
     return pd.DataFrame(
         {
-            columns.DATE: every.astype("datetime64[ns]"),
+            columns.DATE: every.astype("datetime64[us]"),
             "when": PAST,
             "purchase": np.isfinite(amount),
             columns.AMOUNT: amount,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of, finite_number, instance_of
+from clv_forecast.arguments import count_of, finite_number, instance_of, number_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.money import resolve_terms
@@ -86,7 +86,7 @@ def purchase_frequencies(
     (['0', '1', '2', '3+'], [1403, 439, 214, 293])
     """
     check_prob(prob)
-    last = count_of(most, "most") or _MOST
+    last = count_of(most, "most", most=_LARGEST_MATRIX) or _MOST
     plan = _plan(model, history, draws, as_seed(rng))
     generator = np.random.default_rng(plan.seed)
     means, counts = [], []
@@ -171,9 +171,10 @@ def recency_frequency_matrix(
     instance_of(model, Model, "model", "fit")
     if finite_number(T, "T") <= 0.0:
         raise DomainError("T must be positive.", value=T)
-    counts = (count_of(max_frequency, "max_frequency") or 1), (count_of(steps, "steps") or 1)
-    if max(counts) > _LARGEST_MATRIX:
-        raise DomainError(f"max_frequency and steps may be at most {_LARGEST_MATRIX}.", value=max(counts))
+    counts = tuple(
+        number_of(value, name, most=_LARGEST_MATRIX)
+        for value, name in ((max_frequency, "max_frequency"), (steps, "steps"))
+    )
     ahead = Horizon.parse(horizon)
     module = transaction_model(model.purchases)
     frequency = np.repeat(np.arange(counts[0] + 1.0), counts[1] + 1)

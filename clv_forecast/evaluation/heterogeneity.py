@@ -16,8 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betainc, gammainc, gammaincc, gammaincinv
 
-from clv_forecast.arguments import count_of, instance_of
-from clv_forecast.errors import DomainError
+from clv_forecast.arguments import count_of, draws_of, instance_of
 from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
@@ -121,10 +120,8 @@ def heterogeneity(
     """
     instance_of(model, Model, "model", "fit")
     check_prob(prob)
-    count = count_of(bins, "bins") or _BINS
-    if count > _MOST_BINS:
-        raise DomainError(f"bins may be at most {_MOST_BINS}.", value=count)
-    used = model.draws.cycle(count_of(draws, "draws") or 1)
+    count = count_of(bins, "bins", most=_MOST_BINS) or _BINS
+    used = model.draws.cycle(draws_of(draws, least=1))
     purchases, spend = _populations(used, history)
     tables = [_table(purchases, quantity, count, used.n_draws, prob) for quantity in _of_purchases(model)]
     if spend is not None:

@@ -10,12 +10,11 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import Final
 
+from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.errors import FitError
 from clv_forecast.evaluation.one_origin import OriginResult, Task, evaluate_origin
 from clv_forecast.threads import number_of_threads
@@ -85,10 +84,10 @@ def evaluate_all(tasks: Sequence[Task], *, workers: int, done: Callable[[int], o
 
 def _elsewhere(task: Task, running: list[subprocess.Popen[bytes]], threads: int) -> OriginResult:
     """Evaluate a task in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="clv_forecast.") as folder:
-        (Path(folder) / "task").write_bytes(pickle.dumps(task))
+    with scratch_folder() as folder:
+        (folder / "task").write_bytes(pickle.dumps(task))
         process = subprocess.Popen(  # noqa: S603 - this interpreter and the code above
-            [sys.executable, "-c", _CHILD, folder, *(entry for entry in sys.path if isinstance(entry, str))],
+            [sys.executable, "-c", _CHILD, str(folder), *(entry for entry in sys.path if isinstance(entry, str))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -96,7 +95,7 @@ def _elsewhere(task: Task, running: list[subprocess.Popen[bytes]], threads: int)
         )
         running.append(process)
         told = process.communicate()[1]
-        answer = Path(folder) / "answer"
+        answer = folder / "answer"
         if not answer.exists():
             last = told.decode(errors="replace").strip().splitlines()[-_LINES_SHOWN:]
             raise FitError(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clv_forecast.arguments import count_of
+from clv_forecast.arguments import draws_of
 from clv_forecast.errors import DomainError, FitError
 from clv_forecast.streams import as_seed
 
@@ -171,7 +171,7 @@ def stacking_replicates(
         raise DomainError("Every row of log densities needs its customer.", value=f"{owner.shape} for {len(values)}")
     drawn = np.random.default_rng(as_seed(rng))
     number = int(owner.max()) + 1
-    result = np.empty((count_of(replicates, "replicates") or 1, values.shape[1]))
+    result = np.empty((draws_of(replicates, "replicates", least=1), values.shape[1]))
     for replicate in range(len(result)):
         times = np.bincount(drawn.integers(number, size=number), minlength=number)[owner]
         result[replicate] = stacking_weights(values[times > 0], counts=times[times > 0])

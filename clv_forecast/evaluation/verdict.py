@@ -25,6 +25,7 @@ from clv_forecast.evaluation.statuses import (
 )
 from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.printable import printable
 
 FEWEST_ORIGINS: Final = 3
 _GROUPS_NAMED: Final = 5
@@ -136,7 +137,10 @@ def band_sentences(statuses: Sequence[BandStatus]) -> list[str]:
     for status in (TOO_NARROW, TOO_WIDE):
         groups = [s for s in statuses if s.subject == "customers" and s.group != EVERYONE and s.status == status]
         if groups:
-            named = [f"{s.group} ({s.quantity}, {s.horizon}: {_percent(s.coverage)})" for s in groups[:_GROUPS_NAMED]]
+            named = [
+                f"{printable(s.group)} ({s.quantity}, {s.horizon}: {_percent(s.coverage)})"
+                for s in groups[:_GROUPS_NAMED]
+            ]
             more = f" and {len(groups) - _GROUPS_NAMED} more" if len(groups) > _GROUPS_NAMED else ""
             told.append(f"Bands are {status} in single groups, the 90 % band held: {', '.join(named)}{more}.")
     return told

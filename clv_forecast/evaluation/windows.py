@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.arguments import parse_day
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.evaluation.baselines import PastPurchases
 from clv_forecast.evaluation.common_shock import PERIOD
 from clv_forecast.forecasting.horizons import Horizons
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.history.purchase_history import PurchaseHistory, Split
 from clv_forecast.units import DAYS_PER_UNIT, DAYS_PER_YEAR, Horizon, TimeUnit
 

@@ -11,6 +11,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
 from clv_forecast.figures.customer import draw_customer_alive
 from clv_forecast.figures.rows import band_name, checked, in_currency
+from clv_forecast.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ _SIZE: Final = (12.0, 8.2)
 _FUTURE: Final = "future"
 _GIVEN: Final = "given"
 _LONGEST: Final = 22
+_LONGEST_VALUE: Final = 400
 _NOTE: Final = 0.86  # of the letters of a fact
 _NARROWEST: Final = 5.0  # points, of letters
 _BAR: Final = 0.6
@@ -111,12 +113,12 @@ def _page(figure: Any) -> Figure:
 
 def _head(figure: Figure, card: Any) -> None:
     """Name and reason, as many lines of it as leave room for the panels."""
-    name, own = (" ".join(str(part).split()) for part in (card.name, card.customer_id))
+    name, own = printable(card.name), printable(card.customer_id)
     points = 0.97 * float(figure.get_figwidth()) * 72.0
     letters = max(20, int(points / (0.55 * style.LABEL_SIZE)))
     lines = [
         name if name == own else f"{name} ({own})",
-        *style.wrapped(str(card.reason), points, style.LABEL_SIZE).split("\n")[:_REASON_LINES],
+        *style.wrapped(printable(card.reason), points, style.LABEL_SIZE).split("\n")[:_REASON_LINES],
     ]
     figure.suptitle(
         "\n".join(style.short(line, letters) for line in lines), x=0.01, ha="left", fontsize=style.LABEL_SIZE,
@@ -271,9 +273,9 @@ def _lines(table: pd.DataFrame, wide: float, size: float) -> list[Line]:
             topic = row.topic
             if found:
                 found.append(("", 0.0, "left", size, style.TEXT, 0.5 * size))
-            found.append((str(topic).upper(), 0.0, "left", small, style.EXPECTED, step))
+            found.append((style.short(topic).upper(), 0.0, "left", small, style.EXPECTED, step))
         room, longest = (max(12, int(wide / (width * size))) for width in _LETTERS)
-        fact, value = style.short(row.fact, room), " ".join(str(row.value).split())
+        fact, value = style.short(row.fact, room), printable(row.value)[:_LONGEST_VALUE]
         together = len(fact) + len(value) + 3 <= room
         found.append((fact, 0.0, "left", size, style.TEXT, 0.0 if together else step))
         if together:
@@ -281,7 +283,7 @@ def _lines(table: pd.DataFrame, wide: float, size: float) -> list[Line]:
         else:
             parts = style.wrapped(value, wide, size).split("\n")
             found += [(style.short(part, longest), 0.0, "left", size, style.TEXT, step) for part in parts]
-        notes = style.wrapped(str(row.note), wide, small).split("\n") if row.note else []
+        notes = style.wrapped(printable(row.note)[:_LONGEST_VALUE], wide, small).split("\n") if row.note else []
         found += [
             (style.short(part, int(longest / _NOTE)), 0.0, "left", small, style.QUIET, 1.3 * small) for part in notes
         ]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clv_forecast.figures import style
 from clv_forecast.figures.frequencies import window
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def draw_deciles(
     """
     checked(table, ["decile", "expected", "actual"], _DECILES)
     rows = _window(table, quantity, origin, horizon, None).sort_values("decile")
-    what = only(rows, "quantity", "purchases")
+    what = written(rows, "quantity", "purchases")
     at = np.arange(len(rows))
     ax = style.axes(ax)
     ax.bar(at, rows["actual"], width=0.72, color=style.BAR, linewidth=0, label="actual")
@@ -232,7 +232,7 @@ def _window(
 
 
 def _title(what: str, rows: pd.DataFrame, *, name_quantity: bool = True) -> str:
-    quantity, group = only(rows, "quantity"), only(rows, "group", EVERYTHING)
+    quantity, group = written(rows, "quantity"), only(rows, "group", EVERYTHING)
     named = f": {quantity}" if quantity and name_quantity else ""
     told = "" if group == EVERYTHING else f", {style.short(group)}"
     within = f" {window(rows)}" if only(rows, "horizon") else ""

@@ -10,7 +10,8 @@ import pandas as pd
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import checked, only
+from clv_forecast.figures.rows import checked, written
+from clv_forecast.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,7 @@ def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | N
         cmap=LinearSegmentedColormap.from_list("light", _LIGHT), vmin=low, vmax=high if high > low else low + 1.0,
     )  # fmt: skip
     what = quantity.replace("_", " ")
-    currency = only(table, "currency")
+    currency = written(table, "currency")
     title = f"Value by potential: accounts and money by cell{f', {currency}' if currency else ''}; shaded by {what}"
     ax.set_xticks(range(len(by_potential)), [_limits(rows, "potential", name) for name in by_potential])
     ax.set_yticks(range(len(by_value)), [_limits(rows, "value", name) for name in by_value])
@@ -98,8 +99,9 @@ def _limits(rows: pd.DataFrame, axis: str, name: str) -> str:
     """A class with the money that limits it, where the table has it."""
     columns = (f"{axis}_above", f"{axis}_up_to")
     if not set(columns) <= set(rows.columns):
-        return name
+        return style.short(name)
     row = rows[(rows[f"{axis}_class"].astype(str) == name).to_numpy(dtype=bool)].iloc[0]
+    name = style.short(name)
     above, up_to = (float(row[column]) for column in columns)
     if math.isfinite(above) and math.isfinite(up_to):
         return f"{name}\n{style.amount_text(above)}\nto {style.amount_text(up_to)}"
@@ -118,7 +120,7 @@ def _cell_text(row: Any, quantity: str, wide: float, tall: float, size: float) -
     letters = max(int(wide / (0.55 * size)), 6)
     room = max(1, int(tall / (1.35 * size)))
     count = int(row["accounts"])
-    name = style.wrapped(" ".join(str(row["cell"]).split()), wide, size).split("\n")
+    name = style.wrapped(printable(row["cell"]), wide, size).split("\n")
     lines = [style.short(line, letters) for line in name[: min(2, max(room - 1, 0))]]
     if wide <= _ROOMY:
         shown = [f"{count:,}", *([] if quantity == "accounts" else [style.amount_text(float(row[quantity]))])]

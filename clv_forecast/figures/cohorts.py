@@ -9,7 +9,7 @@ import pandas as pd
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def draw_cohorts(table: pd.DataFrame, *, quantity: str = "value_at_equal_age", a
         some = rows[(rows["channel"].astype(str) == channel).to_numpy(dtype=bool)]
         at = _places(some, names) + (place - (len(channels) - 1) / 2.0) * step
         colour = _COLOURS[place]
-        label = "" if len(channels) == 1 else style.short(channel, _LONGEST)
+        label = "" if len(channels) == 1 else style.name_in_key(channel, _LONGEST)
         ax.vlines(at, some[low], some[high], color=colour, alpha=style.INTERVAL_ALPHA, linewidth=5)
         ax.plot(at, some[quantity], _MARKS[place], color=colour, markersize=5.5, markeredgecolor="white", label=label)
         if cost in some.columns:
@@ -92,7 +92,7 @@ def draw_cohorts(table: pd.DataFrame, *, quantity: str = "value_at_equal_age", a
     costed = cost in rows.columns and bool(rows[cost].notna().any())
     shown = f", the {len(channels)} largest channels" if rows["channel"].nunique() > len(channels) else ""
     told = "; short lines: what one cost" if costed and quantity != "total" else "; short lines: what they cost"
-    horizon = only(table, "horizon")
+    horizon = written(table, "horizon")
     if quantity == "value_at_equal_age" and horizon:
         words = f"value per customer in its first {horizon}"
     title = f"{words.capitalize()}, {band_name(table)}{shown}{told if costed else ''}"
@@ -194,10 +194,10 @@ def _cohort_ticks(
     ax: Axes, names: list[str], rows: pd.DataFrame | None, column: str = "new_customers", word: str = " new"
 ) -> None:
     """Names of the cohorts, with their customers where there is one row each; every n-th where there are many."""
-    labels = list(names)
+    labels = [style.short(name) for name in names]
     if rows is not None:
         counts = dict(zip(rows["cohort"].astype(str), rows[column], strict=True))
-        labels = [f"{name}\n{style.amount_text(float(counts[name]))}{word}" for name in names]
+        labels = [f"{style.short(name)}\n{style.amount_text(float(counts[name]))}{word}" for name in names]
     longest = max(len(part) for label in labels for part in label.split("\n"))
     room = max(1, int(style.size_in_points(ax)[0] / ((longest + 1) * style.TICK_SIZE * _LETTER)))
     step = -(-len(names) // room)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import EVERYTHING, as_text, band_name, checked, chosen, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, only, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,10 +131,10 @@ def window(rows: pd.DataFrame) -> str:
     >>> window(pd.DataFrame({"origin": ["all"], "horizon": ["39 weeks"]}))
     'in 39 weeks (all origins)'
     """
-    length, origin = only(rows, "horizon"), only(rows, "origin")
+    length, origin = written(rows, "horizon"), only(rows, "origin")
     parts = [f"in {length}" if length else "in the holdout"]
     if origin and origin != EVERYTHING:
-        parts.append(f"after {as_text(origin)}")
+        parts.append(f"after {style.short(origin)}")
     elif origin:
         parts.append("(all origins)")
     return " ".join(parts)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import band_name, checked, chosen, only
+from clv_forecast.figures.rows import band_name, checked, chosen, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,10 @@ def draw_heterogeneity(table: pd.DataFrame, *, quantity: str, ax: Axes | None = 
     _cut(ax, rows)
     style.percent(ax.yaxis)
     style.dress(
-        ax, title=f"How customers differ: {quantity}", x=f"{quantity}, {only(rows, 'unit')}", y="customers per bin"
+        ax,
+        title=f"How customers differ: {style.short(quantity)}",
+        y="customers per bin",
+        x=f"{style.short(quantity)}, {written(rows, 'unit')}",
     )
     style.key(ax, place="upper right")
     return ax

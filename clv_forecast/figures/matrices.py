@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import checked, only
+from clv_forecast.figures.rows import checked, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def draw_expected_purchases_matrix(table: pd.DataFrame, *, ax: Axes | None = Non
     'Expected purchases in the next 12 months, 2 weeks after the first purchase'
     """
     checked(table, ["frequency", "recency", "expected_purchases", "T", "horizon", "unit"], _MADE_BY)
-    horizon = only(table, "horizon")
+    horizon = written(table, "horizon")
     title = f"Expected purchases in the next {horizon}, {_length(table)} after the first purchase"
     return _draw(table, "expected_purchases", title=title, bar=f"purchases in {horizon}", top=None, ax=ax)
 
@@ -98,7 +98,7 @@ def _draw(table: pd.DataFrame, column: str, *, title: str, bar: str, top: float 
         vmax=top,
         rasterized=True,
     )
-    unit = only(table, "unit", "unit of time")
+    unit = written(table, "unit", "unit of time")
     style.dress(ax, title=title, x=f"last purchase, {unit}s after the first", y="repeat purchases", rules="none")
     ax.set_facecolor(_NOBODY)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -110,5 +110,5 @@ def _draw(table: pd.DataFrame, column: str, *, title: str, bar: str, top: float 
 
 
 def _length(table: pd.DataFrame) -> str:
-    length, unit = float(table["T"].iloc[0]), only(table, "unit", "unit")
+    length, unit = float(table["T"].iloc[0]), written(table, "unit", "unit")
     return f"{length:g} {unit}{'' if length == 1.0 else 's'}"

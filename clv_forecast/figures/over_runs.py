@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
 from clv_forecast.figures.money import limits_of_amounts, money_axis, money_text
-from clv_forecast.figures.rows import as_text, band_name, checked, in_currency, only
+from clv_forecast.figures.rows import as_text, band_name, checked, in_currency, only, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def draw_run_bands(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     _marks(ax, x, came, known & held, "came", {"marker": "o", "color": style.ACTUAL, "markersize": small})
     outside = {"marker": "D", "color": style.OWN, "markersize": 1.5 * small}
     _marks(ax, x, came, known & ~held, "came, outside of its band", outside)
-    what = only(rows, "quantity", "what came")
+    what = written(rows, "quantity", "what came")
     _finish(ax, _title_of_bands(rows, known, held), y=in_currency(what, rows), x="day of the earlier run")
     return ax
 
@@ -220,7 +220,7 @@ def _finish(ax: Axes, title: str, *, x: str, y: str) -> None:
 
 
 def _title_of_bands(rows: pd.DataFrame, known: NDArray[np.bool_], held: NDArray[np.bool_]) -> str:
-    what = only(rows, "quantity", "what came").capitalize()
+    what = written(rows, "quantity", "what came").capitalize()
     lengths = sorted({int(each) for each in rows["days"]})
     days = f"{lengths[0]} to {lengths[-1]} days" if len(lengths) > 1 else _counted(lengths[0], "day")
     of, prob = int(np.count_nonzero(known)), only(rows, "prob")

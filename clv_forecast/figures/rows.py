@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.errors import DomainError
+from clv_forecast.figures.style import short
 
 EVERYTHING: Final = "all"
 _ORIGIN: Final = "origin"
@@ -111,6 +112,17 @@ def only(table: pd.DataFrame, column: str, otherwise: str = "") -> str:
     return as_text(values[0]) if len(values) == 1 else otherwise
 
 
+def written(table: pd.DataFrame, column: str, otherwise: str = "") -> str:
+    r"""The one value of a column as a figure writes it: see `only` and `short`.
+
+    Examples
+    --------
+    >>> written(pd.DataFrame({"currency": ["$", "$"]}), "currency")
+    '\\$'
+    """
+    return short(only(table, column, otherwise))
+
+
 def band_name(table: pd.DataFrame, noun: str = "band") -> str:
     """How a figure calls the band of a table.
 
@@ -131,5 +143,5 @@ def in_currency(quantity: str, rows: pd.DataFrame) -> str:
     >>> in_currency("revenue", pd.DataFrame({"currency": ["USD"]})), in_currency("purchases", pd.DataFrame())
     ('revenue, USD', 'purchases')
     """
-    currency = "" if quantity == "purchases" else only(rows, "currency")
+    currency = "" if quantity == "purchases" else written(rows, "currency")
     return f"{quantity}, {currency}" if currency else quantity

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import band_name, checked, chosen, only
+from clv_forecast.figures.rows import band_name, checked, chosen, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +84,8 @@ def draw_shrinkage(
     ax.set_yticks(at, [f"{style.short(name)} ({style.amount_text(count)})" for name, count in names])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     _limits(ax, rows)
-    what, unit = only(rows, "quantity", "estimate").replace("_", " "), only(rows, "unit")
-    by = only(rows, "attribute", "group").replace("_", " ")
+    what, unit = written(rows, "quantity", "estimate").replace("_", " "), written(rows, "unit")
+    by = written(rows, "attribute", "group").replace("_", " ")
     style.thousands(ax.xaxis)
     wide = style.size_in_points(ax)[0] >= _WIDE
     style.dress(

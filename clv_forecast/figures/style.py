@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clv_forecast.errors import DomainError
+from clv_forecast.printable import figure_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -173,20 +174,28 @@ def amount_text(value: float) -> str:
 
 
 def short(name: Any, longest: int = _LONGEST_NAME) -> str:
-    """A name that leaves room for the figure: cut in the middle, so that its beginning and its end are seen.
+    r"""A name that leaves room for the figure: cut in the middle, so that its beginning and its end are seen.
 
-    Dollars are escaped: between two of them matplotlib would read a formula.
+    All text of customers' data comes onto a figure by this function: see `figure_text`.
 
     Examples
     --------
     >>> short("a name of a group that goes on and on, 1997Q1", 20)
     'a name of a g…1997Q1'
+    >>> short("Smith\n$x$")
+    'Smith\\n\\$x\\$'
     """
-    text = " ".join(str(name).split())
+    text = " ".join(printable(name).split())
     if len(text) > longest:
         tail = (longest - 1) // 3
         text = f"{text[: longest - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
-    return text.replace("$", r"\$")
+    return figure_text(text)
+
+
+def name_in_key(name: Any, longest: int = _LONGEST_NAME) -> str:
+    """A `short` name for the key, which leaves out what begins with an underscore."""
+    text = short(name, longest)
+    return f" {text}" if text.startswith("_") else text
 
 
 def key(ax: Axes, *, place: Place = "upper right", columns: int = 1) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only
+from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def draw_totals(
         rows = chosen(grouped, "horizon", horizon)
         pairs = zip(rows["group"], rows["customers"], strict=True)
         labels = [f"{style.short(name)} ({style.amount_text(count)})" for name, count in pairs]
-        title = f"{quantity.capitalize()} in {only(rows, 'horizon')} by group (customers)"
+        title = f"{quantity.capitalize()} in {written(rows, 'horizon')} by group (customers)"
     value, lower, upper = (rows[name].to_numpy(dtype=float) for name in names)
     ax = style.axes(ax, (_WIDTH, _REST + _ROW * max(len(rows), 3)))
     at = np.arange(len(rows))

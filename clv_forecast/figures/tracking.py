@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import as_text, band_name, checked, chosen, in_currency, only
+from clv_forecast.figures.rows import as_text, band_name, checked, chosen, in_currency, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,8 +64,8 @@ def draw_tracking(
     checked(table, ["origin", "period", "end", *names], _MADE_BY)
     rows = chosen(table, "quantity", quantity if quantity is not None else _first(table, "quantity"))
     rows = chosen(chosen(rows, "group", group), "origin", origin).sort_values("period")
-    what = only(rows, "quantity", "purchases")
-    unit = only(rows, "unit", "period")
+    what = written(rows, "quantity", "purchases")
+    unit = written(rows, "unit", "period")
     day = as_text(rows["origin"].iloc[0])
     actual, expected, lower, upper = (rows[name].to_numpy(dtype=float) for name in names)
     ends = pd.to_datetime(rows["end"]).to_numpy()

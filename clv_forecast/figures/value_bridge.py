@@ -10,7 +10,7 @@ import pandas as pd
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
 from clv_forecast.figures.money import digits_for, money_axis, money_text
-from clv_forecast.figures.rows import checked, in_currency, only
+from clv_forecast.figures.rows import checked, in_currency, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -287,8 +287,8 @@ def _tear(ax: Axes, bars: list[_Bar], cut: float) -> None:
 def _title(table: pd.DataFrame) -> str:
     value = table["value"].to_numpy(dtype=float)
     change = float(value[-1] - value[0])
-    horizon, then, now = (only(table, name) for name in ("horizon", "previous_as_of", "as_of"))
-    what = f"Value over {style.short(horizon)}" if horizon else "Value of the base"
+    horizon, then, now = (written(table, name) for name in ("horizon", "previous_as_of", "as_of"))
+    what = f"Value over {horizon}" if horizon else "Value of the base"
     how = f"{'rose' if change > 0.0 else 'fell'} by {money_text(abs(change))}" if change else "stayed as it was"
     if not (then and now):
         return f"{what} {how}"

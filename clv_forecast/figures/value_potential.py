@@ -173,19 +173,13 @@ def _key(ax: Axes, colours: dict[str, str]) -> None:
     if len(colours) > len(_COLOURS):
         shown.append(("other cells", _OTHER))
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=colour, markersize=6, label=_shown(cell, longest))
+        Line2D([], [], marker="o", linestyle="", color=colour, markersize=6, label=style.name_in_key(cell, longest))
         for cell, colour in shown
     ]
     ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=style.TICK_SIZE,
         labelcolor=style.TEXT, handletextpad=0.3, borderaxespad=0.0,
     )  # fmt: skip
-
-
-def _shown(cell: str, longest: int) -> str:
-    """A cell in the key, which leaves out what begins with an underscore."""
-    text = style.short(cell, longest)
-    return f" {text}" if text.startswith("_") else text
 
 
 def _name(ax: Axes, rows: pd.DataFrame, x: Any, y: Any, area: Any, names: Any) -> None:

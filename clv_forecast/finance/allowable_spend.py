@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.arguments import MOST_TOP, instance_of, number_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.acquisition import Acquisition, newcomer_groups
 from clv_forecast.finance.allowances import allowance, each_of, ladder, share_out
@@ -94,7 +94,7 @@ def allowable_spend(
     by : str, optional
         A column of the customers: each group pools its own risk. For ``acquire`` a group of the hierarchical fit.
     new_customers : int
-        For ``acquire``: how many are won together, and pool their risk.
+        For ``acquire``: how many are won together, and pool their risk; at most 10,000.
     accept_failed : bool
         Whether to go on although a backtest found the bands of this horizon to fail.
     progress : callable
@@ -246,7 +246,7 @@ def _of_new_customers(
     if model is None:
         raise DomainError("basis='acquire' needs the model: new customers have no forecast yet.", remedy="Give model=.")
     instance_of(model, Model, "model", "fit")
-    count = count_of(new_customers, "new_customers") or 1
+    count = number_of(new_customers, "new_customers", most=MOST_TOP)
     plans = newcomer_groups(forecast, model, terms.by, count)
     found: list[tuple[Levels, Floats, Payback]] = []
     for plan in plans.values():

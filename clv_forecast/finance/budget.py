@@ -28,6 +28,7 @@ from clv_forecast.finance.budget_terms import (
     budget_terms,
 )
 from clv_forecast.finance.spend import AllowableSpend
+from clv_forecast.printable import printable
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ class Budget:
         return f"<Budget of {self.total:,.2f} ({self.resource}) over {len(self.table):,} accounts>"
 
     def __str__(self) -> str:
-        money = "" if self.currency is None else f" {self.currency}"
+        money = "" if self.currency is None else f" {printable(self.currency)}"
         unit = money if self.resource == MONEY else " hours"
         served = int((self.table["allocated"] > 0.0).sum())
         net = "" if self.net is None else f", {self.net:,.2f} more than it costs"

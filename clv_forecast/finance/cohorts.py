@@ -23,6 +23,7 @@ from clv_forecast.finance.spend_terms import checked_roi
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.units import month_in
@@ -96,7 +97,7 @@ class Cohorts:
 
     def __str__(self) -> str:
         whole = self.totals.iloc[0]
-        money = "" if self.currency is None else f" {self.currency}"
+        money = "" if self.currency is None else f" {printable(self.currency)}"
         lines = [
             f"{int(whole['new_customers']):,} new customers since {self.opening:%Y-%m-%d}; left out: "
             f"{self.already_there:,} already there, {self.children:,} children of known parents; came back: "

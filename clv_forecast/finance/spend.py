@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from clv_forecast.printable import printable
+
 CEILING: Final = "ceiling"
 RETAIN: Final = "retain"
 GROW: Final = "grow"
@@ -106,7 +108,7 @@ class AllowableSpend:
 
     def __str__(self) -> str:
         total = self.totals.sum(numeric_only=True)
-        money = "" if self.currency is None else f" {self.currency}"
+        money = "" if self.currency is None else f" {printable(self.currency)}"
         lines = [
             f"Allowable spend ({self.basis}) over {self.horizon} at {self.target_roi:.0%} return and "
             f"{self.confidence:.0%} confidence",

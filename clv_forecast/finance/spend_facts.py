@@ -12,6 +12,7 @@ from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.finance.spend import WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.printable import printable
 from clv_forecast.ranking.account_facts import SPEND, Fact, money_text, share_text
 
 NEW_CUSTOMERS_ONLY: Final = "What winning new customers may cost is no fact of an account that is there already."
@@ -76,7 +77,7 @@ def _meanings(row: Mapping[Any, Any]) -> dict[str, str]:
     earned, sure = f"earns {_percent(row['target_roi'])}", f"with {_percent(row['confidence'])} confidence"
     limit = row["payback_limit_months"]
     back = "" if pd.isna(limit) else f", and is back within {float(limit):g} months"
-    pool = "all accounts" if row["group"] == EVERYONE else f"all accounts of {row['group']}"
+    pool = "all accounts" if row["group"] == EVERYONE else f"all accounts of {printable(row['group'])}"
     return {
         "expected": f"{earned} on average{back}",
         "single": f"{earned} on this account alone {sure}{back}",
@@ -89,8 +90,8 @@ def _why_zero(name: str, row: Mapping[Any, Any]) -> str:
     reason = "" if pd.isna(row["reason"]) else str(row["reason"]).rstrip(".")
     if name == "single" or float(row["allowable_expected"]) == 0.0:
         return reason
-    pool = "all accounts together" if row["group"] == EVERYONE else f"the accounts of {row['group']} together"
-    return f"its share of what {pool} surely bring is less than a cent"
+    whom = "all accounts" if row["group"] == EVERYONE else f"the accounts of {printable(row['group'])}"
+    return f"its share of what {whom} together surely bring is less than a cent"
 
 
 def _payback(row: Mapping[Any, Any], of_it: str) -> Iterator[Fact]:
@@ -111,7 +112,7 @@ def _payback(row: Mapping[Any, Any], of_it: str) -> Iterator[Fact]:
 
 def _cents(amount: float, currency: Any) -> str:
     """Money in whole cents, as it may be spent."""
-    return f"{amount:,.2f}" if pd.isna(currency) else f"{amount:,.2f} {currency}"
+    return f"{amount:,.2f}" if pd.isna(currency) else f"{amount:,.2f} {printable(currency)}"
 
 
 def _percent(share: float) -> str:

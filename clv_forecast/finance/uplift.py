@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.arguments import finite_number, number_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.streams import STAGE_UPLIFT, customer_keys, uniforms
@@ -116,8 +116,8 @@ class Uplift:
         check_prob(prob)
         counts = []
         for kept, among, name in ((stayed, treated, "treated"), (stayed_without, without, "without")):
-            size = count_of(among, name)
-            if size is None or isinstance(kept, bool) or not 0 <= finite_number(kept, "stayed") <= size or kept % 1:
+            size = number_of(among, name)
+            if isinstance(kept, bool) or not 0 <= finite_number(kept, "stayed") <= size or kept % 1:
                 raise DomainError(
                     "A trial counts whole accounts: between none and all of a group stayed.", value=f"{kept} of {among}"
                 )

@@ -25,6 +25,7 @@ from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.status import FitStatus
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit, units_per_year
@@ -78,12 +79,12 @@ def forecast(
     cost_per_order : float or str
         Money per future order; or a column of the customers.
     lifetime_years : float
-        Where ``"lifetime"`` is cut off.
+        Where ``"lifetime"`` is cut off; at most 100.
     by : str, optional
         A column of the customers: ``totals`` also has a row per group, from joint draws.
     draws : int
-        Predictive draws, at least 100. Each takes one parameter draw of the model; where the model has fewer, they
-        are taken again and again.
+        Predictive draws, from 100 to 100,000. Each takes one parameter draw of the model; where the model has fewer,
+        they are taken again and again.
     prob : float
         Probability inside the equal-tailed bands.
     shock : CommonShock, optional
@@ -236,8 +237,8 @@ def _fit_notes(model: Model | Stack, history: PurchaseHistory) -> tuple[str, ...
         notes.append(f"The model was fitted as of {model.as_of.date()}, the history ends on {history.as_of.date()}.")
     if (model.currency is None) != (history.currency is None):
         notes.append(
-            f"Only one of model ({model.currency or 'none'}) and history ({history.currency or 'none'}) names a "
-            "currency: they are taken to be the same."
+            f"Only one of model ({printable(model.currency or 'none')}) and history "
+            f"({printable(history.currency or 'none')}) names a currency: they are taken to be the same."
         )
     return tuple(notes)
 

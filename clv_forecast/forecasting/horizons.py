@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
-from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, Horizon, TimeUnit, units_per_year
+from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, Horizon, TimeUnit, check_lifetime, units_per_year
 
 GRID_PERIODS = ("week", "month", "quarter", "year")
 _GRID_YEARS = {"week": 7.0 / DAYS_PER_YEAR, "month": 1.0 / 12.0, "quarter": 0.25, "year": 1.0}
@@ -36,7 +36,7 @@ class Horizons:
         Raises
         ------
         DomainError
-            If there is none, one stands twice, or one is no length of time.
+            If there is none, one stands twice, or one is no length of time, or ``lifetime_years`` is none.
         """
         if not isinstance(texts, (str, Iterable)):
             raise DomainError(
@@ -45,6 +45,7 @@ class Horizons:
                 remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
             )
         listed = [texts] if isinstance(texts, str) else list(texts)
+        check_lifetime(lifetime_years)
         parsed = sorted((Horizon.parse(t, lifetime_years=lifetime_years) for t in listed), key=lambda h: h.years)
         if not parsed:
             raise DomainError("A forecast needs at least one horizon.", remedy="Give horizons=['12 months'].")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.cleaning import LARGEST_AMOUNT
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 
@@ -20,6 +21,8 @@ MarginRule = float | str | Mapping[str, Mapping[Any, float]]
 CostRule = float | str
 
 OBSERVED = "observed"
+MOST_COST = float(LARGEST_AMOUNT)
+"""A cost is no larger than an amount may be."""
 _RATES = (-10.0, 1.0)
 _RATE = "a rate between -10 and 1 (0.3 is 30 %)"
 
@@ -132,7 +135,7 @@ def _costs(history: PurchaseHistory, rule: CostRule, name: str) -> NDArray[np.fl
     if not isinstance(rule, str):
         return np.full(len(history.table), cost(rule, name))
     values = _numbers(history, rule)
-    _check(history, values, name, "money, not negative,", 0.0, np.inf)
+    _check(history, values, name, f"money, not negative, and at most {MOST_COST:g},", 0.0, MOST_COST)
     return values
 
 
@@ -157,12 +160,12 @@ def margin_rate(value: float) -> float:
 
 
 def cost(value: float, name: str) -> float:
-    """Return one cost when it is not negative.
+    """Return one cost when it is not negative, and at most a million millions.
 
     Raises
     ------
     DomainError
-        If it is negative or no finite number.
+        If it is negative, larger, or no finite number.
 
     Examples
     --------
@@ -170,8 +173,8 @@ def cost(value: float, name: str) -> float:
     2.0
     """
     amount = finite_number(value, name)
-    if amount < 0.0:
-        raise DomainError(f"{name} must be money, not negative.", value=value)
+    if not 0.0 <= amount <= MOST_COST:
+        raise DomainError(f"{name} must be money, not negative, and at most {MOST_COST:g}.", value=value)
     return amount
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.forecasting.plan import Plan, chunks_of
-from clv_forecast.units import DAYS_PER_UNIT
+from clv_forecast.units import DAYS_PER_UNIT, MOST_YEARS
 
 OVERDUE_BELOW = 0.05
 
@@ -43,8 +43,9 @@ def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, currenc
         silence[rows] = np.concatenate(found["silence"]).mean(axis=0)
         wait[rows] = np.median(np.concatenate(found["wait"]), axis=0)
     days = wait * DAYS_PER_UNIT[plan.unit]
-    reachable = days < 100 * DAYS_PER_UNIT["year"]
-    dates = as_of + pd.to_timedelta(np.where(reachable, days, 0.0), unit="D").round("D")
+    reachable = days < MOST_YEARS * DAYS_PER_UNIT["year"]
+    whole = np.rint(np.where(reachable, days, 0.0)).astype("timedelta64[D]")
+    dates = as_of + pd.to_timedelta(whole.astype("timedelta64[s]"))
     return pd.DataFrame(
         {
             columns.CUSTOMER_ID: customer_ids,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of
+from clv_forecast.arguments import count_of, draws_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import Terms
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clv_forecast.inference.model import Model
 
 
-FEWEST_DRAWS: Final = 100
 _CELLS_PER_CHUNK: Final = 1_500_000
 _PAIRS_AT_ONCE: Final = 4_000
 
@@ -241,17 +240,15 @@ def make_plan(
     Raises
     ------
     DomainError
-        If the units or currencies of model and history differ, ``draws`` is below 100, or a model's future
+        If the units or currencies of model and history differ, ``draws`` is no number of draws, or a model's future
         depends on more than frequency and T.
     InputError
         If the history has no customer, or lacks the amounts that the model judges spend by.
     """
-    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
-        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
     if len(history.table) == 0:
         raise InputError("The history has no customer.")
     parts, first_draw = [], 0
-    for member, count in draws_of_models(model, int(draws)):
+    for member, count in draws_of_models(model, draws_of(draws)):
         parts.append(_part(member, history, count, first_draw))
         first_draw += count
     table = history.table

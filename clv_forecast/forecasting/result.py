@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of
+from clv_forecast.arguments import count_of, number_of, parse_day
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.expectation import expected_money
@@ -21,8 +21,9 @@ from clv_forecast.forecasting.next_order import next_order_table
 from clv_forecast.forecasting.plan import Plan, chunks_of, customers_per_chunk
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.printable import printable
+from clv_forecast.printable_tables import printable_table
 from clv_forecast.progress import Progress, silent
 from clv_forecast.units import DAYS_PER_YEAR
 
@@ -257,16 +258,15 @@ class Forecast:
         DomainError
             If the horizon is unknown, or ``count`` no positive whole number.
         """
-        if count_of(count, "count") is None:
-            raise DomainError("count must be a whole number of at least 1.", value=count)
+        number = number_of(count, "count")
         label = self.horizons.only([horizon]).labels[0] if horizon else self.horizons.labels[-1]
         one = self.customers[self.customers["horizon"] == label]
         by = "value" if one["value"].notna().any() else "expected_purchases"
-        return one.nlargest(count, by).reset_index(drop=True)
+        return one.nlargest(number, by).reset_index(drop=True)
 
     def __str__(self) -> str:
         what = "value" if self.plan.has_spend else "purchases"
-        money = f", {self.currency or 'currency not named'}" if self.plan.has_spend else ""
+        money = f", {printable(self.currency or 'currency not named')}" if self.plan.has_spend else ""
         lines = [
             f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on{money}",
             f"  {_terms_sentence(self.assumptions)}",
@@ -285,7 +285,8 @@ class Forecast:
 
     def _repr_html_(self) -> str:
         notes = (_terms_sentence(self.assumptions), *self.notes)
-        return self.totals.round(2).to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in notes)
+        rounded = self.totals.round(dict.fromkeys(self.totals.select_dtypes("number"), 2))
+        return printable_table(rounded).to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
     def _rows(self, ids: list[Any]) -> NDArray[np.intp]:
         index = pd.Index(self.customer_ids)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from clv_forecast.errors import InputError
+from clv_forecast.printable import printable
 
 READ: Final = "read"
 KEPT: Final = "kept"
@@ -164,7 +165,7 @@ class Audit:
 
     def __str__(self) -> str:
         width = max(len(s.name) for s in self.ledger)
-        money = f"money ({self.currency})" if self.currency else "money"
+        money = f"money ({printable(self.currency)})" if self.currency else "money"
         lines = [f"{'step':<{width}} {'rows':>14} {'customers':>12} {money:>24}"]
         lines += [
             f"{s.name:<{width}} {s.rows:>14,} {s.customers:>12,} {format_money(s.amount, group=True):>24}"
@@ -239,15 +240,14 @@ def format_money(amount: Decimal | None, *, group: bool = False) -> str:
 
 
 def format_example(fields: Iterable[tuple[str, Any]]) -> str:
-    """One row as text, safe to print: unprintable characters replaced, cut to a readable length.
+    """One row as text on one line, cut to a readable length.
 
     Examples
     --------
     >>> format_example([("customer_id", 7), ("amount", None)])
     'customer_id=7, amount=missing'
     """
-    text = ", ".join(f"{name}={'missing' if value is None else value}" for name, value in fields)
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = printable(", ".join(f"{name}={'missing' if value is None else value}" for name, value in fields))
     return text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 3] + "..."
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import parse_day
 from clv_forecast.errors import DomainError
-from clv_forecast.history.cleaning import DAY, EPOCH, parse_day
+from clv_forecast.history.cleaning import DAY, EPOCH
 from clv_forecast.history.net_lines import NetLines, net_lines, no_category
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.summary import dates_of

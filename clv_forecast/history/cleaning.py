@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -14,13 +12,13 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.datatypes as dt
 import numpy as np
-import pandas as pd
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import EARLIEST_YEAR, LATEST_YEAR
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import counted
 from clv_forecast.tables.source import Source, money
-from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY, TextFormat, has_offset, is_missing
+from clv_forecast.tables.text_format import MONEY, TextFormat, has_offset, is_missing
 
 LARGEST_AMOUNT: Final = 10**12
 """Above a million millions an amount is taken for a mistake; micro-units of it also still fit 64 bits."""
@@ -54,11 +52,6 @@ PLACEHOLDERS: Final = (
 )
 """Days that systems write where they know none, or no end; any after 2200, such as 9999-12-31, is one."""
 _FAR_DAYS: Final = 366
-LATEST_YEAR: Final = 2200
-"""Days after it are an open end, not a last day."""
-
-_ISO_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
-_LOCAL_DAY: Final = "Give the local day, such as '1997-09-30'; time_zone names the zone of the log's times."
 
 RefundPolicy = Literal["net", "drop", "error"]
 
@@ -98,52 +91,6 @@ def _wall_clock(zone: str, instant: datetime.datetime) -> datetime.datetime:  # 
 @ibis.udf.scalar.builtin(name="multiply", signature=((dt.Decimal(38, 6), dt.Decimal(20, 10)), dt.Decimal(38, 16)))
 def _exact_product(amount: Decimal, rate: Decimal) -> Decimal:  # type: ignore[empty-body]
     """Product of two decimals, no digit lost."""
-
-
-def parse_day(value: Any, name: str) -> datetime.date:
-    """Calendar day of a date, a timestamp, or ISO text; nothing is guessed, and the clock is never read.
-
-    Parameters
-    ----------
-    value : date, datetime, Timestamp, datetime64 of a day or finer, or str
-        Text as YYYY-MM-DD, with a time of day or without.
-    name : str
-        Name of the argument, for the error.
-
-    Raises
-    ------
-    DomainError
-        If ``value`` is none of these, carries a time zone (its day differs from zone to zone), or lies after 2200.
-
-    Examples
-    --------
-    >>> parse_day("1997-09-30", "as_of")
-    datetime.date(1997, 9, 30)
-    """
-    found: datetime.date | None = None
-    if isinstance(value, datetime.date):  # datetime, Timestamp and NaT are dates too
-        found = None if pd.isna(value) else value
-    elif isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] not in ("Y", "M", "W", "generic"):
-        day = value.astype("datetime64[D]").item()  # an int where no date can hold it
-        found = day if isinstance(day, datetime.date) else None
-    elif isinstance(value, str) and _ISO_DAY.match(value):
-        with contextlib.suppress(ValueError):
-            found = datetime.datetime.fromisoformat(value)
-    if found is None:
-        raise DomainError(
-            f"{name} must be a day: a date, a Timestamp, or ISO text like '1997-09-30'.", value=repr(value)
-        )
-    if isinstance(found, datetime.datetime):
-        if found.tzinfo is not None:
-            raise DomainError(f"{name} must be a day without a time zone.", value=repr(value), remedy=_LOCAL_DAY)
-        found = found.date()
-    if found.year > LATEST_YEAR:
-        raise DomainError(
-            f"{name} must be a day up to the year {LATEST_YEAR}.",
-            value=str(found),
-            remedy="A day such as 9999-12-31 stands for an open end: give the last day that the log is complete for.",
-        )
-    return found
 
 
 def check_time_zone(name: str | None) -> str | None:

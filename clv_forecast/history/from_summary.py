@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import parse_day
 from clv_forecast.errors import InputError
-from clv_forecast.history import cleaning
 from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.audit import KEPT, READ, Audit, Finding, Step, counted
 from clv_forecast.history.diagnostics import diagnose
@@ -91,7 +91,7 @@ def history_from_summary(
     0            7     1997-01-01          2
     1            8     1997-01-01          0
     """
-    checked_unit, day = check_unit(unit), cleaning.parse_day(as_of, "as_of")
+    checked_unit, day = check_unit(unit), parse_day(as_of, "as_of")
     frame = read_frame(rfm_table, "The summary", ids=(customer,))
     wanted = {c.CUSTOMER_ID: customer, c.FREQUENCY: frequency, c.RECENCY: recency, c.T: T}
     columns = [str(name) for name in frame.columns]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clv_forecast import columns as c
-from clv_forecast.arguments import check_share
+from clv_forecast.arguments import check_share, parse_day
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import cleaning, observations, reconciliation, summary
 from clv_forecast.history.attributes import align, read_attributes
@@ -21,6 +21,8 @@ from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.unusable import refuse_unusable
+from clv_forecast.printable import printable
+from clv_forecast.printable_tables import printable_table
 from clv_forecast.tables.source import Source, column_names, open_source
 from clv_forecast.tables.text_format import TextFormat
 from clv_forecast.units import TimeUnit, check_unit
@@ -100,8 +102,8 @@ class PurchaseHistory:
 
     def _repr_html_(self) -> str:
         what = f"{counted(len(self.table), 'customer')} as of {self.as_of.date()}, times in {self.unit}s"
-        money = f", money in {self.currency}" if self.currency else ""
-        rows = self.table.head(_ROWS_SHOWN).to_html(index=False, escape=True)
+        money = f", money in {printable(self.currency)}" if self.currency else ""
+        rows = printable_table(self.table.head(_ROWS_SHOWN)).to_html(index=False, escape=True)
         return f"<p><b>PurchaseHistory</b> of {html.escape(what + money)}</p>{rows}{self.audit._repr_html_()}"
 
     def purchases(self) -> pd.DataFrame:
@@ -146,7 +148,7 @@ class PurchaseHistory:
         (2349, 1882)
         """
         events = self._events("split it")
-        day = cleaning.parse_day(at, "at")
+        day = parse_day(at, "at")
         if day >= events.rules.as_of:
             raise DomainError(f"at must be a day before as_of, {events.rules.as_of}.", value=str(day))
         known_then = dataclasses.replace(events.rules, as_of=day, max_unreadable=1.0)  # judged on all rows before
@@ -312,7 +314,7 @@ def purchase_history(
     """
     checked_unit = check_unit(unit)
     rules = Rules(
-        as_of=cleaning.parse_day(as_of, "as_of"),
+        as_of=parse_day(as_of, "as_of"),
         refunds=cleaning.check_refunds(refunds),
         time_zone=cleaning.check_time_zone(time_zone),
         rates=cleaning.check_rates(rates),
@@ -327,7 +329,7 @@ def purchase_history(
         date_format=date_format,
         sheet=sheet,
     )
-    opening = None if observed_from is None else cleaning.parse_day(observed_from, "observed_from")
+    opening = None if observed_from is None else parse_day(observed_from, "observed_from")
     chosen = {c.CUSTOMER_ID: customer, c.DATE: date, c.AMOUNT: amount, c.ORDER_ID: order_id, c.CATEGORY: category}
     chosen |= {c.MARGIN: margin, c.CURRENCY: currency, c.RECORDED_AT: recorded_at}
     mapping = {name: str(column) for name, column in chosen.items() if column is not None}

@@ -10,6 +10,7 @@ from typing import Any, Final
 import ibis
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import EARLIEST_YEAR
 from clv_forecast.history.audit import KEPT, READ, Step, counted, format_example, format_money
 from clv_forecast.history.cleaning import (
     AMOUNT_TEXT,
@@ -24,7 +25,7 @@ from clv_forecast.history.cleaning import (
 )
 from clv_forecast.history.summary import Refunded
 from clv_forecast.tables.source import Source
-from clv_forecast.tables.text_format import EARLIEST_YEAR, MONEY
+from clv_forecast.tables.text_format import MONEY
 
 NO_EXAMPLE: Final = frozenset({READ, PURCHASE, REFUND})
 _WHY: Final = {

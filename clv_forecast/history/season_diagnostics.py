@@ -20,6 +20,8 @@ DEVIATION_THAT_MATTERS: Final = 0.05
 DAYS_OF_A_SEASON: Final = 730
 MONTHS_READ: Final = 72
 FEWEST_REPEATS_PER_MONTH: Final = 5.0
+MOST_TIMES: Final = 1000.0
+"""Months are told apart up to a thousandfold; a month without any repeat purchase is that far below."""
 _ITERATIONS: Final = 50
 _MONTH_NAMES: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -80,7 +82,7 @@ def season(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     p_value = float(stats.f.sf(f, year_rank - smooth_rank, max(1, single_rank - year_rank)))
     factors = _month_factors(cells, smooth)
     low, high = int(np.argmin(factors)), int(np.argmax(factors))
-    swing = float(factors[high] / factors[low]) - 1.0
+    swing = float(factors[high] / max(factors[low], factors[high] / MOST_TIMES)) - 1.0
     seasonal = p_value < SIGNIFICANT and swing >= SWING_THAT_MATTERS
     meaning = (
         "the models' rate is constant, so a horizon that is not a whole number of years is off by its months' factors, "
@@ -204,8 +206,8 @@ def _log_ratio(observed: NDArray[np.float64], mean: NDArray[np.float64]) -> NDAr
 
 
 def _month_factors(cells: MonthlyRepeats, smooth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Repeats of each month of the year against those fitted without a season."""
+    """Repeats of each month of the year against those fitted without a season, at most a thousandfold."""
     of_the_year = cells.month % 12
     observed: NDArray[np.float64] = np.bincount(of_the_year, weights=cells.repeats, minlength=12)
     expected: NDArray[np.float64] = np.bincount(of_the_year, weights=smooth, minlength=12)
-    return observed / expected
+    return np.asarray(np.minimum(observed / expected, MOST_TIMES))

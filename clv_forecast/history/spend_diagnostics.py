@@ -20,6 +20,10 @@ MATERIAL: Final = 0.05
 FEWEST_CUSTOMERS_TESTED: Final = 30
 LARGEST_SHARE: Final = 0.01
 FREAK_ORDERS_EXPECTED: Final = 0.01
+MOST_TIMES: Final = 1000.0
+"""Growth is told up to a thousandfold: a slope of some days says no more about a year."""
+_ROUNDING: Final = 1e-9
+"""Means of equal amounts differ by less, in logs."""
 _Z: Final = float(stats.norm.isf(SIGNIFICANT / 2))
 
 
@@ -50,7 +54,7 @@ def spend_and_frequency(table: pd.DataFrame) -> Finding | None:
     money = table[c.MONETARY_VALUE].to_numpy(dtype=np.float64)
     used = (frequency > 0) & (money > 0)
     x, m = frequency[used], money[used]
-    if x.size < FEWEST_CUSTOMERS_TESTED or np.ptp(x) == 0 or np.ptp(m) == 0:
+    if x.size < FEWEST_CUSTOMERS_TESTED or np.ptp(x) == 0 or np.ptp(np.log(m)) < _ROUNDING:
         return None
     pearson = float(np.corrcoef(np.log(x), np.log(m))[0, 1])
     rank = stats.spearmanr(x, m)
@@ -100,7 +104,7 @@ def drift_of_spend(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     Returns
     -------
     Finding or None
-        None with fewer than 30 customers who have two repeat purchases.
+        None with fewer than 30 customers who have two repeat purchases. Changes are at most a thousandfold.
     """
     used = (log.position > 0) & (log.count[log.customer] > 2)
     customer, day = log.customer[used], log.day[used]
@@ -115,12 +119,12 @@ def drift_of_spend(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     error = math.sqrt(float(scores @ scores) * customers / (customers - 1)) / spread
     # The model's constant money per order stands for the middle of the data; a year's forecast for its own middle
     distance = (day_number(as_of) - float(log.day[log.position > 0].mean())) / DAYS_PER_YEAR + 0.5
-    effect = math.expm1(slope * distance)
+    effect = _change(slope * distance)
     significant = abs(slope) > _Z * error
     level: Level = "caution" if significant and abs(effect) >= MATERIAL else "info"
     meaning = (
         "the models hold money per purchase constant, so if this goes on, revenue of the next 12 months is "
-        f"{effect:+.1%} against the forecast"
+        f"{_told(effect)} against the forecast"
         if significant
         else "no drift beyond chance, as the models take it"
     )
@@ -128,15 +132,15 @@ def drift_of_spend(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
         name="drift_of_spend",
         level=level,
         sentence=(
-            f"The same customer's money per repeat purchase changes by {math.expm1(slope):+.1%} a year (95 % interval "
-            f"{math.expm1(slope - 1.96 * error):+.1%} to {math.expm1(slope + 1.96 * error):+.1%}; {customers:,} "
+            f"The same customer's money per repeat purchase changes by {_told(_change(slope))} a year (95 % interval "
+            f"{_told(_change(slope - 1.96 * error))} to {_told(_change(slope + 1.96 * error))}; {customers:,} "
             f"customers, {np.ptp(day) / DAYS_PER_YEAR:.1f} years): {meaning}."
         ),
         values={
             "customers": customers,
             "log_per_year": slope,
             "log_per_year_standard_error": error,
-            "percent_per_year": 100.0 * math.expm1(slope),
+            "percent_per_year": 100.0 * _change(slope),
             "effect_next_year": effect,
         },
     )
@@ -199,6 +203,28 @@ def large_orders(log: PurchaseLog) -> Finding | None:
             "shape_within_customer": shape,
         },
     )
+
+
+def _change(log: float) -> float:
+    """Relative change of a difference of logs, at most a thousandfold.
+
+    Examples
+    --------
+    >>> round(_change(0.1), 4), _change(-math.inf), _change(1e6)
+    (0.1052, -1.0, 999.0)
+    """
+    return math.expm1(log) if log < math.log(MOST_TIMES) else MOST_TIMES - 1.0
+
+
+def _told(change: float) -> str:
+    """A change as text, and whether it is more than is told.
+
+    Examples
+    --------
+    >>> _told(0.1052), _told(999.0)
+    ('+10.5%', '+99,900% or more')
+    """
+    return f"{change:+.1%}" if change < MOST_TIMES - 1.0 else f"{change:+,.0%} or more"
 
 
 def _within(customer: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

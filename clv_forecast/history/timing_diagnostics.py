@@ -15,6 +15,8 @@ SIGNIFICANT: Final = 0.01
 FEWEST_PAIRS: Final = 30
 REGULAR_FROM: Final = 1.25
 CLUMPED_BELOW: Final = 0.8
+MOST_K: Final = 100.0
+"""Gaps that vary by less than a tenth of their length are told as a rhythm: k is held at this bound."""
 _Z: Final = float(stats.norm.isf(SIGNIFICANT / 2))
 
 
@@ -33,7 +35,8 @@ def regularity(log: PurchaseLog) -> Finding | None:
     Returns
     -------
     Finding or None
-        None with fewer than 30 customers of two gaps.
+        None with fewer than 30 customers of two gaps. Its k is at most 100, where gaps vary by a tenth of their length;
+        an exact rhythm, such as a subscription's, has k = 100.
 
     References
     ----------
@@ -57,12 +60,13 @@ def regularity(log: PurchaseLog) -> Finding | None:
         return None
     z = float((squares - expected).sum() / math.sqrt(spread))
     variance = float(squares.mean() / expected.mean()) / 12.0
-    k = max(0.0, (1.0 - 4.0 * variance) / (8.0 * variance)) if variance > 0 else math.inf
+    k = _erlang_k(variance)
+    told = f"k {k:.0f} or more, a fixed rhythm" if k >= MOST_K else f"k about {k:.1f}"
     level: Level = "info"
     if z < -_Z and k >= REGULAR_FROM:
         level = "caution"
         meaning = (
-            f"purchases are more regular than the models' random timing (k about {k:.1f}), so a customer silent for a "
+            f"purchases are more regular than the models' random timing ({told}), so a customer silent for a "
             "few usual gaps is more surely gone than P(alive) says"
         )
     elif z > _Z and k <= CLUMPED_BELOW:
@@ -79,3 +83,15 @@ def regularity(log: PurchaseLog) -> Finding | None:
         sentence=f"From the last two gaps of {both.size:,} customers (z = {z:+.1f}): {meaning}.",
         values={"customers": both.size, "k": k, "variance": variance, "z": z},
     )
+
+
+def _erlang_k(variance: float) -> float:
+    """The k of Erlang gaps under which a gap's share of two has this variance, from 0 to 100.
+
+    Examples
+    --------
+    >>> _erlang_k(0.0), round(_erlang_k(1 / 12), 9), _erlang_k(0.25)
+    (100.0, 1.0, 0.0)
+    """
+    least = 1.0 / (4.0 * (2.0 * MOST_K + 1.0))
+    return MOST_K if variance <= least else max(0.0, (1.0 - 4.0 * variance) / (8.0 * variance))

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from clv_forecast import columns as c
+from clv_forecast.arguments import EARLIEST_YEAR
 from clv_forecast.errors import InputError
 from clv_forecast.history.audit import READ, counted
 from clv_forecast.history.cleaning import AMOUNT_TEXT, DATE_TEXT, KIND, LARGEST_AMOUNT, PURCHASE, REFUND, Rules
 from clv_forecast.history.reconciliation import Count
 from clv_forecast.tables.source import Source
-from clv_forecast.tables.text_format import EARLIEST_YEAR, looks_like
+from clv_forecast.tables.text_format import looks_like
 
 NEARLY_ALL: Final = 0.9
 """From this share of rows on one reason speaks for the whole log."""

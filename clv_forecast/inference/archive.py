@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import StoreError
+from clv_forecast.json_text import finite, json_text
 
 SCHEMA_VERSION: Final = 2
 _READABLE: Final = (1, 2)
@@ -111,7 +112,7 @@ def _write_files(aside: Path, content: Mapping[str, Any], arrays: Mapping[str, N
         "written_by": {name: version(name) for name in ("clv-forecast", "numpy", "scipy", "pandas")},
     }
     manifest["checksum"] = _checksum(manifest)
-    (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
+    (aside / _MANIFEST).write_text(json_text(manifest, indent=1), encoding="utf-8")
     for name in (_ARRAYS, _MANIFEST):
         with (aside / name).open("rb") as file:
             os.fsync(file.fileno())
@@ -119,7 +120,7 @@ def _write_files(aside: Path, content: Mapping[str, Any], arrays: Mapping[str, N
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
     checked = {key: manifest.get(key) for key in ("kind", "schema_version", "content", "arrays_sha256")}
-    text = json.dumps(checked, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(finite(checked), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

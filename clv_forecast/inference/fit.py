@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.arguments import draws_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.inference.comparison import compare_siblings
 from clv_forecast.inference.draws import ParameterDraws
@@ -92,7 +93,7 @@ def fit(
     sampler : Sampler, optional
         Chains, draws and so on of ``method="nuts"``.
     draws : int
-        Number of equal-weight parameter draws, at least 100.
+        Number of equal-weight parameter draws, from 100 to 100,000.
     rng : int or numpy Generator
         Seed of the draws; the same seed gives the same draws.
     compare : bool
@@ -251,8 +252,7 @@ def _check_options(spend: str | None, method: str, draws: int) -> None:
         raise DomainError(f"method must be one of {', '.join(METHODS)}.", value=repr(method))
     if spend not in (None, "gamma_gamma"):
         raise DomainError("spend must be 'gamma_gamma' or None.", value=repr(spend))
-    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 100:
-        raise DomainError("draws must be an integer of at least 100.", value=repr(draws))
+    draws_of(draws)
 
 
 def _check_belonging(

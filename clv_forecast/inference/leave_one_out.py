@@ -18,6 +18,7 @@ from clv_forecast.inference.draws import ASYMPTOTIC, POINT, POSTERIOR
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.loo import Loo, loo_in_blocks, purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.model import Model
+from clv_forecast.printable_tables import printable_table
 from clv_forecast.progress import Progress, silent
 
 Floats = NDArray[np.float64]
@@ -71,7 +72,7 @@ class LooResult:
         return f"<LooResult purchases elpd {self.purchases.elpd:,.1f} (se {self.purchases.se:,.1f}){spend}>"
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, float_format=lambda value: f"{value:,.2f}", na_rep="-")
+        table = printable_table(self.table).to_html(index=False, float_format=lambda value: f"{value:,.2f}", na_rep="-")
         return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
 
 

@@ -18,6 +18,7 @@ from clv_forecast.inference.draws import ParameterDraws
 from clv_forecast.inference.encoding import encode_model
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.report import FitReport
+from clv_forecast.printable_tables import printable_table
 from clv_forecast.units import TimeUnit
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Model:
     def __str__(self) -> str:
         """Title, parameters and report as text."""
         shown = self.parameters.drop(columns=["prob", "interval", "note"], errors="ignore")
-        table = shown.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
+        table = printable_table(shown).to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
         return "\n".join([self._title(), table, *self._footnotes(), str(self.report)])
 
     def __repr__(self) -> str:
@@ -125,7 +126,8 @@ class Model:
         return f"<Model {self._title()}: {self.report.status.value}>"
 
     def _repr_html_(self) -> str:
-        table = self.parameters.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
+        shown = printable_table(self.parameters)
+        table = shown.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
         return f"<h4>{escape(self._title())}</h4>{table}<pre>{escape(str(self.report))}</pre>"
 
     def _footnotes(self) -> list[str]:

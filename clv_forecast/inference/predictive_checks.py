@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.arguments import draws_of, instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.inference.check_statistics import purchase_statistics, spend_statistics
 from clv_forecast.inference.customer_parameters import CustomerParameters
@@ -120,7 +120,7 @@ def posterior_predictive_check(
     Raises
     ------
     DomainError
-        If model and history do not go together, or ``draws`` is below 50.
+        If model and history do not go together, or ``draws`` is no number from 50 to 100,000.
     InputError
         If the history lacks the amounts that the spend model was fitted to.
 
@@ -179,7 +179,7 @@ def prior_predictive_check(
     Raises
     ------
     DomainError
-        If an option is unknown or does not fit, or ``draws`` is below 50.
+        If an option is unknown or does not fit, or ``draws`` is no number from 50 to 100,000.
     InputError
         If nobody bought again, or the history lacks the amounts or an attribute.
 
@@ -355,7 +355,4 @@ def _check_same(model: Model, history: PurchaseHistory) -> None:
 
 
 def _number(draws: Any) -> int:
-    number = count_of(draws, "draws")
-    if number is None or number < _FEWEST:
-        raise DomainError(f"A check needs at least {_FEWEST} draws.", value=repr(draws))
-    return number
+    return draws_of(draws, "draws of a check", least=_FEWEST)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clv_forecast.arguments import draws_of, parse_day
 from clv_forecast.errors import DomainError
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.inference.draws import ParameterDraws, params_of_draws
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.problem import Problem
@@ -83,9 +83,7 @@ def check_setting(setting: Setting) -> None:
     parse_day(setting.as_of, "as_of")
     if setting.spend_from not in SPEND_FROM:
         raise DomainError("spend_from must be 'repeat' or 'all'.", value=repr(setting.spend_from))
-    count = setting.draws
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise DomainError("draws must be an integer of at least 1.", value=repr(count))
+    draws_of(setting.draws, least=1)
 
 
 def build_model(

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.printable import printable
 from clv_forecast.ranking.account_facts import AccountData, Fact, facts_of
 
 _NO_CATEGORY: Final = (
@@ -16,7 +17,6 @@ _NO_CATEGORY: Final = (
 )
 _NO_POTENTIAL: Final = "Made without potential: no band of it, and no categories that accounts alike buy."
 _SHORT_LOG: Final = "The log is shorter than 12 months: no revenue of the last 12 months."
-_JOINERS: Final = "\u200c\u200d"
 _LONGEST: Final = 400
 _PLACE: Final = ("rank", "rank_lower", "rank_upper", "p_top", "top_k", "cell", "p_cell", "grade")
 
@@ -75,7 +75,8 @@ class AccountCard:
 
     def __repr__(self) -> str:
         row = self.place.iloc[0]
-        return f"<AccountCard of {self.name}: rank {row['rank']:,} of {row['accounts']:,} over {self.horizon}>"
+        rank = f"rank {row['rank']:,} of {row['accounts']:,} over {self.horizon}"
+        return f"<AccountCard of {printable(self.name)}: {rank}>"
 
     def __str__(self) -> str:
         wide = max(len(fact) for fact in self.facts["fact"])
@@ -89,14 +90,8 @@ class AccountCard:
 
 
 def _one_line(text: str, indent: str = "") -> str:
-    r"""Text for a terminal: what would move the cursor, change colours or turn letters around is shown as ?.
-
-    Examples
-    --------
-    >>> _one_line("a\x1b[31mb\nc")
-    'a?[31mb?c'
-    """
-    shown = "".join(letter if letter.isprintable() or letter in _JOINERS else "?" for letter in text)
+    """Text for a terminal, cut where it is very long."""
+    shown = printable(text)
     return indent + (shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}\u2026")
 
 

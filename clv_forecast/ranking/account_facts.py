@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.printable import printable
 from clv_forecast.ranking.wallets import GIVEN, WHITESPACE
 
 NOW: Final = "now"
@@ -122,7 +123,7 @@ def money_text(amount: float, currency: Any) -> str:
     """
     small = 0.005 <= abs(amount) < _PLAIN
     text = f"{amount:,.2f}" if small else f"{round(amount) + 0:,}"
-    return text if pd.isna(currency) else f"{text} {currency}"
+    return text if pd.isna(currency) else f"{text} {printable(currency)}"
 
 
 def share_text(share: float) -> str:

@@ -13,6 +13,7 @@ from clv_forecast import columns
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.printable import printable
 from clv_forecast.tables.source import read_days
 
 MOST_LABELS: Final = 100
@@ -37,7 +38,8 @@ class Accounts:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Accounts: {len(self.table):,} with {', '.join(map(str, self.table.columns[1:])) or 'no attributes'}>"
+        names = printable(", ".join(map(str, self.table.columns[1:])))
+        return f"<Accounts: {len(self.table):,} with {names or 'no attributes'}>"
 
     @property
     def ids(self) -> pd.Series[Any]:

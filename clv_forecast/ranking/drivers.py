@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.arguments import finite_number, number_of, parse_day
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking.driver_groups import groups_of
 from clv_forecast.ranking.loss_difference import UNKNOWN, Difference, adjusted_difference, controls
@@ -144,9 +144,7 @@ def driver_table(
     """
     identity = pd.Index(ids)
     start, end = _window(window)
-    least = count_of(least_accounts, "least_accounts")
-    if least is None:
-        raise DomainError("least_accounts must be a whole number of at least 1.", value=least_accounts)
+    least = number_of(least_accounts, "least_accounts")
     rate, interval = _open_share(fdr, "fdr"), _open_share(prob, "prob")
     risk, gone, due, how_large, how_old = _arrays(identity, value_at_risk, lost, expected, size, age)
     known = np.isfinite(gone)
@@ -170,10 +168,11 @@ def driver_table(
 
 def _window(window: tuple[Any, Any]) -> tuple[pd.Timestamp, pd.Timestamp]:
     try:
-        start, end = (pd.Timestamp(day) for day in window)
+        first, last = window
     except (TypeError, ValueError) as error:
         raise DomainError("window must be two dates, start and end.", value=repr(window)) from error
-    if pd.isna(start) or pd.isna(end) or not start < end:
+    start, end = (pd.Timestamp(parse_day(day, "A day of window")) for day in (first, last))
+    if not start < end:
         raise DomainError("The window must start before it ends.", value=repr(window))
     return start, end
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.plan import Plan, chunks_of
 from clv_forecast.forecasting.predictive import predictive_money
@@ -38,8 +38,13 @@ def draw_matrix(draws: int, accounts: int) -> Iterator[Singles]:
     if draws * accounts * 4 <= MOST_BYTES_IN_MEMORY:
         yield np.zeros((draws, accounts), dtype=np.float32)
         return
-    with tempfile.TemporaryDirectory(prefix="clv_forecast_") as folder:
-        mapped = np.memmap(Path(folder) / "draws", dtype=np.float32, mode="w+", shape=(draws, accounts))
+    with scratch_folder() as folder:
+        place = folder / "draws"
+        with place.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):  # on a full disk a write to mapped pages would end the process
+                os.posix_fallocate(file.fileno(), 0, draws * accounts * 4)
+        mode = "r+" if place.stat().st_size else "w+"
+        mapped = np.memmap(place, dtype=np.float32, mode=mode, shape=(draws, accounts))  # type: ignore[call-overload]
         yield mapped
         del mapped
 

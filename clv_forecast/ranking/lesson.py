@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.printable import printable
 from clv_forecast.ranking.look_back import LookBack
 from clv_forecast.ranking.outlook import Floats
 from clv_forecast.ranking.readiness import FOLDS, Lesson, Readiness, learn_readiness, reliability_table
@@ -93,7 +94,8 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
     names = list(look.accounts.attributes())
     if (wallets.source == GIVEN).any():
         names.append(columns.WALLET)
-    undated = f"The accounts' table carries no date: taken to be known then were {', '.join(names)}." if names else ""
+    told = printable(", ".join(map(str, names)))
+    undated = f"The accounts' table carries no date: taken to be known then were {told}." if names else ""
     return Learnt(
         readiness=readiness,
         spec=spec,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.arguments import parse_day
 from clv_forecast.errors import DomainError, FitError, InputError
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import make_plan
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe, fit_recipe
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model

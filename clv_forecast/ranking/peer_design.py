@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from clv_forecast.printable import printable
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
@@ -171,7 +173,7 @@ def _sorted_out(
     notes: list[str] = []
     for name, values in sorted(((str(name), table[name]) for name in table.columns), key=lambda pair: pair[0]):
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            notes.append(f"{name} is a day, which does not tell peers apart.")
+            notes.append(f"{printable(name)} is a day, which does not tell peers apart.")
             continue
         number = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
         if number and name not in as_labels and values.nunique() > FEW_NUMBERS:
@@ -179,7 +181,8 @@ def _sorted_out(
             found[~np.isfinite(found)] = np.nan
             numbers[name] = found
         elif values.nunique() > max(2, len(values) // 3):
-            notes.append(f"{name} has {values.nunique()} labels for {len(values)} accounts: too many to tell peers.")
+            of = f"{values.nunique()} labels for {len(values)} accounts"
+            notes.append(f"{printable(name)} has {of}: too many to tell peers.")
         elif values.nunique(dropna=False) > 1:
             texts[name] = values.astype("object").map(lambda value: _MISSING if pd.isna(value) else str(value))
     return numbers, texts, notes

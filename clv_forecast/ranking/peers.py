@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.peer_design import AccountKinds, Block, read_kinds, rows, together
 from clv_forecast.ranking.peer_quantile import PeerQuantile, fit_quantile, predict, unexplained, weighted_quantile
@@ -300,10 +301,10 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
                 chosen[part] = {" with ".join(block.parts) for block in added if len(block.parts) > 1}
                 settled &= fitted.settled
             progress("peers", part + 1, folds)
-    notes = [f"Peers are accounts alike in {', '.join(kinds.names)}."]
+    notes = [f"Peers are accounts alike in {printable(', '.join(kinds.names))}."]
     always = set.intersection(*chosen)
     if always:
-        notes.append(f"Attributes that tell more together than apart: {', '.join(sorted(always))}.")
+        notes.append(f"Attributes that tell more together than apart: {printable(', '.join(sorted(always)))}.")
     if not settled:
         notes.append("The quantile of the peers did not come to rest: take its band as a rough one.")
     source = np.full(size, FROM_PEERS, dtype=object)

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of, instance_of
+from clv_forecast.arguments import MOST_TOP, draws_of, instance_of, number_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.plan import FEWEST_DRAWS
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.grading import Grading
@@ -93,7 +93,7 @@ class Ranking:
         lines = [
             f"Ranking of {len(self.table):,} accounts over {self.horizon}, by {self.order.by}",
             *(f"  {note}" for note in self.notes[:_NOTES_FIRST]),
-            *(f"  {row.rank}. {row.customer_id}: {row.reason}" for row in first.itertuples()),
+            *(f"  {row.rank}. {printable(row.customer_id)}: {printable(row.reason)}" for row in first.itertuples()),
             *(f"  Note: {note}" for note in self.notes[_NOTES_FIRST:]),
         ]
         return "\n".join(lines)
@@ -189,9 +189,7 @@ def rank(
     (1, 'mean')
     """
     _check(forecast, potential, horizon, matrix, draws)
-    k = count_of(top_k, "top_k")
-    if k is None:
-        raise DomainError("top_k must be a whole number of at least 1.", value=None)
+    k = number_of(top_k, "top_k", most=MOST_TOP)
     known = _accounts(forecast, accounts, potential)
     order = choose_order(order_by, None if potential is None else potential.check)
     years = forecast.horizons.only([horizon]).years[0]
@@ -281,8 +279,7 @@ def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix
     forecast.horizons.only([horizon])
     if not forecast.plan.has_spend:
         raise DomainError("A ranking is of money: a spend part is needed.", remedy="Fit with spend='gamma_gamma'.")
-    if (count_of(draws, "draws") or 0) < FEWEST_DRAWS:
-        raise DomainError(f"draws must be a whole number of at least {FEWEST_DRAWS}.", value=draws)
+    draws_of(draws)
     for given, allowed in ((matrix.value_axis, VALUE_AXES), (matrix.potential_axis, POTENTIAL_AXES)):
         if given not in allowed:
             raise DomainError(f"An axis of the matrix must be one of {', '.join(allowed)}.", value=repr(given))

@@ -212,7 +212,7 @@ def _too_early(accounts: Accounts, parent: NDArray[np.intp]) -> tuple[str, ...]:
     acquired = accounts.dates(columns.ACQUIRED_ON)
     if acquired is None:
         return ()
-    days = acquired.to_numpy(dtype="datetime64[ns]")
+    days = acquired.to_numpy(dtype="datetime64[s]")
     referred = np.flatnonzero(parent >= 0)
     early = referred[days[referred] < days[parent[referred]]]  # never so where a day is unknown
     if not len(early):

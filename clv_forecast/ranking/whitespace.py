@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of
+from clv_forecast.arguments import number_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.streams import customer_keys
 
@@ -126,7 +126,7 @@ def whitespace(
     [{'customer_id': 15, 'category': 'paper', 'peers_share': 0.789, 'typical_revenue': 40.0, 'rank': 1}]
     """
     index = pd.Index(ids)
-    most, kept = count_of(most_categories, "most_categories") or 1, count_of(keep, "keep") or 1
+    most, kept = number_of(most_categories, "most_categories"), number_of(keep, "keep")
     revenue = _amounts(revenue, index, "Expected revenue must be finite and at least 0.", np.inf)
     ones = np.ones(index.size)
     weight = ones if weight is None else _amounts(weight, index, "weight must be a probability.", 1.0)

@@ -14,6 +14,7 @@ from clv_forecast.comparison.compare_runs import Comparison
 from clv_forecast.comparison.drift import largest_drift, most_moved
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.configuration.sections_run import AlertsSection
+from clv_forecast.printable import printable
 from clv_forecast.report.changes import NOW, THEN
 
 NOT_COMPARED: Final = "not_compared"
@@ -134,7 +135,7 @@ def _top_lost(threshold: int | None, then: pd.DataFrame | None, now: pd.DataFram
     )
     lost = first[~first.isin(second)]
     if len(lost) >= threshold:
-        named = ", ".join(map(str, lost.iloc[:5]))
+        named = ", ".join(map(printable, lost.iloc[:5]))
         yield Alert(
             name="top_accounts_lost",
             found=float(len(lost)),

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from clv_forecast.arguments import parse_day
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.outcome import Reforecast
 from clv_forecast.reforecasting.reforecast import reforecast
@@ -23,6 +23,8 @@ _STEPS: Final[dict[str, Callable[[], Any]]] = {
     "quarter": lambda: pd.offsets.QuarterEnd(),
 }
 EVERY: Final = tuple(_STEPS)
+MOST_RUNS: Final = 4000
+"""More than ten years by day."""
 
 
 def backfill(
@@ -39,7 +41,7 @@ def backfill(
     ----------
     configuration : path or Configuration
     start, end : date, Timestamp or ISO text
-        First and last day; days are counted back from the last one.
+        First and last day; days are counted back from the last one, at most 4,000.
     every : {"day", "week", "month", "quarter"}
         Months and quarters count at their ends.
     progress : callable
@@ -52,7 +54,7 @@ def backfill(
     Raises
     ------
     DomainError
-        If the days are none, or not in order, or the step is unknown.
+        If the days are none, or not in order, or too many, or the step is unknown.
     InputError, FitError, StoreError, LockedError
         As ``reforecast``, at the run that fails; those before it stay.
 
@@ -77,7 +79,7 @@ def backfill_days(start: Any, end: Any, every: str) -> tuple[pd.Timestamp, ...]:
     Raises
     ------
     DomainError
-        If the days are none, or not in order, or the step is unknown.
+        If the days are none, or not in order, or too many, or the step is unknown.
 
     Examples
     --------
@@ -86,7 +88,7 @@ def backfill_days(start: Any, end: Any, every: str) -> tuple[pd.Timestamp, ...]:
     """
     if every not in _STEPS:
         raise DomainError(f"A backfill goes by {', '.join(EVERY)}.", value=repr(every))
-    first, last = (pd.Timestamp(parse_day(day, name)) for day, name in ((start, "start"), (end, "end")))
+    first, last = (pd.Timestamp(parse_day(day, name)) for day, name in ((start, "start (--from)"), (end, "end (--to)")))
     if first > last:
         raise DomainError("The first day of a backfill comes first.", value=f"{first.date()} and {last.date()}")
     step = _STEPS[every]()
@@ -97,4 +99,10 @@ def backfill_days(start: Any, end: Any, every: str) -> tuple[pd.Timestamp, ...]:
         day = day - step
     if not found:
         raise DomainError(f"No end of a {every} lies between the days.", value=f"{first.date()} and {last.date()}")
+    if len(found) > MOST_RUNS:
+        raise DomainError(
+            f"A backfill makes at most {MOST_RUNS:,} runs at once.",
+            value=f"{len(found):,} by {every} between {first.date()} and {last.date()}",
+            remedy="Take a longer step, or fewer years.",
+        )
     return tuple(reversed(found))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from clv_forecast.arguments import parse_day
+from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.inputs import read_inputs
 from clv_forecast.reforecasting.reforecast import today
@@ -44,6 +43,6 @@ def backtest_configuration(
     """
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
     day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = read_inputs(told, Path(folder), as_of=day, progress=progress)
+    with scratch_folder() as folder:
+        inputs = read_inputs(told, folder, as_of=day, progress=progress)
         return made_certificate(told, inputs.history(told, day), progress=progress)

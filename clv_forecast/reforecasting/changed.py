@@ -124,12 +124,12 @@ def _since_a_quarter(
     Nothing where that is the last run itself, or there is none.
     """
     limit = now.as_of - pd.Timedelta(days=_QUARTER_DAYS)
-    older = [
-        one for one in store.entries() if one.status == "published" and one.as_of is not None and one.as_of <= limit
-    ]
+    published = [one for one in store.entries() if one.status == "published" and one.as_of is not None]
+    older = [one for one in published if one.as_of is not None and one.as_of <= limit]
     if not older or older[-1].folder.resolve() == previous.folder.resolve():
         return pd.DataFrame(), _NO_DRIFT
     try:
+        older[-1].check(every_byte=True)
         then = snapshot_of(read_run(older[-1].folder), horizon=horizon)
         return came_since(*ids_alike(then, now), progress=progress), parameter_drift(then.model, now.model)
     except ClvForecastError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from clv_forecast.arguments import parse_day
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.counting import count_source
@@ -16,11 +17,12 @@ from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError, InputError, StoreError
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.attributes import read_attributes
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.history.customer_attributes import COHORTS
+from clv_forecast.printable import printable
 from clv_forecast.reforecasting.inputs import order_sources, other_tables
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.reforecast import today
+from clv_forecast.run_store.store import open_store, problem_of_store
 from clv_forecast.run_store.store_place import check_place
 
 
@@ -130,19 +132,30 @@ def _columns(name: str, table: pd.DataFrame, told: Configuration) -> str:
                 value=", ".join(missing),
                 remedy=f"They have {', '.join(map(str, table.columns))}.",
             )
-    return f"{len(table):,} rows, columns {', '.join(map(str, table.columns))}"
+    return f"{len(table):,} rows, columns {', '.join(map(printable, table.columns))}"
 
 
 def _store(place: str) -> str:
-    """Where the store is or would be made, and whether it can be written."""
+    """Where the store is or would be made, and whether a run could work there."""
     folder = check_place(place)
+    problem = problem_of_store(folder)
+    if problem is not None:
+        raise problem
     existing = next(one for one in (folder, *folder.parents) if one.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError("The store is a folder that can be written to.", value=existing)
-    return str(folder) if folder.exists() else f"{folder}, not there yet: a first run makes it"
+    if not folder.exists():
+        return f"{printable(folder)}, not there yet: a first run makes it"
+    store = open_store(folder, create=False) if (folder / "runs").is_dir() else None
+    damaged = [] if store is None else [one.run_id for one in store.entries() if one.status == "damaged"]
+    told = f"; damaged runs, which are passed over: {', '.join(damaged)}" if damaged else ""
+    return f"{printable(folder)}{told}"
 
 
 def _database(told: Configuration) -> str:
     database = database_of(told)
-    current = None if database is None else database.current()
-    return f"{database}: {'no run yet' if current is None else f'shows {current[0]}'}"
+    if database is None:
+        return ""
+    database.check_place()
+    current = database.current()
+    return f"{database}: {'no run yet' if current is None else f'shows {printable(current[0])}'}"

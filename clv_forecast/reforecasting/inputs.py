@@ -236,7 +236,7 @@ def _table(
 ) -> pd.DataFrame:
     if table is None:
         return read_frame(path, f"The table {name}", format=format, labels=labels, ids=ids, days=days)
-    place = configuration.resolved_url(url) if url is not None else str(path)
+    place = configuration.resolved_url(url) if url is not None else Path(str(path))
     return read_database_table(place, table, name)
 
 

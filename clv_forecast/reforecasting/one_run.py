@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ from clv_forecast.errors import StoreError
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
+from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress
 from clv_forecast.reforecasting.alerts import DAMAGED_RUN, Alert, alerts_of
 from clv_forecast.reforecasting.changed import Changed, changed_since
@@ -36,7 +36,8 @@ from clv_forecast.run_store.database import ResultDatabase, result_database
 from clv_forecast.run_store.linked_files import link_unchanged
 from clv_forecast.run_store.publication import Publication, moves_back, publish
 from clv_forecast.run_store.retention import retire
-from clv_forecast.run_store.run_entry import RECORD, RunEntry
+from clv_forecast.run_store.run_entry import RunEntry
+from clv_forecast.run_store.run_record import RECORD
 from clv_forecast.run_store.store import RunStore
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class OneRun:
         """
         started = _now()
         inputs = read_inputs(self.configuration, reading, as_of=self.as_of, progress=self.progress)
-        last, passed_over = self.store.before(self.as_of), self._passed_over()
+        last, passed_over = self._last()
         run_id = run_id_of(self.configuration, inputs, self.as_of, None if last is None else last.run_id)
         _log.info("Run %s: read %d rows of %d sources.", run_id, *_read(inputs))
         known = self._known(run_id)
@@ -114,7 +115,7 @@ class OneRun:
             notes=(*results.notes, *changed.notes),
             held=held,
         )
-        (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="ascii")
+        (folder / RECORD).write_text(json_text(record, indent=1) + "\n", encoding="ascii")
         entry = self.store.keep(folder, run_id, held=held)
         for gate in gates:
             _log.log(logging.WARNING if gate.holds else logging.INFO, "Gate %s: %s", gate.name, gate.sentence)
@@ -125,20 +126,28 @@ class OneRun:
             return self._told(entry, published=False, repeated=False)
         return self._publish(entry, repeated=False)
 
-    def _passed_over(self) -> tuple[str, ...]:
-        """The current run, where it is damaged and so not the one that this run is compared with."""
-        current = self.store.current()
+    def _last(self) -> tuple[RunEntry | None, tuple[str, ...]]:
+        """The run that this one is compared with, and a sentence for each damaged one that comes before it."""
+        current, passed_over = self.store.current(), []
         if current is None:
             _log.warning("The store %s shows no run yet: gates have nothing to compare with.", self.store.folder)
-        if current is None or current.status != "damaged":
-            return ()
-        told = f"The current run {current.run_id} is damaged and was passed over: {current.problem}"
-        _log.warning(told)
-        return (told,)
+        elif current.status == "damaged":
+            passed_over.append(current)
+        last = None
+        for entry in self.store.earlier(self.as_of):
+            if entry.status != "damaged":
+                last = entry
+                break
+            passed_over.append(entry)
+        told = tuple(f"The run {one.run_id} is damaged and was passed over: {one.problem}" for one in passed_over)
+        for one in told:
+            _log.warning(one)
+        return last, told
 
     def _known(self, run_id: str) -> RunEntry | None:
-        """A run of the same inputs that is complete already."""
-        return next((one for one in self.store.entries() if one.run_id == run_id and one.status == "published"), None)
+        """A run of the same inputs that is complete already; a damaged one is made again."""
+        known = [one for one in self.store.entries() if one.run_id == run_id and one.status == "published"]
+        return next((one for one in known if one.looked_through().status == "published"), None)
 
     def _model(
         self, history: PurchaseHistory, last: RunEntry | None, previous: StoredRun | None
@@ -220,7 +229,7 @@ class OneRun:
 
         def files(aside: Path) -> None:
             _link_all(consolidated.orders, aside / ORDERS)
-            told = json.dumps(consolidated.to_dict(), indent=1, allow_nan=False) + "\n"
+            told = json_text(consolidated.to_dict(), indent=1) + "\n"
             (aside / "reconciliation.json").write_text(told, encoding="ascii")
 
         write_run(

@@ -49,7 +49,7 @@ def publish_run(
     """
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
     check_accepted(accept)
-    store = open_store(told.store, create=False)
+    store = open_store(told.store, create=False, readable_by=told.outputs.readable_by)
     with locked(store, run=f"publish {run}"):
         entry = store.find(run)
         if entry.status == "held":

@@ -14,8 +14,9 @@ from clv_forecast.reforecasting.inputs import Inputs
 from clv_forecast.reforecasting.refit import Fitted, options_of
 from clv_forecast.reforecasting.results import Results, Tested
 from clv_forecast.report.assumptions import plain_value
+from clv_forecast.run_store.run_record import SCHEMA_VERSION
+from clv_forecast.tables.connection_url import shown_url
 
-SCHEMA_VERSION: Final = 1
 KIND: Final = "clv_forecast run record"
 
 
@@ -41,7 +42,7 @@ def record_of(
     Returns
     -------
     dict
-        Plain values. The configuration holds names of secrets, never secrets.
+        Plain values. Of URLs of the configuration only scheme, host and database.
     """
     return {
         "kind": KIND,
@@ -72,7 +73,7 @@ def record_of(
         "gates": plain_value(gates_as_records(gates)),
         "alerts": [alert.to_dict() for alert in alerts],
         "notes": list(notes),
-        "configuration": configuration.to_dict(),
+        "configuration": _shown(configuration.to_dict()),
     }
 
 
@@ -88,6 +89,15 @@ def accepted_record(record: Mapping[str, Any], accept: Mapping[str, str]) -> dic
 def holding(record: Mapping[str, Any]) -> list[str]:
     """Sentences of the gates that hold a run."""
     return [gate["sentence"] for gate in record.get("gates", []) if not gate["passed"] and not gate["accepted"]]
+
+
+def _shown(plain: Any, key: str = "") -> Any:
+    """A configuration without logins and options of its URLs."""
+    if isinstance(plain, Mapping):
+        return {name: _shown(value, name) for name, value in plain.items()}
+    if isinstance(plain, list):
+        return [_shown(value) for value in plain]
+    return shown_url(plain) if key.endswith("url") and isinstance(plain, str) else plain
 
 
 def _source(source: Any, as_of: pd.Timestamp) -> dict[str, Any]:

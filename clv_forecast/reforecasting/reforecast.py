@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -13,14 +12,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from clv_forecast.arguments import parse_day
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
-from clv_forecast.history.cleaning import parse_day
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.gates import check_accepted
 from clv_forecast.reforecasting.one_run import OneRun
 from clv_forecast.reforecasting.outcome import Reforecast
+from clv_forecast.run_store.durable_files import writing
 from clv_forecast.run_store.lock import locked
 from clv_forecast.run_store.publication import moves_back
 from clv_forecast.run_store.store import open_store
@@ -63,7 +63,7 @@ def reforecast(
     FitError
         If a fit that is due fails.
     StoreError
-        If the store or the database cannot be written, or a file of the last run is damaged.
+        If the store holds other things, or the store, the database or a temporary file cannot be written.
     LockedError
         If another run holds the lock.
 
@@ -92,7 +92,7 @@ def reforecast(
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
     check_accepted(accept)
     day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
-    store = open_store(told.store)
+    store = open_store(told.store, readable_by=told.outputs.readable_by)
     with locked(store, run=f"as of {day.date()}"):
         for left in store.sweep():
             _log.warning("A run was cut off; what it left was removed: %s", left)
@@ -102,11 +102,9 @@ def reforecast(
                 value=f"{day.date()} by the clock",
                 remedy="Mend the clock, or name the day with --as-of.",
             )
-        reading = store.workspace(f"reading-{day:%Y-%m-%d}")
-        try:
+        with writing(store.folder):
+            reading = store.workspace("reading")
             return OneRun(configuration=told, store=store, as_of=day, accept=accept, progress=progress).go(reading)
-        finally:
-            shutil.rmtree(reading, ignore_errors=True)
 
 
 def today(configuration: Configuration) -> pd.Timestamp:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clv_forecast.json_text import finite
+
 if TYPE_CHECKING:
     from clv_forecast.report.report import Report
 
@@ -83,7 +85,7 @@ def hash_of(plain: Mapping[str, Any]) -> str:
     >>> hash_of({"b": 1, "a": [0.3, None]}) == hash_of({"a": [0.3, None], "b": 1})
     True
     """
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(finite(plain), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

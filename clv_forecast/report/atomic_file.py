@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_file(Path(folder) / "note.txt") as aside:
     ...         _ = aside.write_text("done")
@@ -43,12 +44,10 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise StoreError("A file is written, not a folder.", value=target, remedy="Name a file in it.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        aside = Path(name)
+        aside = target.parent / f".{target.stem}.{secrets.token_hex(8)}{target.suffix}"
+        aside.open("xb").close()
         try:
             yield aside
-            aside.chmod(0o644)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)

@@ -17,15 +17,18 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.spend import ACQUIRE
+from clv_forecast.json_text import finite
+from clv_forecast.printable import printable
 from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.crm_changes import SUFFIXES, compare_with_earlier, read_earlier
 from clv_forecast.report.crm_fields import COUNT, DATE, DECIMALS, FIELDS, ID, MONEY, SHARE, TEXT, field_names
 from clv_forecast.report.report import Report
-from clv_forecast.report.spreadsheet_text import cell_text, csv_text
+from clv_forecast.report.spreadsheet_text import cell_text, csv_holds, csv_text
 
 _FROM_RANKING: Final = (
     "rank", "rank_lower", "rank_upper", "adjusted_value", "potential_value", "cell", "grade", "reason",
 )  # fmt: skip
+_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,8 +57,8 @@ class CrmFile:
 
     def __str__(self) -> str:
         return (
-            f"{self.path}: {self.written:,} rows ({self.new:,} new, {self.changed:,} changed); {self.unchanged:,} "
-            f"unchanged and left out; {len(self.vanished):,} of the earlier file are no longer there"
+            f"{printable(self.path)}: {self.written:,} rows ({self.new:,} new, {self.changed:,} changed); "
+            f"{self.unchanged:,} unchanged and left out; {len(self.vanished):,} of the earlier file are no longer there"
         )
 
 
@@ -91,8 +94,8 @@ def write_crm(
     DomainError
         If the suffix, a preset or a field is unknown.
     InputError
-        If ids are not unique as text, or in CSV would be read as a formula: changing them would break the upsert. Or if
-        the earlier file has no such id field, or an id twice.
+        If ids are not unique as text, or the file is CSV and cannot hold one of them unchanged: see `csv_holds_ids`. Or
+        if the earlier file has no such id field, or an id twice.
     StoreError
         If a file cannot be read or written.
 
@@ -100,8 +103,8 @@ def write_crm(
     -----
     Values are those over the report's horizon: money in whole cents, probabilities from 0 to 1 with four decimals;
     ``allowable_spend`` is the pooled one of the report's first spend on accounts over that horizon. What is missing is
-    an empty field, or null. In CSV an apostrophe goes before text that a spreadsheet would read as a formula; JSON
-    holds the text as it is, without control characters. Ids are never changed.
+    an empty field, or null. Control characters in text are written as escapes, and in CSV an apostrophe goes before
+    what a spreadsheet would read as a formula. Ids are never changed: JSON holds every id.
 
     Examples
     --------
@@ -181,13 +184,16 @@ def crm_table(report: Report, *, fields: str | Mapping[str, str] = "plain") -> p
 
 
 def csv_holds_ids(report: Report) -> bool:
-    """Whether a CSV file can carry the ids unchanged; else the file must be JSON, see `write_crm`.
+    """Whether a CSV file can hold all ids unchanged; else the file must be JSON, which holds every id.
+
+    It cannot where an id begins like a formula (a spreadsheet would run it), holds control characters or line ends
+    (RFC 4180 has none), or is longer than a cell.
 
     Parameters
     ----------
     report : Report
     """
-    return not any(csv_text(one) != one for one in map(str, report.forecast.customer_ids))
+    return all(csv_holds(one) for one in map(str, report.forecast.customer_ids))
 
 
 def _values(report: Report) -> pd.DataFrame:
@@ -234,21 +240,16 @@ def _check_ids(ids: pd.Series[Any], suffix: str) -> None:
             value=f"{int(twice.sum())} twice",
             customer_ids=text[twice],
         )
-    bad = text.map(lambda one: (csv_text(one) if suffix == ".csv" else cell_text(one)) != one)
-    if bad.any() and suffix == ".csv":
-        raise InputError(
-            "In CSV an id must not begin like a formula or hold control characters: a spreadsheet would run it, and "
-            "changed it would match no account.",
-            value=f"{int(bad.sum())} of {len(ids)} ids",
-            customer_ids=text[bad].map(ascii),
-            remedy="Write to a path that ends in .json.",
-        )
+    if suffix != ".csv":
+        return
+    bad = ~text.map(csv_holds)
     if bad.any():
         raise InputError(
-            "An id must not hold control characters or broken ones: no file can carry it.",
+            "In CSV an id must not begin like a formula, hold control characters or be longer than a cell: a "
+            "spreadsheet would run or cut it, and changed it would match no account.",
             value=f"{int(bad.sum())} of {len(ids)} ids",
-            customer_ids=text[bad].map(ascii),
-            remedy="Mend the ids in the log.",
+            customer_ids=text[bad].map(lambda one: ascii(one[:_SHOWN])),
+            remedy="Write to a path that ends in .json.",
         )
 
 
@@ -274,5 +275,5 @@ def _write_json(rows: pd.DataFrame, path: Path) -> None:
     names_there = rows.columns.tolist()
     cells = [[None if pd.isna(one) else one for one in rows[there].tolist()] for there in names_there]
     listed = [dict(zip(names_there, values, strict=True)) for values in zip(*cells, strict=True)]
-    text = ",\n".join(json.dumps(one, ensure_ascii=False, allow_nan=False, default=str) for one in listed)
+    text = ",\n".join(json.dumps(finite(one), ensure_ascii=False, allow_nan=False, default=str) for one in listed)
     path.write_text(f"[\n{text}\n]\n" if listed else "[]\n", encoding="utf-8")

@@ -7,10 +7,11 @@ import hashlib
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
+from clv_forecast.printable import printable
 from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.headline import band_line, headline_of
 from clv_forecast.report.page_accounts import account_table
@@ -26,7 +27,7 @@ _NO_BACKTEST: Final = "How the bands did: no backtest was given."
 
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
-    """Write a report as one self-contained HTML file, for reading, searching and printing.
+    r"""Write a report as one self-contained HTML file, for reading, searching and printing.
 
     Parameters
     ----------
@@ -49,7 +50,8 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     Names of customers, groups and categories are text and never markup: they are escaped in the page, stand in its data
-    as JSON in which no markup can begin, and reach the screen as text nodes only. A Content-Security-Policy allows the
+    as JSON in which no markup can begin, and reach the screen as text nodes only. Control characters, line ends and
+    marks of direction in them are shown as escapes, such as ``\x1b``. A Content-Security-Policy allows the
     page's own script and style, by their hashes, and nothing else.
 
     Examples
@@ -80,7 +82,9 @@ def page_html(report: Report) -> str:
     texts = {name: _template(name) for name in ("page.html", "page.css", "page.js")}
     accounts = account_table(report)
     tables, details = page_data(report, accounts)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(texts["page.html"]).render(
         report_title=report.title,
         simulated=report.simulated,
@@ -119,6 +123,11 @@ def sections_of(report: Report) -> tuple[Section, ...]:
 
 def _template(name: str) -> str:
     return resources.files("clv_forecast").joinpath("report", "templates", name).read_text(encoding="utf-8")
+
+
+def _shown(value: Any) -> Any:
+    """What the page writes of a value: text on one line; what is markup already stays."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _hash(text: str) -> str:

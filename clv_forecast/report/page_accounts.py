@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns as c
 from clv_forecast.finance.spend import ACQUIRE, AllowableSpend
+from clv_forecast.printable import printable
 from clv_forecast.ranking.accounts import MOST_LABELS, accounts_of
 from clv_forecast.report.report import Report
 
@@ -66,7 +67,7 @@ def account_table(report: Report) -> pd.DataFrame:
         if known.has(name):
             found[name] = known.table[name].astype("string").array  # numbers too: the page searches and filters them
     for name in _attributes(known.table, known.attributes()):
-        found[f"attribute: {name}"] = known.table[name].array
+        found[f"attribute: {printable(name)}"] = known.table[name].array
     for label in forecast.horizons.labels:
         if label == report.horizon or not forecast.plan.has_spend:
             continue

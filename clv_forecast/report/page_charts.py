@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from clv_forecast.printable import printable
 from clv_forecast.report.page_text import short_money
 
 WIDTH: Final = 460.0
@@ -173,13 +174,13 @@ def bridge(steps: Sequence[tuple[str, float, bool]], *, label: str) -> str:
 def _svg(height: float, label: str, parts: Sequence[str]) -> str:
     inside = "".join(parts)
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(printable(label))}">'
         f"{inside}</svg>"
     )
 
 
 def _text(x: float, y: float, text: str, anchor: str, style: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(printable(text))}</text>'
 
 
 def _rules_x(marks: Sequence[float], x: Callable[[float], float], top: float, bottom: float) -> list[str]:
@@ -205,5 +206,5 @@ def _share(value: float) -> str:
 
 
 def _short(text: str, most: int = _LONGEST) -> str:
-    clean = " ".join(text.split())
+    clean = printable(text)
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"

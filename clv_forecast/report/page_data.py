@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns as c
+from clv_forecast.json_text import finite
+from clv_forecast.printable import printable
 from clv_forecast.report.page_views import LAZY, card_view, grid_views
 from clv_forecast.report.report import Report
 
@@ -30,7 +32,7 @@ def as_json(content: Any) -> str:
     >>> as_json({"name": "</script>"})
     '{"name":"\\u003c/script\\u003e"}'
     """
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    text = json.dumps(finite(content), separators=(",", ":"), allow_nan=False)
     for letter, escaped in _ESCAPES.items():
         text = text.replace(letter, escaped)
     return text
@@ -60,7 +62,7 @@ def page_data(report: Report, accounts: pd.DataFrame) -> tuple[str, str]:
     meta = {
         "rows": len(accounts),
         "horizon": report.horizon,
-        "currency": "" if currency is None else currency,
+        "currency": "" if currency is None else printable(currency),
         "digits": digits,
         "asOf": f"{report.forecast.as_of:%Y-%m-%d}",
         "prob": f"{report.forecast.prob * 100:g} %",
@@ -89,7 +91,7 @@ def money_digits(accounts: pd.DataFrame) -> int:
 
 
 def encoded(column: pd.Series[Any], name: str, digits: int, as_of: pd.Timestamp) -> dict[str, Any]:
-    """One column: numbers rounded, days as days before today, labels by number, and texts as they are.
+    """One column: numbers rounded, days as days before today, labels by number, and texts; all text is `printable`.
 
     Examples
     --------
@@ -97,7 +99,7 @@ def encoded(column: pd.Series[Any], name: str, digits: int, as_of: pd.Timestamp)
     {'labels': ['a', 'b'], 'codes': [0, 1, 0, 0]}
     """
     if name == c.CUSTOMER_ID:
-        return {"texts": [str(value) for value in column.tolist()]}
+        return {"texts": [printable(value) for value in column.tolist()]}
     if name in _DAYS:
         return {"days": (as_of - column).dt.days.tolist()}
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
@@ -106,8 +108,8 @@ def encoded(column: pd.Series[Any], name: str, digits: int, as_of: pd.Timestamp)
         return {"numbers": rounded(column.to_numpy(dtype=np.float64, na_value=np.nan), places)}
     codes, labels = pd.factorize(column.astype("string"))
     if name in _TEXTS and len(labels) > len(column) / 2:
-        return {"texts": [None if code < 0 else str(labels[code]) for code in codes.tolist()]}
-    return {"labels": [str(label) for label in labels], "codes": codes.tolist()}
+        return {"texts": [None if code < 0 else printable(labels[code]) for code in codes.tolist()]}
+    return {"labels": [printable(label) for label in labels], "codes": codes.tolist()}
 
 
 def rounded(values: NDArray[np.float64], digits: int) -> list[float | int | None]:

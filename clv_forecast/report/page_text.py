@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
+from clv_forecast.printable import printable
+
 MISSING: Final = "\u2013"
 _SMALL: Final = 100.0
 _LONGEST: Final = 400
@@ -97,10 +99,10 @@ def day(when: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a label or text as it is, cut where it is very long."""
+    """Return a label or text on one line, cut where it is very long."""
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return MISSING
-    text = str(value)
+    text = printable(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -19,6 +19,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
+from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.account_categories import LateCategories, late_categories
 from clv_forecast.report.assumptions import hash_of, plain_assumptions, plain_value
@@ -30,6 +31,7 @@ from clv_forecast.report.run_tables import check_storable, more_tables, tables_o
 from clv_forecast.report.stored_run import KIND, MANIFEST, MODEL, SCHEMA_VERSION, STACK, StoredRun, is_run, read_run
 from clv_forecast.report.workbook import write_workbook
 
+_log = logging.getLogger(__name__)
 CERTIFICATE: Final = "certificate"
 _VERSIONS: Final = ("clv-forecast", "numpy", "scipy", "pandas", "pyarrow", "numba", "ibis-framework", "duckdb")
 _NO_TABLES: Final[Mapping[str, pd.DataFrame]] = MappingProxyType({})
@@ -120,8 +122,7 @@ def write_run(
         progress("write", 3, 5)
         write_workbook(report, aside / "finance.xlsx")
         progress("write", 4, 5)
-        # an id that a spreadsheet would read as a formula cannot stand in CSV unchanged
-        write_crm(report, aside / ("crm.csv" if csv_holds_ids(report) else "crm.json"), fields=crm_fields)
+        write_crm(report, aside / _name_of_crm(report), fields=crm_fields)
         if files is not None:
             files(aside)
         others = sorted(
@@ -156,6 +157,14 @@ def _check_model(report: Report, model: Model | Stack) -> None:
             value=repr(model),
             remedy="Pass the one given to forecast.",
         )
+
+
+def _name_of_crm(report: Report) -> str:
+    """CSV where it can hold every id unchanged, else JSON: no id stops a run, and none is changed."""
+    if csv_holds_ids(report):
+        return "crm.csv"
+    _log.warning("CSV cannot hold every id unchanged: the file for the customer system is crm.json instead of crm.csv.")
+    return "crm.json"
 
 
 def _write_evidence(report: Report, model: Model | Stack | None, aside: Path) -> None:
@@ -204,4 +213,4 @@ def _manifest(
 
 
 def _write_json(content: Any, path: Path) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="ascii")
+    path.write_text(json_text(content, indent=1) + "\n", encoding="ascii")

@@ -9,6 +9,7 @@ import pandas as pd
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.printable import printable
 from clv_forecast.report.headline import band_line
 from clv_forecast.report.page_charts import Line, lines
 from clv_forecast.report.page_text import (
@@ -149,5 +150,5 @@ def audit_section(report: Report) -> Section:
 def _assumption(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    text = " ".join(str(value).split())
+    text = printable(value) if isinstance(value, str) else " ".join(str(value).split())
     return text if len(text) <= 400 else f"{text[:399]}…"

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Final
 
+from clv_forecast.printable import printable
+
 MOST_IN_A_CELL: Final = 32_767
 """Characters a cell holds, counted as spreadsheets do (an emoji is two)."""
 CUT: Final = " ... [cut]"
@@ -13,22 +15,19 @@ CUT: Final = " ... [cut]"
 _STARTS_A_FORMULA: Final = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 """Full-width signs too: some locales read them like the plain ones."""
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
-# What XML cannot hold, and control characters that no reader shows; tab and line feed stay
-_NO_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_LINE_END: Final = re.compile("\r\n?")
-# A reader that separates by semicolons or tabs sees a new field after each of these
+# A reader that separates by semicolons sees a new field after one
 _NEXT_FIELD: Final = re.compile(
-    '([;\t\n][\\s"\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])'
+    '(;[\\s"\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])'
 )
+# RFC 4180 has no control characters, readers split lines at more than its line ends, and UTF-8 has no half pairs
+_NO_CSV: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def cell_text(text: str) -> str:
     r"""Return text that a cell can hold, and that every reader can open.
 
-    Control characters are removed, line ends become line feeds, halves of surrogate pairs become the replacement
-    character, and what is longer than a cell is cut with a mark. Anything else, also emoji and marks of direction,
-    stays.
+    It is `printable`: control characters, line ends, marks of direction and halves of surrogate pairs become escapes.
+    What is longer than a cell is cut with a mark. Anything else, also emoji, stays.
 
     Parameters
     ----------
@@ -41,12 +40,11 @@ def cell_text(text: str) -> str:
     Examples
     --------
     >>> cell_text("Smith\x00 & Sons")
-    'Smith & Sons'
+    'Smith\\x00 & Sons'
     >>> len(cell_text("x" * 40_000)), cell_text("x" * 40_000)[-5:]
     (32767, '[cut]')
     """
-    found = _NO_TEXT.sub("", _LINE_END.sub("\n", text))
-    found = _LONE_SURROGATE.sub("\ufffd", found)
+    found = printable(text)
     if len(found) * 2 <= MOST_IN_A_CELL or _units(found) <= MOST_IN_A_CELL:
         return found
     room = MOST_IN_A_CELL - len(CUT)
@@ -78,9 +76,9 @@ def starts_a_formula(text: str) -> bool:
 def csv_text(text: str) -> str:
     """Return text that stays text when a CSV file is opened as a spreadsheet.
 
-    An apostrophe goes before what would start a formula, also after a semicolon, tab or line end within the text:
-    where those separate fields, the rest would be a field of its own. Safe text stays what it is, and so does text
-    that was made safe before.
+    An apostrophe goes before what would start a formula, also after a semicolon within the text: where it separates
+    fields, the rest would be a field of its own. Safe text stays what it is, and so does text that was made safe
+    before.
 
     Parameters
     ----------
@@ -100,6 +98,19 @@ def csv_text(text: str) -> str:
     if starts_a_formula(found):
         found = f"'{found}"
     return cell_text(_NEXT_FIELD.sub(r"\1'", found))
+
+
+def csv_holds(text: str) -> bool:
+    r"""Whether a CSV file can hold the text unchanged, and no spreadsheet runs, cuts or splits it.
+
+    Examples
+    --------
+    >>> [csv_holds(text) for text in ("A-1", "Søn; & Co", "A\x07", "=1+1", "A; =1")]
+    [True, True, False, False, False]
+    """
+    if _NO_CSV.search(text) or starts_a_formula(text) or _NEXT_FIELD.search(text):
+        return False
+    return _units(text) <= MOST_IN_A_CELL
 
 
 def _units(text: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,8 +70,9 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     calculate shows the published run. They follow the target return, the confidence (one of the stored levels) and,
     where one margin holds for all and there are no other costs, the margin. A spend of another return or confidence
     than the first is fixed, and says so. A banner on every sheet says when the settings differ from the published
-    run. Sheets are protected without a password. Text is written as text whatever it begins with. A whole number of
-    more than 15 digits, which a spreadsheet would change, is written as text.
+    run. Sheets are protected without a password. Text is written as text whatever it begins with, control
+    characters in it as escapes. A whole number of more than 15 digits, which a spreadsheet would change, is written as
+    text.
 
     Examples
     --------
@@ -86,14 +89,16 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     'finance.xlsx'
     """
     from xlsxwriter import Workbook
+    from xlsxwriter.exceptions import XlsxFileError
 
     instance_of(report, Report, "report", "make_report")
     target = Path(path)
     if target.suffix.lower() != ".xlsx":
         raise DomainError("A workbook is written to a path that ends in .xlsx.", value=str(target))
     settings = settings_of(report)
-    with atomic_file(target) as aside:
-        book = Workbook(str(aside), _NO_GUESSING)
+    content = io.BytesIO()
+    with atomic_file(target) as aside, _beside(aside) as folder:
+        book = Workbook(content, _NO_GUESSING | {"tmpdir": folder})
         # A clock in the file would make two runs of the same day differ
         book.set_properties({"title": "clv_forecast", "created": report.forecast.as_of.to_pydatetime()})
         book.set_calc_mode("auto")
@@ -115,8 +120,18 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
             if name != ASSUMPTIONS:
                 repeat_banner(sheet, settings, look)
             _finish(sheet, name)
-        book.close()
+        try:
+            book.close()
+        except XlsxFileError as error:
+            cause = error.args[0]
+            raise (cause if isinstance(cause, OSError) else OSError(str(error))) from None
+        aside.write_bytes(content.getvalue())
     return target
+
+
+def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for the parts of a workbook, on the disk that it goes to: elsewhere they would be in other hands."""
+    return tempfile.TemporaryDirectory(prefix=".", dir=target.parent, ignore_cleanup_errors=True)
 
 
 def _finish(sheet: Any, name: str) -> None:

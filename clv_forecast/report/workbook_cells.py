@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.printable import printable
 from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
 
 TEXT: Final = "text"
@@ -236,5 +237,5 @@ def _width(values: pd.Series[Any], kind: str) -> float:
         return max(_WIDTHS[MONEY], len(f"{largest:,.2f}") + 2.0) if np.isfinite(largest) else _WIDTHS[MONEY]
     if kind != TEXT:
         return _WIDTHS[kind]
-    longest = max((len(str(value)) for value in values.head(_ROWS_MEASURED)), default=0)
+    longest = max((len(printable(value)) for value in values.head(_ROWS_MEASURED)), default=0)
     return float(min(max(longest + 2.0, 11.0), _WIDEST))

@@ -98,7 +98,7 @@ def _lines(report: Report, settings: Settings) -> list[tuple[str, str]]:
         *(("Note", note) for note in forecast.notes),
     ]
     if report.certificate is not None:
-        lines.append(("Backtest", str(report.certificate.verdict)))
+        lines.extend(("Backtest", sentence) for sentence in report.certificate.verdict.sentences)
     if settings.live:
         lines += [("Allowable spend", ""), *_ALLOWANCES]
         for spend in report.spends:

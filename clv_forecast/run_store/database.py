@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
@@ -11,7 +12,8 @@ import pyarrow as pa
 import sqlglot.expressions as sge
 
 from clv_forecast.errors import StoreError
-from clv_forecast.run_store.database_session import Session, engine_of, quoted, session
+from clv_forecast.printable import printable
+from clv_forecast.run_store.database_session import Session, engine_of, file_of, quoted, session
 from clv_forecast.run_store.database_tables import (
     ABOUT,
     CURRENT,
@@ -34,7 +36,7 @@ from clv_forecast.run_store.database_tables import (
 )
 from clv_forecast.run_store.database_types import storable
 from clv_forecast.run_store.run_entry import RunEntry
-from clv_forecast.tables.databases import masked
+from clv_forecast.tables.connection_url import ConnectionUrl, connection_url
 
 TABLES: Final = ("forecast", "totals", "ranking", "allowable_spend")
 
@@ -45,15 +47,14 @@ class ResultDatabase:
 
     Parameters
     ----------
-    url : str
-        With its password; never shown.
+    url : ConnectionUrl
     schema : str
         Made when it is absent.
     tables : tuple of str
         Names of the run's tables that are written.
     """
 
-    url: str = field(repr=False)
+    url: ConnectionUrl
     schema: str
     tables: tuple[str, ...]
 
@@ -143,6 +144,25 @@ class ResultDatabase:
             at.rows(sge.delete(named(CURRENT)))
             at.insert(CURRENT, pa.table({RUN_ID: pa.array([run_id], pa.string())}))
 
+    def check_place(self) -> None:
+        """Refuse a DuckDB file that could be neither made nor written; nothing is written.
+
+        Raises
+        ------
+        StoreError
+            If its folder is missing, or the rights on it or on the file are.
+        """
+        file = file_of(self.url)
+        if file is None:
+            return
+        place = file if file.exists() else file.parent
+        if not place.exists() or not os.access(place, os.W_OK) or (place is file and not file.is_file()):
+            raise StoreError(
+                "The DuckDB file of results must be one that can be written.",
+                value=file,
+                remedy="Make its folder, and check the rights.",
+            )
+
     def current(self) -> tuple[str, pd.Timestamp | None] | None:
         """Id and day of the run that the views show; None before the first.
 
@@ -151,7 +171,10 @@ class ResultDatabase:
         StoreError
             If the database does not answer or refuses.
         """
-        with session(self.url) as at:
+        file = file_of(self.url)
+        if file is not None and not file.exists():
+            return None
+        with session(self.url, read_only=True) as at:
             if not columns_in(at, self.schema).get(CURRENT):
                 return None
             at.enter(self.schema)
@@ -182,7 +205,7 @@ class ResultDatabase:
                 at.rows(sge.delete(named(name), where=of_runs(gone)))
 
     def __str__(self) -> str:
-        return f"{masked(self.url)}, schema {self.schema}"
+        return f"{self.url}, schema {printable(self.schema)}"
 
     def _prepare(self, at: Session) -> None:
         """Make the schema and the two tables of its own where they are absent."""
@@ -198,12 +221,12 @@ class ResultDatabase:
             create(at, CURRENT, {RUN_ID: "text"})
 
 
-def result_database(url: str, *, schema: str = "clv", tables: Iterable[str] = TABLES) -> ResultDatabase:
+def result_database(url: str | ConnectionUrl, *, schema: str = "clv", tables: Iterable[str] = TABLES) -> ResultDatabase:
     """Name the place in a database that results are written to; nothing is opened yet.
 
     Parameters
     ----------
-    url : str
+    url : str or ConnectionUrl
         ``postgres://user:password@host/database`` or ``duckdb://results.duckdb``, with the password in it.
     schema : str
     tables : iterable of str
@@ -216,12 +239,12 @@ def result_database(url: str, *, schema: str = "clv", tables: Iterable[str] = TA
     Raises
     ------
     DomainError
-        If the URL names another kind of database, or a name cannot be one there.
+        If the URL cannot be read or names another kind of database, or a name cannot be one there.
 
     Examples
     --------
     >>> print(result_database("postgres://clv:hunter2@localhost/shop"))
-    postgres://clv:***@localhost/shop, schema clv
+    postgres://localhost/shop, schema clv
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     database = result_database(f"duckdb://{folder}/results.duckdb", tables=["totals"])
@@ -231,8 +254,9 @@ def result_database(url: str, *, schema: str = "clv", tables: Iterable[str] = TA
     ...     database.current()
     ('2026-03-31', Timestamp('2026-03-31 00:00:00'))
     """
-    engine = engine_of(url)
+    place = connection_url(url)
+    engine = engine_of(place)
     names = tuple(tables)
     check_name(schema, "schema", LONGEST)
     check_names(names, engine)
-    return ResultDatabase(url=url, schema=schema, tables=names)
+    return ResultDatabase(url=place, schema=schema, tables=names)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlglot.expressions as sge
 
 from clv_forecast.errors import DomainError, StoreError
-from clv_forecast.tables.databases import without_secrets
+from clv_forecast.tables.connection_url import ConnectionUrl
+from clv_forecast.tables.databases import backend_of, first_line
 
+_log = logging.getLogger(__name__)
 Engine = Literal["postgres", "duckdb"]
 SUPPORTED: Final = "Results are written to Postgres or to a DuckDB file."
 _ENGINES: Final[dict[str, Engine]] = {"postgres": "postgres", "postgresql": "postgres", "duckdb": "duckdb"}
@@ -59,7 +65,7 @@ def quoted(name: str, engine: Engine) -> str:
     return sge.to_identifier(name, quoted=True).sql(engine)
 
 
-def engine_of(url: str) -> Engine:
+def engine_of(url: ConnectionUrl) -> Engine:
     """Engine that a URL names.
 
     Raises
@@ -69,34 +75,46 @@ def engine_of(url: str) -> Engine:
 
     Examples
     --------
-    >>> engine_of("postgresql://localhost/shop"), engine_of("duckdb:///srv/results.duckdb")
-    ('postgres', 'duckdb')
+    >>> from clv_forecast.tables.connection_url import connection_url
+    >>> urls = "postgresql://localhost/shop", "duckdb:///srv/results.duckdb"
+    >>> [engine_of(connection_url(url)) for url in urls]
+    ['postgres', 'duckdb']
     """
-    scheme, mark, rest = url.partition("://")
-    engine = _ENGINES.get(scheme.lower()) if mark else None
-    if engine is None or (engine == "duckdb" and rest.partition("?")[0] in ("", ":memory:")):
+    engine = _ENGINES.get(url.scheme)
+    if engine is None or (engine == "duckdb" and url.path in ("", ":memory:")):
         raise DomainError(
             SUPPORTED,
-            value=f"{scheme}://..." if mark else "a text that is no URL",
+            value=f"{url.scheme}://...",
             remedy="Give postgres://user:${NAME}@host/database, or duckdb://results.duckdb.",
         )
     return engine
 
 
 @contextmanager
-def session(url: str) -> Iterator[Session]:
+def session(url: ConnectionUrl, *, read_only: bool = False) -> Iterator[Session]:
     """Open the database and a transaction, which ends with the block: all of it, or nothing.
+
+    Parameters
+    ----------
+    url : ConnectionUrl
+    read_only : bool
+        Whether nothing will be written.
 
     Raises
     ------
     DomainError
         If the URL names another kind of database.
     StoreError
-        If the database does not answer, or refuses; without the password.
+        If the database does not answer, or refuses; without what the URL hides.
     """
-    opened = _postgres if engine_of(url) == "postgres" else _duckdb
-    with opened(url) as found:
+    opened = _postgres(url) if engine_of(url) == "postgres" else _duckdb(url, read_only)
+    with opened as found:
         yield found
+
+
+def file_of(url: ConnectionUrl) -> Path | None:
+    """The file of a DuckDB database; None of a server."""
+    return Path(unquote(url.path)) if engine_of(url) == "duckdb" else None
 
 
 @dataclass(slots=True)
@@ -120,6 +138,7 @@ class _Postgres:
 
     def insert(self, table: str, rows: pa.Table) -> None:
         columns = ", ".join(quoted(name, self.engine) for name in rows.column_names)
+        rows = _without_nul(table, rows)
         with (
             self.connection.cursor() as cursor,
             cursor.copy(f"COPY {quoted(table, self.engine)} ({columns}) FROM STDIN") as copy,
@@ -157,10 +176,20 @@ class _DuckDB:
             self.connection.unregister(given.name)
 
 
-@contextmanager
-def _postgres(url: str) -> Iterator[Session]:
-    import ibis
+def _without_nul(table: str, rows: pa.Table) -> pa.Table:
+    """Rows with ``\\x00`` for the character NUL, which text in Postgres cannot hold."""
+    for number, name in enumerate(rows.column_names):
+        if not pa.types.is_string(rows.schema.field(number).type):
+            continue
+        count = pc.sum(pc.match_substring(rows[name], "\0")).as_py() or 0
+        if count:
+            _log.warning("%s.%s: %d texts with the character NUL are written with \\x00 for it.", table, name, count)
+            rows = rows.set_column(number, name, pc.replace_substring(rows[name], "\0", "\\x00"))
+    return rows
 
+
+@contextmanager
+def _postgres(url: ConnectionUrl) -> Iterator[Session]:
     try:
         import psycopg
     except ImportError as error:
@@ -169,7 +198,7 @@ def _postgres(url: str) -> Iterator[Session]:
             remedy="Install it: pip install 'clv-forecast[postgres]'.",
         ) from error
     try:
-        connection = ibis.connect(_patient(url)).con
+        connection = backend_of(url.with_options(_PATIENCE)).con
         try:
             with connection.transaction():
                 yield _Postgres(connection)
@@ -177,18 +206,19 @@ def _postgres(url: str) -> Iterator[Session]:
             with suppress(psycopg.Error):
                 connection.close()
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise _gone(url, error) from error
+        raise _gone(url, error) from None
     except psycopg.Error as error:
-        raise _refused(url, error) from error
+        raise _refused(url, error) from None
 
 
 @contextmanager
-def _duckdb(url: str) -> Iterator[Session]:
+def _duckdb(url: ConnectionUrl, read_only: bool) -> Iterator[Session]:
     import duckdb
     import ibis
 
     try:
-        backend = ibis.duckdb.connect(unquote(url.partition("://")[2].partition("?")[0]))
+        with _for_the_owner():
+            backend = ibis.duckdb.connect(str(file_of(url)), read_only=read_only)
         connection = backend.con
         try:
             connection.begin()
@@ -201,39 +231,38 @@ def _duckdb(url: str) -> Iterator[Session]:
                 raise
         finally:
             backend.disconnect()
-    except (duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
-        raise _gone(url, error) from error
+    except (OSError, duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
+        raise _gone(url, error) from None
     except duckdb.Error as error:
-        raise _refused(url, error) from error
+        raise _refused(url, error) from None
+
+
+@contextmanager
+def _for_the_owner() -> Iterator[None]:
+    """Let files that are made meanwhile be the owner's alone: they hold customers' data."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _text(statement: sge.Expression | str, engine: Engine) -> str:
     return statement if isinstance(statement, str) else statement.sql(engine)
 
 
-def _patient(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgres", query=urlencode(_PATIENCE | dict(parse_qsl(parts.query)))))
-
-
-def _gone(url: str, error: Exception) -> StoreError:
+def _gone(url: ConnectionUrl, error: Exception) -> StoreError:
     return StoreError(
         "The database of results did not answer to the end.",
-        value=_told(url, error),
+        value=f"{url}: {first_line(error, url).rstrip('.')}",
         remedy="What it showed before it still shows. When it is back, run again or use `clv-forecast publish RUN`: "
         "both complete what was cut off.",
     )
 
 
-def _refused(url: str, error: Exception) -> StoreError:
+def _refused(url: ConnectionUrl, error: Exception) -> StoreError:
     return StoreError(
         "The database of results refused a statement; nothing of the transaction was kept.",
-        value=_told(url, error),
+        value=f"{url}: {first_line(error, url).rstrip('.')}",
         remedy="Check the rights on the schema and what stands in it, then use `clv-forecast publish RUN`.",
     )
-
-
-def _told(url: str, error: Exception) -> str:
-    """First line of an error, without what the URL keeps secret."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return without_secrets(first, url).rstrip(".")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,40 +55,44 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file aside, flush it, and rename it into place."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    aside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.chmod(0o644)
-        aside.replace(path)
-        flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+def write_all(path: Path, content: bytes, flags: int) -> None:
+    """Write to a file for its owner alone, never through a link, and flush it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened with these flags, or not be written to its end.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def link_durably(link: Path, target: str) -> None:
+def replace_durably(path: Path, content: bytes, scratch: Path) -> None:
+    """Write a file in the folder ``scratch``, flush it, and rename it to ``path``."""
+    aside = scratch / path.name
+    write_all(aside, content, os.O_CREAT | os.O_TRUNC)
+    aside.replace(path)
+    flush(path.parent)
+
+
+def link_durably(link: Path, target: str, scratch: Path) -> None:
     """Make ``link`` a symbolic link to ``target`` in one step, whatever link stands there."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{link.name}.", dir=link.parent))
-    try:
-        (aside / link.name).symlink_to(target)
-        (aside / link.name).replace(link)
-        flush(link.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    aside = scratch / f"{link.name}.{secrets.token_hex(8)}"
+    aside.symlink_to(target)
+    aside.replace(link)
+    flush(link.parent)
 
 
-def put_in_place(folder: Path, target: Path, *, gap: bool) -> Path | None:
+def put_in_place(folder: Path, target: Path, scratch: Path, *, gap: bool) -> Path | None:
     """Rename a folder to ``target``; what stands there comes out, and its new place is returned.
 
     Parameters
     ----------
-    folder, target : Path
-        On one file system.
+    folder, target, scratch : Path
+        On one file system; ``scratch`` is a folder for what comes out.
     gap : bool
         Whether there may be a moment with nothing at ``target`` where the system cannot exchange two folders.
 
@@ -99,12 +102,12 @@ def put_in_place(folder: Path, target: Path, *, gap: bool) -> Path | None:
         If there may be none and the system cannot.
     """
     older = None
-    if not target.exists():
+    if not os.path.lexists(target):
         folder.rename(target)
     elif _exchanged(folder, target):
         older = folder
     elif gap:
-        older = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=folder.parent)) / target.name
+        older = scratch / f"{target.name}.{secrets.token_hex(8)}"
         target.rename(older)
         folder.rename(target)
     else:

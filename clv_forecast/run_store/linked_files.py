@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
-import tempfile
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,6 +52,7 @@ def link_unchanged(new_folder: Path, old_folder: Path, *, under: str = ORDERS) -
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     for run in ("old", "new"):
     ...         orders = Path(parent) / run / "orders"
@@ -85,9 +86,9 @@ def _alike(new: Path, old: Path) -> bool:
 def _linked(new: Path, old: Path) -> bool:
     """Put a link to the older file in the place of the newer, in one step."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".link.", dir=new.parent) as aside:
-            os.link(old, Path(aside) / new.name)
-            (Path(aside) / new.name).replace(new)
+        aside = new.parent / f".{new.name}.{secrets.token_hex(8)}"
+        os.link(old, aside, follow_symlinks=False)
+        aside.replace(new)
     except OSError:
         return False
     return True

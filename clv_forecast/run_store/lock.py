@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _LONGEST: Final = 4096
 _log = logging.getLogger(__name__)
 # Locks that this process holds: folder of the store -> descriptor. A child by fork inherits descriptors but no locks.
 _held: dict[Path, int] = {}
+_endings: dict[Path, Callable[[], None]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterat
     finally:
         # In a child by fork the lock is not this process's to give back
         if _held.get(store.folder) == descriptor:
+            with suppress(OSError, KeyError):
+                _endings.pop(store.folder)()
             del _held[store.folder]
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)
@@ -119,9 +123,15 @@ def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterat
 def holder_of(store: RunStore) -> Holder | None:
     """Who is written in the lock's file, alive or not; None when it was released."""
     try:
-        return _parsed((store.folder / LOCK).read_bytes())
+        descriptor = os.open(store.folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        return _parsed(os.pread(descriptor, _LONGEST, 0))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def check_locked(store: RunStore) -> None:
@@ -140,14 +150,23 @@ def check_locked(store: RunStore) -> None:
         )
 
 
+def at_release(store: RunStore, ending: Callable[[], None]) -> None:
+    """Let something be done before this process gives the lock back; an OSError of it is passed over."""
+    check_locked(store)
+    _endings[store.folder] = ending
+
+
 def _taken(path: Path) -> int:
     """Descriptor of the lock's file, locked."""
     import fcntl
 
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise _unwritable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _unwritable(path, OSError(errno.EINVAL, "not a regular file"))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -205,8 +224,9 @@ def _write(path: Path, descriptor: int, holder: Holder) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
+    problem = "it is a link" if error.errno == errno.ELOOP else error
     return StoreError(
-        "The lock of the store could not be written.", value=f"{path}: {error}", remedy="Check space and rights."
+        "The lock of the store could not be written.", value=f"{path}: {problem}", remedy="Check space and rights."
     )
 
 
@@ -215,6 +235,7 @@ def _let_go_in_child() -> None:
         with suppress(OSError):
             os.close(descriptor)  # the parent's lock stays: it belongs to the open file, which the parent still has
     _held.clear()
+    _endings.clear()
 
 
 if hasattr(os, "register_at_fork"):

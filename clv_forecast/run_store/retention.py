@@ -36,7 +36,7 @@ def retire(
     Returns
     -------
     tuple of RunEntry
-        What went, the earliest day first.
+        What went, the earliest day first; nothing that the store did not make.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def retire(
     ()
     """
     check_locked(store)
-    gone = retired(store.entries(), runs=runs, held=held, months=months)
+    gone = tuple(one for one in retired(store.entries(), runs=runs, held=held, months=months) if store.owns(one))
     published = [entry.run_id for entry in gone if entry.folder.parent.name == "runs"]
     if database is not None and published:
         database.forget(published)

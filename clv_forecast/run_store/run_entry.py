@@ -13,12 +13,14 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
+from clv_forecast.arguments import read_only
 from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.json_text import json_text
 from clv_forecast.report.stored_run import StoredRun, read_run
+from clv_forecast.run_store.run_record import RECORD, day_of, read_record, sealed
 
-RECORD: Final = "run.json"
 CONTENTS: Final = "contents.json"
-"""Size and checksum of each file of a run but its record, written when the run is put in place."""
+"""Size and checksum of each file of a run but its record, which has the checksum of this list."""
 Status = Literal["published", "held", "damaged"]
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -67,6 +69,11 @@ class RunEntry:
         self.check()
         return read_run(self.folder)
 
+    def looked_through(self) -> RunEntry:
+        """The same after every byte was read and compared with its checksum: damaged where something has changed."""
+        problem = self.problem or _changed_bytes(self.folder)
+        return replace(self, status="damaged", problem=problem) if problem else self
+
     def check(self, *, every_byte: bool = False) -> None:
         """Refuse a damaged run; with ``every_byte`` its files are read and compared with their checksums.
 
@@ -75,13 +82,11 @@ class RunEntry:
         StoreError
             If the run is damaged.
         """
-        problem = self.problem
-        if not problem and every_byte:
-            problem = _changed_bytes(self.folder)
+        problem = (self.looked_through() if every_byte else self).problem
         if problem:
             raise StoreError(
                 "The run is damaged.",
-                value=f"{self.run_id}: {problem}",
+                value=f"{self.run_id}: {problem.rstrip('.')}",
                 remedy="Run it again for the same day, or publish another run: `clv-forecast runs` lists them.",
             )
 
@@ -102,8 +107,13 @@ def check_run_id(run_id: str) -> None:
     ...
     clv_forecast.errors.DomainError: The id of a run is letters, digits, dots, hyphens and underscores. Got: '../elsewhere'.
     """  # noqa: E501
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id) or run_id == "latest":
+    if not is_run_id(run_id):
         raise DomainError("The id of a run is letters, digits, dots, hyphens and underscores.", value=repr(run_id))
+
+
+def is_run_id(run_id: object) -> bool:
+    """Whether this is a plain name of a folder."""
+    return isinstance(run_id, str) and _RUN_ID.fullmatch(run_id) is not None and run_id != "latest"
 
 
 def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:
@@ -112,10 +122,13 @@ def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:
         run_id=folder.name, folder=folder, as_of=None, status=status, current=current, record=_NOTHING, problem=""
     )
     try:
-        record = _record(folder)
-        entry = replace(entry, as_of=_day(record), record=MappingProxyType(record))
+        if folder.is_symlink() or not folder.is_dir():
+            raise StoreError("The run is no folder of the store's own.")
+        contents = folder / CONTENTS
+        record = read_record(folder, contents.read_bytes() if contents.exists() else None)
+        entry = replace(entry, as_of=day_of(record), record=read_only(record))
         read_run(folder)
-        problem = _changed_sizes(folder)
+        problem = _changed_sizes(folder) or _links_in(folder)
     except StoreError as error:
         problem = str(error)
     except (OSError, ValueError, RecursionError) as error:
@@ -123,36 +136,30 @@ def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:
     return replace(entry, status="damaged", problem=problem) if problem else entry
 
 
-def write_contents(folder: Path) -> None:
-    """Write down size and checksum of each file of a run."""
+def seal(folder: Path) -> None:
+    """Write down size and checksum of each file of a run, and the checksum of that list in its record.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or written.
+    StoreError
+        If the record is missing, or not that of the run.
+    """
     files = {
         path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)]
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).as_posix() not in (RECORD, CONTENTS)
     }
-    (folder / CONTENTS).write_text(json.dumps(files, indent=1) + "\n", encoding="ascii")
+    contents = (json_text(files, indent=1) + "\n").encode("ascii")
+    record = read_record(folder, None, is_sealed=False)
+    (folder / CONTENTS).write_bytes(contents)
+    (folder / RECORD).write_bytes(sealed(record, contents))
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(f"{RECORD} is missing.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{RECORD} cannot be read.", value=error) from error
-    if not isinstance(record, dict) or record.get("run_id") != folder.name:
-        raise StoreError(f"{RECORD} is not that of this run.")
-    return record
-
-
-def _day(record: Mapping[str, Any]) -> pd.Timestamp:
-    try:
-        day = pd.Timestamp(record["as_of"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise StoreError(f"{RECORD} does not say the day of the run.") from error
-    if pd.isna(day):
-        raise StoreError(f"{RECORD} does not say the day of the run.")
-    return day.tz_localize(None)
+def sealed_record(record: Mapping[str, Any], folder: Path) -> bytes:
+    """Another record for the run in ``folder``, as it is written."""
+    return sealed(record, (folder / CONTENTS).read_bytes() if (folder / CONTENTS).exists() else None)
 
 
 def _contents(folder: Path) -> dict[str, list[Any]]:
@@ -172,6 +179,8 @@ def _changed_sizes(folder: Path) -> str:
     """Files that are missing or of another length than when the run was put in place, in words."""
     for name, (size, _) in _contents(folder).items():
         path = folder / name
+        if path.is_symlink():
+            return f"{name} is a link"
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != size:
@@ -179,10 +188,16 @@ def _changed_sizes(folder: Path) -> str:
     return ""
 
 
+def _links_in(folder: Path) -> str:
+    """Links in a run, which has none of its own."""
+    links = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink()]
+    return f"{', '.join(sorted(links))}: a link where a file was" if links else ""
+
+
 def _changed_bytes(folder: Path) -> str:
     try:
         changed = [name for name, (_, checksum) in _contents(folder).items() if _checksum(folder / name) != checksum]
-    except OSError as error:
+    except (OSError, StoreError) as error:
         return str(error)
     return f"{', '.join(changed)}: other bytes than when the run was made" if changed else ""
 

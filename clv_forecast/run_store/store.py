@@ -3,41 +3,67 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 
 from clv_forecast.errors import DomainError, StoreError
-from clv_forecast.run_store.durable_files import flush, flush_tree, link_durably, put_in_place, write_durably, writing
-from clv_forecast.run_store.lock import check_locked
-from clv_forecast.run_store.run_entry import RECORD, RunEntry, check_run_id, read_entry, write_contents
+from clv_forecast.run_store.durable_files import (
+    flush,
+    flush_tree,
+    link_durably,
+    put_in_place,
+    replace_durably,
+    writing,
+)
+from clv_forecast.run_store.lock import LOCK, at_release, check_locked
+from clv_forecast.run_store.own_names import MARK, add_names, is_folder, is_marked, list_anew, mark, own_names
+from clv_forecast.run_store.run_entry import RunEntry, check_run_id, is_run_id, read_entry, seal, sealed_record
+from clv_forecast.run_store.run_record import RECORD
 from clv_forecast.run_store.store_place import check_abilities, check_place
 
 LATEST: Final = "latest"
 _RUNS: Final = "runs"
 _HELD: Final = "held"
 _WORK: Final = "work"
+_PARTS: Final = (_RUNS, _HELD, _WORK)
 _TOLD: Final = ("run_id", "as_of", "status", "current", "started", "finished", "problem")
+
+
+Readers = Literal["owner", "group", "everyone"]
+READERS: Final[tuple[Readers, ...]] = ("owner", "group", "everyone")
+_MODES: Final[Mapping[Readers, tuple[int, int]]] = {
+    "owner": (0o700, 0o600),
+    "group": (0o750, 0o640),
+    "everyone": (0o755, 0o644),
+}
+# Folders that this process writes to under the lock: folder of the store -> its folder in work/
+_sessions: dict[Path, Path] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStore:
     """A folder of runs: ``runs/``, ``held/``, ``work/`` (never read) and ``latest``. Made by `open_store`.
 
+    A file in it, ``.clv_forecast_store``, marks it as a store and lists what the store made; nothing that is not in
+    this list is ever removed, and no link in it is followed but ``latest``.
+
     Parameters
     ----------
     folder : Path
         Absolute.
+    readable_by : {"owner", "group", "everyone"}
+        Who may read what is written from now on.
     """
 
     folder: Path
+    readable_by: Readers = "owner"
 
     def entries(self) -> tuple[RunEntry, ...]:
         """All runs, the earliest day first; damaged ones say what is wrong with them."""
@@ -105,46 +131,48 @@ class RunStore:
         name = self._pointed()
         return None if name is None else read_entry(self.folder / _RUNS / name, "published", current=True)
 
-    def before(self, day: pd.Timestamp | str) -> RunEntry | None:
-        """The run that a run as of ``day`` is compared with.
+    def earlier(self, day: pd.Timestamp | str) -> Iterator[RunEntry]:
+        """Runs that a run as of ``day`` may be compared with, every byte of them looked at, the best first.
 
-        Returns
-        -------
-        RunEntry or None
-            The current run when its day is earlier, else the newest published run of an earlier day. Never a damaged
-            one. None where there is no such run.
+        Yields
+        ------
+        RunEntry
+            The current run when its day is earlier; then the published runs of earlier days, the newest first. One
+            whose bytes have changed is yielded as damaged.
         """
         limit = pd.Timestamp(day)
-        earlier = [
-            entry
-            for entry in self.entries()
-            if entry.status == "published" and entry.as_of is not None and entry.as_of < limit
-        ]
-        return next((entry for entry in earlier if entry.current), earlier[-1] if earlier else None)
+        found = [one for one in self.entries() if one.status == "published" and one.as_of is not None]
+        found = [one for one in found if one.as_of is not None and one.as_of < limit]
+        for entry in sorted(reversed(found), key=lambda one: not one.current):
+            yield entry.looked_through()
+
+    def before(self, day: pd.Timestamp | str) -> RunEntry | None:
+        """The run that a run as of ``day`` is compared with: the first of `earlier` that is not damaged, or None."""
+        return next((entry for entry in self.earlier(day) if entry.status == "published"), None)
 
     def workspace(self, run_id: str) -> Path:
-        """Make a fresh and empty folder to write a run to.
+        """Make a fresh and empty folder to write a run to; it goes when the lock is given back.
 
         Raises
         ------
         DomainError
-            If the id is no plain name.
+            If the id is no plain name, this process does not hold the lock, or the place is not fit for a store.
         StoreError
             If it cannot be made.
         """
         check_run_id(run_id)
-        place = self.folder / _WORK / run_id
+        place = self._session(run_id) / run_id
         with writing(place):
             if place.exists():
-                self._remove(place)
-            place.mkdir()
+                shutil.rmtree(place)
+            place.mkdir(mode=0o700)
         return place
 
     def keep(self, workspace: Path, run_id: str, *, held: bool) -> RunEntry:
         """Put a complete run in its place, in one step, after forcing its files to the disk.
 
-        An earlier run of this id is replaced. A run that is published under an id that was held takes the held one's
-        place.
+        Its files are summed, and may be read by whom the store says. An earlier run of this id is replaced. A run that
+        is published under an id that was held takes the held one's place.
 
         Parameters
         ----------
@@ -166,11 +194,12 @@ class RunStore:
             If the run is not complete, or cannot be put in place; what stood there still stands.
         """
         check_run_id(run_id)
-        if workspace.resolve() != self.folder / _WORK / run_id:
+        if workspace != self._session() / run_id:
             raise DomainError("A run is kept from the workspace of its id.", value=workspace)
         with writing(workspace):
-            write_contents(workspace)
+            seal(workspace)
             read_entry(workspace, "published", current=False).check()
+            self._let_read(workspace)
             flush_tree(workspace)
         target = self.folder / (_HELD if held else _RUNS) / run_id
         self._place(workspace, target)
@@ -194,7 +223,7 @@ class RunStore:
         if link.exists() and not link.is_symlink():
             raise StoreError("latest is a link of the store's own.", value=link, remedy="Move it elsewhere.")
         with writing(link):
-            link_durably(link, f"{_RUNS}/{run_id}")
+            link_durably(link, f"{_RUNS}/{run_id}", self._session())
         return replace(entry, current=True)
 
     def release(self, run_id: str, record: Mapping[str, Any]) -> RunEntry:
@@ -215,13 +244,14 @@ class RunStore:
         """
         check_run_id(run_id)
         held = self.folder / _HELD / run_id
-        if not held.is_dir():
+        if not is_folder(held):
             raise DomainError("No run of this id is held.", value=run_id, remedy="`clv-forecast runs` lists them.")
         if record.get("run_id") != run_id:
             raise DomainError("The record must be that of the run.", value=record.get("run_id"))
-        read_entry(held, "held", current=False).check()
+        read_entry(held, "held", current=False).check(every_byte=True)
         with writing(held):
-            write_durably(held / RECORD, (json.dumps(dict(record), indent=1, allow_nan=False) + "\n").encode("ascii"))
+            replace_durably(held / RECORD, sealed_record(record, held), self._session())
+            self._let_read(held / RECORD)
         target = self.folder / _RUNS / run_id
         self._place(held, target)
         return self._entry(target)
@@ -243,13 +273,17 @@ class RunStore:
             )
         self._remove(entry.folder)
 
+    def owns(self, entry: RunEntry) -> bool:
+        """Whether the store made this run, and so may remove it."""
+        return self._name(entry.folder) in own_names(self.folder)
+
     def sweep(self) -> tuple[str, ...]:
-        """Remove what killed runs left behind. Only under the lock.
+        """Remove what killed runs left in ``work/``. Only under the lock.
 
         Returns
         -------
         tuple of str
-            Paths in the store of what was removed.
+            Paths in the store of what was removed; nothing that the store did not make.
 
         Raises
         ------
@@ -259,16 +293,14 @@ class RunStore:
             If something cannot be removed.
         """
         check_locked(self)
-        kept = {".lock", _RUNS, _HELD, _WORK, LATEST}
-        found = [
-            *sorted((self.folder / _WORK).iterdir()),
-            *(path for name in (_RUNS, _HELD) for path in sorted((self.folder / name).glob(".*"))),
-            *(path for path in sorted(self.folder.glob(".*")) if path.name not in kept),
-        ]
+        self._check_parts()
+        listed = own_names(self.folder)
+        found = [path for path in sorted((self.folder / _WORK).iterdir()) if self._name(path) in listed]
+        found = [path for path in found if path != _sessions.get(self.folder) and is_folder(path)]
         for path in found:
             with writing(path):
-                _delete(path)
-        return tuple(path.relative_to(self.folder).as_posix() for path in found)
+                shutil.rmtree(path)
+        return tuple(map(self._name, found))
 
     def __repr__(self) -> str:
         return f"<RunStore {self.folder}>"
@@ -279,7 +311,7 @@ class RunStore:
             parent, _, name = os.readlink(self.folder / LATEST).rpartition("/")
         except OSError:
             return None
-        return name if parent == _RUNS and name else None
+        return name if parent == _RUNS and is_run_id(name) else None
 
     def _entry(self, folder: Path) -> RunEntry:
         if folder.parent.name == _HELD:
@@ -289,35 +321,88 @@ class RunStore:
     def _published(self, run_id: str) -> RunEntry:
         check_run_id(run_id)
         folder = self.folder / _RUNS / run_id
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise DomainError("No run of this id is published.", value=run_id, remedy="`clv-forecast runs` lists them.")
         return self._entry(folder)
 
     def _place(self, folder: Path, target: Path) -> None:
+        name, listed = self._name(target), own_names(self.folder)
+        if os.path.lexists(target) and name not in listed:
+            raise StoreError(
+                "A run is put in place where nothing stands, or a run that this store made.",
+                value=target,
+                remedy="Move what stands there elsewhere, and run again.",
+            )
         with writing(target):
-            older = put_in_place(folder, target, gap=target != self.folder / _RUNS / str(self._pointed()))
+            add_names(self.folder, [name])
+            gap = target != self.folder / _RUNS / str(self._pointed())
+            older = put_in_place(folder, target, self._session(), gap=gap)
         if older is not None:
-            self._remove(older)
+            shutil.rmtree(older, ignore_errors=True)
 
     def _remove(self, folder: Path) -> None:
-        """Take a folder out of sight, then delete it."""
-        if not folder.exists():
+        """Take a folder of the store's own out of sight, then delete it."""
+        if not is_folder(folder) or self._name(folder) not in own_names(self.folder):
             return
         with writing(folder):
-            shelter = Path(tempfile.mkdtemp(prefix=".gone.", dir=self.folder / _WORK))
-            folder.rename(shelter / folder.name)
+            away = self._session() / f"{folder.name}.{secrets.token_hex(8)}"
+            folder.rename(away)
             flush(folder.parent)
-        shutil.rmtree(shelter, ignore_errors=True)
+        shutil.rmtree(away, ignore_errors=True)
+
+    def _session(self, label: str = "work") -> Path:
+        """Folder in ``work/`` of this process, where all is written that has no place yet; it goes with the lock."""
+        check_locked(self)
+        if self.folder not in _sessions:
+            self._check_parts()
+            name = f"{label}-{secrets.token_hex(8)}"
+            session = self.folder / _WORK / name
+            with writing(session):
+                add_names(self.folder, [f"{_WORK}/{name}"])
+                session.mkdir(mode=0o700)
+                try:
+                    (session / "trial").mkdir()
+                    check_abilities(session / "trial")
+                    list_anew(self.folder, session)
+                except BaseException:
+                    shutil.rmtree(session, ignore_errors=True)
+                    raise
+            _sessions[self.folder] = session
+            at_release(self, self._end_session)
+        return _sessions[self.folder]
+
+    def _end_session(self) -> None:
+        shutil.rmtree(_sessions.pop(self.folder), ignore_errors=True)
+
+    def _check_parts(self) -> None:
+        """Refuse a store whose folders are links or files, or that lost its mark."""
+        problem = problem_of_store(self.folder)
+        if problem is not None:
+            raise problem
+
+    def _let_read(self, path: Path) -> None:
+        """Give a file, or a folder and all in it, to the readers of this store."""
+        of_folders, of_files = _MODES[self.readable_by]
+        path.chmod(of_folders if path.is_dir() else of_files)
+        for below in path.rglob("*") if path.is_dir() else ():
+            if not below.is_symlink():
+                below.chmod(of_folders if below.is_dir() else of_files)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
 
-def open_store(folder: str | os.PathLike[str], *, create: bool = True) -> RunStore:
+def open_store(folder: str | os.PathLike[str], *, create: bool = True, readable_by: Readers = "owner") -> RunStore:
     """Open a store of runs.
 
     Parameters
     ----------
     folder : path
+        New, empty, or a store already.
     create : bool
-        Make it where there is none, and try whether the place is fit for one. With False nothing is written.
+        Make it where there is none. With False nothing is written.
+    readable_by : {"owner", "group", "everyone"}
+        Who may read what is written: the runs hold customers' data.
 
     Returns
     -------
@@ -328,37 +413,90 @@ def open_store(folder: str | os.PathLike[str], *, create: bool = True) -> RunSto
     DomainError
         If the place is no POSIX file system of one host.
     StoreError
-        If there is no store and none shall be made, or the folder cannot be written.
+        If there is no store and none shall be made, something else lies in the folder, or it cannot be written.
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = open_store(Path(folder) / "runs")
     ...     store.current(), len(store.table()), sorted(path.name for path in store.folder.iterdir())
-    (None, 0, ['held', 'runs', 'work'])
+    (None, 0, ['.clv_forecast_store', 'held', 'runs', 'work'])
     """
-    store = RunStore(folder=check_place(folder))
-    if create:
-        with writing(store.folder):
-            for name in (_RUNS, _HELD, _WORK):
-                (store.folder / name).mkdir(parents=True, exist_ok=True)
-        check_abilities(store.folder / _WORK)
-    elif not (store.folder / _RUNS).is_dir():
+    store = RunStore(folder=check_place(folder), readable_by=readable_by)
+    problem = problem_of_store(store.folder)
+    if not create and not is_folder(store.folder / _RUNS):
         raise StoreError(
             "There is no store of runs at this path.", value=store.folder, remedy="Make it: `clv-forecast run`."
         )
+    if problem is not None:
+        raise problem
+    if create:
+        of_folders, _ = _MODES[readable_by]
+        with writing(store.folder):
+            if not store.folder.is_dir():
+                store.folder.parent.mkdir(parents=True, exist_ok=True)
+                store.folder.mkdir(mode=of_folders)
+            older = _made_before_there_was_a_mark(store.folder)
+            mark(store.folder)
+            add_names(store.folder, older)
+            for name in _PARTS:
+                (store.folder / name).mkdir(mode=of_folders, exist_ok=True)
     return store
 
 
-def _folders(parent: Path) -> list[Path]:
+def problem_of_store(folder: Path) -> StoreError | None:
+    """Why a folder cannot be a store; None where it can, or is one.
+
+    A folder without the mark of a store must be empty, or hold runs of a version that had no mark and nothing else.
+    """
+    if not os.path.lexists(folder):
+        return None
+    if not folder.is_dir():
+        return StoreError("The store is a folder.", value=folder, remedy="Name another as `store`.")
+    wrong = [name for name in _PARTS if os.path.lexists(folder / name) and not is_folder(folder / name)]
+    if wrong:
+        return StoreError(
+            "The folders of a store are folders, not links or files.",
+            value=folder / wrong[0],
+            remedy="Move what stands there elsewhere, or name another folder as `store`.",
+        )
     try:
-        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+        here = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        return StoreError("The store cannot be read.", value=f"{folder}: {error}", remedy="Check the rights.")
+    if is_marked(folder) or not here:
+        return None
+    inside = [one for part in _PARTS for one in _all_in(folder / part)]
+    empty = not inside and not set(here) - {*_PARTS, LATEST, LOCK, MARK}
+    if (empty and any(name in here for name in _PARTS)) or any(map(_holds_a_run, inside)):
+        return None
+    return StoreError(
+        "A store of runs is made in a new or empty folder; this one holds other things.",
+        value=f"{folder} with {', '.join(here[:5])}",
+        remedy="Name another folder as `store`, such as runs.",
+    )
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return folder.parent.name in (_RUNS, _HELD) and is_folder(folder) and (folder / RECORD).is_file()
+
+
+def _made_before_there_was_a_mark(folder: Path) -> list[str]:
+    """Runs of a store without a mark, each known by its own record."""
+    if is_marked(folder):
+        return []
+    found = [one for part in (_RUNS, _HELD) for one in _all_in(folder / part) if is_folder(one)]
+    known = [one for one in found if read_entry(one, "published", current=False).status != "damaged"]
+    return [f"{one.parent.name}/{one.name}" for one in known]
+
+
+def _all_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
     except OSError:
         return []
 
 
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in _all_in(parent) if path.is_dir() and not path.name.startswith(".")]

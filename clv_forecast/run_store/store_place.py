@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +50,7 @@ def check_place(folder: str | os.PathLike[str]) -> Path:
 
 
 def check_abilities(folder: Path) -> None:
-    """Try in a scratch folder what a store rests on: renaming, symbolic links, and locks that exclude.
+    """Try in an empty folder of the store's own what a store rests on: renaming, links, and locks that exclude.
 
     Raises
     ------
@@ -61,18 +59,14 @@ def check_abilities(folder: Path) -> None:
     StoreError
         If it cannot be written at all. A full disk proves nothing: what is written next will say so.
     """
-    scratch, lacking = None, ""
+    lacking = ""
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=".trial.", dir=folder))
-        lacking = _lacking(scratch)
+        lacking = _lacking(folder)
     except OSError as error:
         if error.errno not in _NOT_ABLE | FULL:
             with writing(folder):
                 raise
         lacking = "" if error.errno in FULL else str(error)
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
     if lacking:
         raise _unsupported(f"{folder}: {lacking}")
 
@@ -83,7 +77,7 @@ def _lacking(scratch: Path) -> str:
 
     for name in ("first", "second"):
         (scratch / name).mkdir()
-        link_durably(scratch / "link", name)
+        link_durably(scratch / "link", name, scratch)
     if os.readlink(scratch / "link") != "second":
         return "a symbolic link is not replaced by renaming"
     (scratch / "first").rename(scratch / "third")

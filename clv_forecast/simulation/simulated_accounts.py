@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.arguments import finite_number, number_of, parse_day
 from clv_forecast.errors import DomainError
 from clv_forecast.simulation.account_table import account_table
 from clv_forecast.simulation.acquisition_costs import acquisition_cost_table
@@ -21,10 +21,12 @@ from clv_forecast.simulation.orders import Orders, draw_amounts, draw_orders
 from clv_forecast.simulation.parameters import Floats, TrueParameters, draw_parameters
 from clv_forecast.simulation.truth import truth_table
 from clv_forecast.streams import as_seed
-from clv_forecast.units import DAYS_PER_YEAR
+from clv_forecast.units import DAYS_PER_YEAR, MOST_YEARS
 
 LEAST_YEARS: Final = 0.25
 MOST_CATEGORIES: Final = 1000
+MOST_ACCOUNTS: Final = 1_000_000
+MOST_WALLET_SD: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -80,12 +82,12 @@ def simulate_accounts(
     Parameters
     ----------
     n : int
-        Accounts, each with at least one order up to ``as_of``.
+        Accounts, up to a million, each with at least one order up to ``as_of``.
     rng : int or Generator
     as_of : date
         Last day of the log.
     years, future_years : float
-        Length of the log (at least 0.25) and of the future behind it (> 0).
+        Length of the log (at least 0.25) and of the future behind it (> 0); at most 100 each.
     growing : float
         Share of accounts on the way to their wallet, in [0, 1]; 0 makes a base in which nobody grows.
     own_wallet_sd : float
@@ -152,19 +154,15 @@ def simulate_accounts(
     >>> bool((sim.transactions["date"] <= sim.as_of).all()), bool((sim.future["date"] > sim.as_of).all())
     (True, True)
     """
-    count = count_of(n, "n")
-    if count is None:
-        raise DomainError("n must be a whole number of at least 1.", value=n)
+    count = number_of(n, "n", most=MOST_ACCOUNTS)
     clock = _clock(as_of, years, future_years)
     share = finite_number(growing, "growing")
     if not 0.0 <= share <= 1.0:
         raise DomainError("growing must lie in [0, 1].", value=growing)
     own_sd = finite_number(own_wallet_sd, "own_wallet_sd")
-    if own_sd < 0.0:
-        raise DomainError("own_wallet_sd must not be negative.", value=own_wallet_sd)
-    kinds = count_of(categories, "categories")
-    if kinds is None or kinds > MOST_CATEGORIES:
-        raise DomainError(f"categories must be a whole number from 1 to {MOST_CATEGORIES}.", value=categories)
+    if not 0.0 <= own_sd <= MOST_WALLET_SD:
+        raise DomainError(f"own_wallet_sd must not be negative, and at most {MOST_WALLET_SD:g}.", value=own_wallet_sd)
+    kinds = number_of(categories, "categories", most=MOST_CATEGORIES)
     # what is added later takes a seed of its own, so that the other tables stay as they were
     sequences = np.random.SeedSequence(as_seed(rng)).spawn(4)
     base, commercial, happened = (np.random.default_rng(s) for s in sequences[:3])
@@ -189,18 +187,13 @@ def simulate_accounts(
 
 
 def _clock(as_of: Any, years: float, future_years: float) -> Clock:
-    try:
-        day = pd.Timestamp(as_of)
-    except (TypeError, ValueError) as error:
-        raise DomainError("as_of must be a date.", value=repr(as_of)) from error
-    if pd.isna(day) or day.tzinfo is not None:
-        raise DomainError("as_of must be a date without a time zone.", value=repr(as_of))
-    if finite_number(years, "years") < LEAST_YEARS:
-        raise DomainError(f"years must be at least {LEAST_YEARS}.", value=years)
-    if finite_number(future_years, "future_years") <= 0.0:
-        raise DomainError("future_years must be above 0.", value=future_years)
+    day = pd.Timestamp(parse_day(as_of, "as_of"))
+    if not LEAST_YEARS <= finite_number(years, "years") <= MOST_YEARS:
+        raise DomainError(f"years must be at least {LEAST_YEARS} and at most {MOST_YEARS:g}.", value=years)
+    if not 0.0 < finite_number(future_years, "future_years") <= MOST_YEARS:
+        raise DomainError(f"future_years must be above 0 and at most {MOST_YEARS:g}.", value=future_years)
     return Clock(
-        as_of=day.normalize(),
+        as_of=day,
         log_days=round(years * DAYS_PER_YEAR),
         future_days=max(round(future_years * DAYS_PER_YEAR), 1),
     )

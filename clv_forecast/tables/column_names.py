@@ -70,6 +70,17 @@ def check_columns(wanted: Iterable[str], existing: Iterable[str], *, hint: str =
             )
 
 
+def name_in_sql(name: str) -> str:
+    r"""A name that DuckDB can hold: a NUL, at which it would end, is written as an escape.
+
+    Examples
+    --------
+    >>> name_in_sql("a\x00b")
+    'a\\x00b'
+    """
+    return name.replace("\0", r"\x00")
+
+
 def _nearest(name: str, present: list[str]) -> str | None:
     """The column written most like the name, or one that holds it (``InvoiceDate`` for ``date``); None if neither."""
     folded = {column.casefold(): column for column in reversed(present)}

@@ -1,16 +1,15 @@
-"""Tables of databases: addresses opened through Ibis, shown without their secrets, and tables found by name."""
+"""Tables of databases: opened through Ibis by URL or file, and found by name."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import re
-import urllib.parse
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import ibis
 import pandas as pd
@@ -18,71 +17,34 @@ import pyarrow as pa
 from ibis.common.exceptions import TableNotFound
 
 from clv_forecast.errors import ClvForecastError, InputError
+from clv_forecast.printable import without_logins
+from clv_forecast.tables.connection_url import POSTGRES, ConnectionUrl, connection_url, is_url
 
-HIDDEN: Final = "***"
 DUCKDB_FILES: Final = (".duckdb", ".ddb")
-_ADDRESS: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _CHECK: Final = "Check that the server runs, the address, the user's rights and the password."
 
 
-def is_address(data: Any) -> bool:
-    """Whether this is the address of a database and not a path or a table.
-
-    Examples
-    --------
-    >>> is_address("postgres://host/db"), is_address("orders/2024-*.csv")
-    (True, False)
-    """
-    return isinstance(data, str) and _ADDRESS.match(data) is not None
-
-
-def masked(address: str) -> str:
-    """Return the address without password and options, which may hold tokens.
-
-    Examples
-    --------
-    >>> masked("postgres://clv:s3cr3t@warehouse:5432/sales?sslpassword=x")
-    'postgres://clv:***@warehouse:5432/sales?***'
-    """
-    scheme, _, rest = address.partition("://")
-    before, at, after = rest.rpartition("@")
-    place, mark, _ = after.partition("?")
-    user, colon, _ = before.partition(":")
-    return f"{scheme}://{user}{colon and colon + HIDDEN}{at}{place}{mark and mark + HIDDEN}"
-
-
-def without_secrets(text: str, address: str) -> str:
-    """Take out of a library's message what the address keeps secret.
-
-    Examples
-    --------
-    >>> without_secrets('no login with "s3cr3t"', "postgres://clv:s3cr3t@warehouse/sales")
-    'no login with "***"'
-    """
-    rest = address.partition("://")[2]
-    before, _, after = rest.rpartition("@")
-    hidden = {before.partition(":")[2]}
-    hidden |= {value for _, value in urllib.parse.parse_qsl(after.partition("?")[2])}
-    hidden |= {part.partition("=")[2] for part in after.partition("?")[2].split("&")}
-    hidden |= {urllib.parse.unquote_plus(part) for part in hidden} | {urllib.parse.unquote(part) for part in hidden}
-    for secret in sorted(filter(None, hidden), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
-def first_line(error: BaseException, address: str = "") -> str:
+def first_line(error: BaseException, url: ConnectionUrl | None = None) -> str:
     """What a library says is wrong, as one sentence without SQL or secrets."""
     text = str(error).strip().partition("\n")[0].rstrip(" .:")
-    return f"{without_secrets(text, address) or type(error).__name__}."
+    shown = without_logins(text) if url is None else url.without_secrets(text)
+    return f"{shown or type(error).__name__}."
 
 
-def open_address(address: str, name: str) -> Any:
-    """Connect to a database by its address.
+def backend_of(url: ConnectionUrl) -> Any:
+    """Connect through Ibis; whatever its driver says is raised as it is."""
+    if url.scheme in POSTGRES:
+        return ibis.postgres.connect(**url.postgres_arguments)
+    return ibis.connect(url.text)
+
+
+def open_url(url: ConnectionUrl, name: str) -> Any:
+    """Connect to a database by its URL.
 
     Parameters
     ----------
-    address : str
-        As Ibis takes it. A DuckDB file is opened for reading only.
+    url : ConnectionUrl
+        A file of DuckDB or SQLite must exist; DuckDB's is opened for reading only.
     name : str
         Of the source, for the error.
 
@@ -93,28 +55,20 @@ def open_address(address: str, name: str) -> Any:
     Raises
     ------
     InputError
-        If there is no such kind of database, its driver is missing, or the connection fails. The text never holds
-        the password, and the library's own error, which may, is not chained.
+        If there is no such kind of database, its driver is missing, or the connection fails. The text holds nothing
+        that the URL hides, and the library's own error, which may, is not chained.
     """
+    if url.scheme == "duckdb":
+        return open_duckdb_file(unquote(url.path), name)
+    if url.scheme == "sqlite" and not Path(unquote(url.path)).is_file():
+        raise InputError(f"The source {name!r} has no SQLite file there.", value=url)
     try:
-        urllib.parse.urlsplit(address).port  # noqa: B018 (reads as a number, or raises)
-    except ValueError:
-        raise InputError(
-            f"The address of the source {name!r} cannot be read.",
-            value=masked(address),
-            remedy="Write special characters of user and password percent-encoded: %40 for @, %2F for /, %3A for :.",
-        ) from None
-    if address.startswith("duckdb://"):
-        return open_duckdb_file(address.removeprefix("duckdb://").partition("?")[0], name)
-    try:
-        return ibis.connect(address)
+        return ibis.sqlite.connect(unquote(url.path)) if url.scheme == "sqlite" else backend_of(url)
     except ImportError as error:
-        problem, remedy = first_line(error, address), "Install the driver, for Postgres: clv-forecast[postgres]."
+        problem, remedy = first_line(error, url), "Install the driver, for Postgres: clv-forecast[postgres]."
     except Exception as error:  # each database has errors of its own
-        problem, remedy = first_line(error, address), _CHECK
-    raise InputError(
-        f"The source {name!r} cannot be reached.", value=f"{masked(address)}: {problem.rstrip('.')}", remedy=remedy
-    )
+        problem, remedy = first_line(error, url), _CHECK
+    raise InputError(f"The source {name!r} cannot be reached.", value=f"{url}: {problem.rstrip('.')}", remedy=remedy)
 
 
 def open_duckdb_file(path: str | Path, name: str) -> Any:
@@ -138,12 +92,7 @@ def open_duckdb_file(path: str | Path, name: str) -> Any:
     )
 
 
-def shown(place: str | Path) -> str:
-    """Where a table lies, in words; never a password."""
-    return masked(place) if isinstance(place, str) and is_address(place) else str(place)
-
-
-def find_table(backend: Any, table: str, name: str, place: str | Path) -> Any:
+def find_table(backend: Any, table: str, name: str, place: Path | ConnectionUrl) -> Any:
     """Find the table: under its whole name, or under schema and name where there is a point between them.
 
     Parameters
@@ -152,8 +101,7 @@ def find_table(backend: Any, table: str, name: str, place: str | Path) -> Any:
     table : str
     name : str
         Of the source, for the error.
-    place : str or Path
-        Address or path.
+    place : Path or ConnectionUrl
 
     Raises
     ------
@@ -162,7 +110,7 @@ def find_table(backend: Any, table: str, name: str, place: str | Path) -> Any:
     """
     schema, point, short = table.rpartition(".")
     places: list[dict[str, Any]] = [{}] + ([{"database": schema}] if point else [])
-    problem, secret = "", str(place) if is_address(place) else ""
+    problem, url = "", place if isinstance(place, ConnectionUrl) else None
     for where in places:
         try:
             with warnings.catch_warnings():  # ibis 12 calls what DuckDB 2 renamed
@@ -171,12 +119,12 @@ def find_table(backend: Any, table: str, name: str, place: str | Path) -> Any:
         except TableNotFound:
             continue
         except Exception as error:  # each database has errors of its own
-            problem = problem or first_line(error, secret)
+            problem = problem or first_line(error, url)
     near = difflib.get_close_matches(short, _existing(backend, schema), n=1)
     nearest = f" Nearest: {near[0]!r}." if near else ""
     raise InputError(
         f"The source {name!r} has no table or view {table!r}, or its user may not see it.{nearest}",
-        value=f"{shown(place)}: {problem.rstrip('.')}" if problem else shown(place),
+        value=f"{place}: {problem.rstrip('.')}" if problem else place,
         remedy="Name it as 'table' or 'schema.table'.",
     )
 
@@ -192,15 +140,15 @@ def _existing(backend: Any, schema: str) -> list[str]:
 
 
 @contextmanager
-def connected(place: str | Path, name: str) -> Iterator[Any]:
-    """Connect to a database by its address or the path of a DuckDB file, and close the connection in the end.
+def connected(place: Path | ConnectionUrl, name: str) -> Iterator[Any]:
+    """Connect to a database by its URL or the path of a DuckDB file, and close the connection in the end.
 
     Raises
     ------
     InputError
         If it cannot be reached or opened.
     """
-    backend = open_address(str(place), name) if is_address(place) else open_duckdb_file(place, name)
+    backend = open_url(place, name) if isinstance(place, ConnectionUrl) else open_duckdb_file(place, name)
     try:
         yield backend
     finally:
@@ -208,13 +156,13 @@ def connected(place: str | Path, name: str) -> Iterator[Any]:
             backend.disconnect()
 
 
-def read_database_table(place: str | Path, table: str, name: str) -> pd.DataFrame:
+def read_database_table(place: str | Path | ConnectionUrl, table: str, name: str) -> pd.DataFrame:
     """Read a whole table of a database.
 
     Parameters
     ----------
-    place : str or Path
-        Address of the database, or the path of a DuckDB file.
+    place : str, Path or ConnectionUrl
+        URL of the database, or the path of a DuckDB file.
     table : str
         With its schema or without.
     name : str
@@ -226,6 +174,8 @@ def read_database_table(place: str | Path, table: str, name: str) -> pd.DataFram
 
     Raises
     ------
+    DomainError
+        If the URL cannot be read.
     InputError
         If the database cannot be reached, or has no such table. The text never holds a password.
 
@@ -239,12 +189,13 @@ def read_database_table(place: str | Path, table: str, name: str) -> pd.DataFram
        customer_id region
     0            7  north
     """
+    where = connection_url(place) if is_url(place) else Path(str(place))
     try:
-        with connected(place, name) as backend:
-            rows: pa.Table = backend.to_pyarrow(find_table(backend, table, name, place))
+        with connected(where, name) as backend:
+            rows: pa.Table = backend.to_pyarrow(find_table(backend, table, name, where))
             return pd.DataFrame(rows.to_pandas())
     except ClvForecastError:
         raise
     except Exception as error:  # each database has errors of its own
-        problem = first_line(error, str(place) if is_address(place) else "")
-    raise InputError(f"The table {name!r} cannot be read.", value=f"{shown(place)}: {problem}")
+        problem = first_line(error, where if isinstance(where, ConnectionUrl) else None)
+    raise InputError(f"The table {name!r} cannot be read.", value=f"{where}: {problem.rstrip('.')}")

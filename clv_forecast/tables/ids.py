@@ -125,7 +125,7 @@ def id_text(value: Any) -> str | None:
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, str):
-        return value if value.strip() else None
+        return whole_pairs(value) if value.strip() else None
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value)).lower()
     if isinstance(value, (int, np.integer)):
@@ -147,6 +147,17 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ")
     return str(value)
+
+
+def whole_pairs(text: str) -> str:
+    r"""Text that UTF-8 can hold: halves of surrogate pairs become escapes, so that two texts stay two.
+
+    Examples
+    --------
+    >>> whole_pairs("half \ud800 a pair"), whole_pairs("Søn")
+    ('half \\ud800 a pair', 'Søn')
+    """
+    return text if text.isascii() else text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def id_texts(ids: pd.Series[Any], what: str = "Ids") -> pd.Series[Any]:

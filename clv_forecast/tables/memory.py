@@ -18,7 +18,7 @@ from ibis.common.exceptions import IbisError
 from clv_forecast import columns as c
 from clv_forecast.errors import InputError
 from clv_forecast.tables.column_names import check_columns, index_hint
-from clv_forecast.tables.ids import id_text, refuse_large_floats, whole_number
+from clv_forecast.tables.ids import id_text, refuse_large_floats, whole_number, whole_pairs
 from clv_forecast.tables.queries import reason
 
 _NUMBERS: Final = (int, float, np.integer, np.floating)
@@ -83,6 +83,33 @@ def columns_of(data: Any) -> list[str] | None:
     return None if columns is None else [str(name) for name in columns]
 
 
+def with_whole_pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    r"""A copy of a table whose text, and names of columns, UTF-8 can hold: see `whole_pairs`.
+
+    Examples
+    --------
+    >>> with_whole_pairs(pd.DataFrame({"name": pd.Series(["\ud800", 1], dtype=object)}))["name"].tolist()
+    ['\\ud800', 1]
+    """
+    found = pd.DataFrame(
+        {place: _whole_column(column) for place, (_, column) in enumerate(frame.items())}, index=frame.index, copy=True
+    )
+    found.columns = frame.columns.map(_whole)
+    return found
+
+
+def _whole_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    if column.dtype == object:
+        return pd.Series([_whole(value) for value in column.tolist()], index=column.index, dtype=object)
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype == object:
+        return column.cat.rename_categories([*map(_whole, column.cat.categories)])
+    return column
+
+
+def _whole(value: Any) -> Any:
+    return whole_pairs(value) if isinstance(value, str) else value
+
+
 def _of_pandas(frame: pd.DataFrame, mapping: Mapping[str, str], key: str | None) -> tuple[pa.Table, Originals | None]:
     names = [str(name) for name in frame.columns]
     check_columns(mapping.values(), names, hint=index_hint(frame, mapping))
@@ -144,7 +171,7 @@ def values_column(values: Sequence[Any], *, money: bool = False) -> pa.Array:
     """
     present = [value for value in values if not _missing(value)]
     if all(isinstance(value, str) for value in present):
-        return pa.array([None if _missing(value) else value for value in values], pa.string())
+        return pa.array([None if _missing(value) else whole_pairs(value) for value in values], pa.string())
     numbers = all(isinstance(value, _NUMBERS) and not isinstance(value, _FLAGS) for value in present)
     if numbers and all(isinstance(value, (int, np.integer)) for value in present):
         if all(-(2**63) <= int(value) < 2**63 for value in present):

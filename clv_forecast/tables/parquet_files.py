@@ -16,6 +16,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from ibis.formats.pyarrow import PyArrowType
 
 from clv_forecast.errors import InputError
+from clv_forecast.tables.column_names import name_in_sql
 from clv_forecast.tables.queries import FileStamp
 from clv_forecast.tables.text_files import literal, quoted
 
@@ -91,7 +92,7 @@ def open_parquet(
     -------
     relation : ParquetRelation
     types : mapping of str to ibis DataType
-        Of each column.
+        Of each column; a NUL in its name is written as an escape.
 
     Raises
     ------
@@ -125,23 +126,32 @@ def open_parquet(
     selects: list[list[str]] = [[] for _ in firsts]
     for column in columns:
         arrow = [schemas[place].field(column).type for place in firsts]
+        found = [_place(column, schemas[place]) for place in firsts]
         if len(set(map(str, arrow))) == 1 and not (column in text and _kind(arrow[0]) == "BLOB"):
-            types[column] = _ibis_type(arrow[0])
-            casts = [quoted(column)] * len(firsts)
+            types[name_in_sql(column)] = _ibis_type(arrow[0])
+            casts = found
         else:
             kinds = [_kind(one) for one in arrow]
             wanted = _one_type(
                 column, kinds, [files[place] for place in firsts], as_text=column in text, time_zone=time_zone
             )
-            types[column] = DuckDBType.from_string(wanted)
-            casts = [_cast(quoted(column), kind, wanted, time_zone, ids=column in text) for kind in kinds]
+            types[name_in_sql(column)] = DuckDBType.from_string(wanted)
+            casts = [
+                _cast(there, kind, wanted, time_zone, ids=column in text)
+                for there, kind in zip(found, kinds, strict=True)
+            ]
         for select, cast in zip(selects, casts, strict=True):
-            select.append(f"{cast} AS {quoted(column)}")
+            select.append(f"{cast} AS {quoted(name_in_sql(column))}")
     parts = tuple(
         (tuple(stamps[place].path for place in places), ", ".join(select))
         for places, select in zip(shapes.values(), selects, strict=True)
     )
     return ParquetRelation(name=name, files=stamps, parts=parts), types
+
+
+def _place(column: str, schema: pa.Schema) -> str:
+    """A column in SQL: by its name, or by its number where a NUL would end the name."""
+    return f"#{schema.names.index(column) + 1}" if "\0" in column else quoted(column)
 
 
 def _ibis_type(kind: pa.DataType) -> dt.DataType:

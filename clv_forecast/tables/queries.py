@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import duckdb
@@ -19,6 +17,7 @@ import pyarrow as pa
 from ibis.backends.duckdb.converter import DuckDBPyArrowData
 from ibis.expr import operations as ops
 
+from clv_forecast.atomic_folder import lasting_scratch_folder
 from clv_forecast.errors import InputError
 
 HELD_ROWS: Final = 2_000_000
@@ -162,8 +161,7 @@ def _cursor() -> Iterator[duckdb.DuckDBPyConnection]:
     process = os.getpid()
     with _opening:
         if process not in _root:  # a forked process must not use its parent's
-            folder = Path(tempfile.gettempdir()) / f"clv_forecast_duckdb_{process}"
-            _root[process] = duckdb.connect(config={"temp_directory": str(folder)})
+            _root[process] = duckdb.connect(config={"temp_directory": str(lasting_scratch_folder())})
             atexit.register(_root.pop, process, None)
         cursor = _root[process].cursor()
     try:

@@ -17,9 +17,9 @@ import pyarrow as pa
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.tables import parquet_files, queries, spreadsheets, text_files
-from clv_forecast.tables.column_names import check_columns
+from clv_forecast.tables.column_names import check_columns, name_in_sql
 from clv_forecast.tables.ids import all_whole, id_text, inexact, of_text_file, refuse_inexact, text_of_ids, whole_text
-from clv_forecast.tables.memory import Originals, columns_of, held_table
+from clv_forecast.tables.memory import Originals, columns_of, held_table, with_whole_pairs
 from clv_forecast.tables.queries import Relation, Rows, relation_name
 from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, is_missing
 
@@ -222,7 +222,7 @@ def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zo
     labels = [column for wanted, column in mapping.items() if wanted in (c.CUSTOMER_ID, *_LABELS)]
     parquet, types = parquet_files.open_parquet(files, name, list(mapping.values()), text=labels, time_zone=time_zone)
     table = ibis.table(ibis.schema(dict(types)), name=name)
-    chosen = table.select(**{wanted: table[column] for wanted, column in mapping.items()})
+    chosen = table.select(**{wanted: table[name_in_sql(column)] for wanted, column in mapping.items()})
     return Source(table=chosen, relations=(parquet,), format=format, label=label)
 
 
@@ -393,7 +393,7 @@ def read_frame(
     ['customer_id']
     """
     if isinstance(data, pd.DataFrame):
-        return data.copy()
+        return with_whole_pairs(data)
     if not isinstance(data, (str, Path)) and columns_of(data) is None:
         raise InputError(f"{name} must be a table or the path of one.", value=type(data).__name__)
     source = open_columns(data, format=format)
@@ -412,6 +412,8 @@ def read_frame(
 def open_columns(data: Any, *, format: TextFormat = PLAIN) -> Source:
     """Open a table with all its columns under their own names, as they are; of names that occur twice none.
 
+    A NUL in a name, which DuckDB cannot hold, is written as an escape.
+
     Raises
     ------
     InputError
@@ -423,7 +425,7 @@ def open_columns(data: Any, *, format: TextFormat = PLAIN) -> Source:
     ('a', 'b')
     """
     names = column_names(data, format)
-    return _opened(data, {one: one for one in names if names.count(one) == 1}, format, None)
+    return _opened(data, {name_in_sql(one): one for one in names if names.count(one) == 1}, format, None)
 
 
 def _frame_of_text(source: Source, name: str, labels: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import codecs
 import csv
 import glob
@@ -10,8 +9,6 @@ import gzip
 import io
 import os
 import re
-import shutil
-import tempfile
 import threading
 import zlib
 from collections.abc import Sequence
@@ -20,7 +17,9 @@ from typing import Any, BinaryIO, Final
 
 import duckdb
 
+from clv_forecast.atomic_folder import lasting_scratch_folder
 from clv_forecast.errors import InputError
+from clv_forecast.tables.column_names import name_in_sql
 from clv_forecast.tables.queries import FileStamp
 from clv_forecast.tables.text_format import TextFormat
 
@@ -69,10 +68,10 @@ class CsvRelation:
         seen: set[str] = set()
         names = []
         for name in self.columns:
-            unique, number = name or "column", 1
+            unique, number = name_in_sql(name) or "column", 1
             while unique.casefold() in seen or (number > 1 and unique.casefold() in taken):
                 number += 1
-                unique = f"{name or 'column'} ({number})"
+                unique = f"{name_in_sql(name) or 'column'} ({number})"
             seen.add(unique.casefold())
             names.append(unique)
         return names
@@ -276,9 +275,7 @@ def _utf8_copy(stamp: FileStamp, encoding: str) -> str:
 
 
 def _transcode(path: str, encoding: str) -> str:
-    folder = tempfile.mkdtemp(prefix="clv_forecast_text_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    copy = os.path.join(folder, "utf8.csv")
+    copy = str(lasting_scratch_folder() / "utf8.csv")
     try:
         with _text(path, encoding, newline=None) as source, open(copy, "w", encoding="utf-8", newline="\n") as target:
             while piece := source.read(_PIECE):

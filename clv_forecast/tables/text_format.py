@@ -10,13 +10,12 @@ import ibis
 import ibis.expr.datatypes as dt
 import pyarrow as pa
 
+from clv_forecast.arguments import EARLIEST_YEAR
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.tables.queries import fetch
 
 MONEY: Final = "decimal(38, 6)"
 ISO: Final = "iso"
-EARLIEST_YEAR: Final = 1900
-"""Dates before are what spreadsheets and two-digit years turn into."""
 
 _SPACES: Final = "\u00a0\u202f\u2009\u2007"
 _APOSTROPHES: Final = "\u2019\u02bc\u2018`"

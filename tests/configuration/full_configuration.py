@@ -167,6 +167,7 @@ by = "channel"
 
 [outputs]
 crm_fields = {value = "CLV__c"}
+readable_by = "group"
 simulated = true
 
 [outputs.database]

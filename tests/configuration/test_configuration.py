@@ -126,10 +126,12 @@ def test_secrets_are_taken_only_when_connecting(full: Configuration, monkeypatch
     assert full.secrets == ("CLV_TEST_PASSWORD", "CLV_TEST_SSL", "CLV_TEST_URL")
     assert full.outputs.database is not None and full.sources[1].url is not None
     asked = full.resolved_url(full.sources[1].url, environment=SECRETS)
-    assert asked == "postgres://clv:pa%2Fss%40wo%3Ard@localhost:5432/erp?sslpassword=other%26secret"
+    assert asked.text == "postgres://clv:pa%2Fss%40wo%3Ard@localhost:5432/erp?sslpassword=other%26secret"
+    assert str(asked) == "postgres://localhost:5432/erp"
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    assert full.resolved_url(full.outputs.database.url) == SECRETS["CLV_TEST_URL"]
+    whole = full.resolved_url(full.outputs.database.url)
+    assert (whole.text, str(whole)) == (SECRETS["CLV_TEST_URL"], "${CLV_TEST_URL}")
     monkeypatch.delenv("CLV_TEST_SSL")
     with pytest.raises(DomainError, match="CLV_TEST_SSL") as refused:
         full.resolved_url(full.sources[1].url)
@@ -139,9 +141,9 @@ def test_secrets_are_taken_only_when_connecting(full: Configuration, monkeypatch
 
 
 def test_files_of_engines_start_from_the_folder_too(full: Configuration, tmp_path: Path) -> None:
-    assert full.resolved_url("duckdb://a/b.duckdb") == f"duckdb://{tmp_path}/a/b.duckdb"
-    assert full.resolved_url("duckdb:///a/b.duckdb") == "duckdb:///a/b.duckdb"
-    assert full.resolved_url("duckdb://:memory:") == "duckdb://:memory:"
+    assert full.resolved_url("duckdb://a/b.duckdb").text == f"duckdb://{tmp_path}/a/b.duckdb"
+    assert full.resolved_url("duckdb:///a/b.duckdb").text == "duckdb:///a/b.duckdb"
+    assert full.resolved_url("duckdb://:memory:").text == "duckdb://:memory:"
 
 
 def test_the_reference_names_every_key_and_says_what_it_means() -> None:

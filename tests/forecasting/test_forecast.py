@@ -284,7 +284,14 @@ BAD = {
     "negative seed": ({"rng": -1}, "seed"),
     "unknown group": ({"by": "country"}, "not a column"),
     "endless lifetime": ({"horizons": "lifetime", "lifetime_years": float("inf")}, "finite"),
+    "lifetime of ages": ({"lifetime_years": 1e308}, "at most 100"),
+    "lifetime that is none": ({"lifetime_years": float("nan")}, "lifetime_years"),
+    "horizon of ages": ({"horizons": ["101 years"]}, "at most 100 years"),
+    "a thousand million draws": ({"draws": 10**9}, "at most 100,000"),
+    "seed of ages": ({"rng": 2**63}, "seed"),
+    "cost of ages": ({"cost_to_serve": 1e308}, "at most 1e\\+12"),
     "chunk of nothing": ({"chunk_customers": 0}, "at least 1"),
+    "chunk of everything": ({"chunk_customers": 10**30}, "at most 1,000,000,000"),
 }
 
 

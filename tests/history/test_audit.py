@@ -12,6 +12,7 @@ import pytest
 from clv_forecast.errors import InputError
 from clv_forecast.history import Audit, Finding, purchase_history
 from clv_forecast.history.audit import Step, format_example
+from tests.hostile_texts import HOSTILE_TEXTS
 
 
 def step(name: str, rows: int, amount: str | None) -> Step:
@@ -78,6 +79,11 @@ def test_json_keeps_every_digit() -> None:
 
 def test_long_examples_are_cut() -> None:
     assert len(format_example([("order_id", "x" * 500)])) == 160
+
+
+@pytest.mark.parametrize(("raw", "shown"), HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_examples_stay_on_their_line(raw: str, shown: str) -> None:
+    assert format_example([("customer_id", raw)]) == f"customer_id={shown}"
 
 
 @pytest.mark.parametrize("amount", [None, "NaN"])

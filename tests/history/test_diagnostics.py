@@ -22,10 +22,11 @@ from clv_forecast.history.diagnostics import (
     silence_before_as_of,
     small_numbers,
 )
+from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.history.purchase_log import PurchaseLog, day_number, purchase_log
 from clv_forecast.history.season_diagnostics import monthly_repeats, season
 from clv_forecast.history.spend_diagnostics import drift_of_spend, large_orders, spend_and_frequency
-from clv_forecast.history.timing_diagnostics import regularity
+from clv_forecast.history.timing_diagnostics import MOST_K, regularity
 
 START = pd.Timestamp("2021-01-01")
 Rate = Callable[[NDArray[Any]], NDArray[Any]]
@@ -478,3 +479,77 @@ def test_a_log_is_frozen() -> None:
     log: PurchaseLog = purchase_log(made_up_log(5, seed=28)[0])
     with pytest.raises(AttributeError):
         log.day = log.day  # type: ignore[misc]
+
+
+def rhythm(step: int, amount: Callable[[int, int], float] = lambda i, k: 10.0 + i % 7) -> pd.DataFrame:
+    """80 customers who buy up to 13 times, every so many days exactly."""
+    rows = [
+        (i, START + pd.Timedelta(days=7 * (i % 40) + step * k), amount(i, k))
+        for i in range(80)
+        for k in range(2 + i % 12)
+    ]
+    return pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
+
+
+def dated(rows: list[tuple[int, int, float]]) -> pd.DataFrame:
+    """Customer, day and amount."""
+    frame = pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
+    return frame.assign(date=START + pd.to_timedelta(frame["date"], unit="D"))
+
+
+def of_all_sizes(i: int, k: int) -> float:
+    return round(10.0 ** ((7 * i + 5 * k) % 18 - 6), 6)
+
+
+EXTREME = {
+    "every day": rhythm(1),
+    "every other day": rhythm(2),
+    "every week": rhythm(7),
+    "every 28 days": rhythm(28),
+    "every 28 days, one amount": rhythm(28, lambda i, k: 10.0),
+    "every 28 days, the smallest amount": rhythm(28, lambda i, k: 1e-6),
+    "every 28 days, the largest amounts": rhythm(28, lambda i, k: 999_999_999_999.0),
+    "every 28 days, amounts of all sizes": rhythm(28, of_all_sizes),
+    "every day, amounts of all sizes": rhythm(1, of_all_sizes),
+    "every year": rhythm(365),
+    "every quarter": dated([(i, 90 * k + i % 8 * 91, 10.0) for i in range(80) for k in range(9)]),
+    "up within days": dated([(i, i % 20 + k, a) for i in range(40) for k, a in enumerate((1e-4, 1.0, 1e5))]),
+    "down within days": dated([(i, i % 20 + k, a) for i in range(40) for k, a in enumerate((1e9, 1.0, 1e-6))]),
+    "one customer": dated([(1, 3 * k, 5.0 + k) for k in range(50)]),
+    "one purchase": dated([(1, 0, 5.0)]),
+    "one day": dated([(i, 0, 1.0 + i) for i in range(60)]),
+    "two days": dated([(i, k, 1.0 + i) for i in range(60) for k in range(2)]),
+}
+
+
+@pytest.mark.parametrize("days_after", [0, 60_000])
+@pytest.mark.parametrize("name", EXTREME)
+def test_every_number_of_the_findings_is_finite(name: str, days_after: int) -> None:
+    frame = EXTREME[name]
+    as_of = (frame["date"].max() + pd.Timedelta(days=days_after)).date()
+    for finding in purchase_history(frame, as_of=as_of).audit.findings:
+        numbers = [value for value in finding.values.values() if not isinstance(value, str)]
+        assert np.isfinite(np.array(numbers, dtype=float)).all(), finding
+        words = finding.sentence.replace("(", " ").split()
+        assert not {"inf", "nan", "+inf%", "+nan%"} & set(words), finding.sentence
+        assert all(len(word) < 16 for word in words if "%" in word), finding.sentence
+
+
+@pytest.mark.parametrize("step", [2, 7, 28, 365])
+def test_an_exact_rhythm_is_regular_up_to_a_bound(step: int) -> None:
+    finding = found(regularity(purchase_log(rhythm(step))))
+    assert finding.values["k"] == MOST_K and finding.level == "caution"
+    assert "k 100 or more, a fixed rhythm" in finding.sentence
+
+
+def test_growth_of_days_is_told_up_to_a_thousandfold() -> None:
+    frame = EXTREME["up within days"]
+    finding = found(drift_of_spend(purchase_log(frame), frame["date"].max() + pd.Timedelta(days=20)))
+    assert finding.values["percent_per_year"] == 99_900.0 and finding.values["effect_next_year"] == 999.0
+    assert "changes by +99,900% or more a year" in finding.sentence
+
+
+def test_months_without_any_purchase_have_a_finite_swing() -> None:
+    frame = EXTREME["every quarter"]
+    values = found(season(purchase_log(frame), frame["date"].max())).values
+    assert values["lowest_factor"] == 0.0 and values["swing"] == pytest.approx(999.0)

@@ -379,8 +379,8 @@ def test_too_few_repeat_customers(order_history):
         ({"rng": -1}, "rng"),
         ({"rng": None}, "rng must be"),
         ({"rng": "1"}, "rng must be"),
-        ({"draws": "500"}, "draws must be an integer"),
-        ({"draws": 500.0}, "draws must be an integer"),
+        ({"draws": "500"}, "draws must be a whole number"),
+        ({"draws": 500.0}, "draws must be a whole number"),
     ],
 )
 def test_options_that_are_refused(order_history, options, words):

@@ -263,7 +263,7 @@ def test_a_boundary_does_not_hide_estimates_off_the_supremum(fitters, immortals)
         ({"unit": "weeks"}, "The unit must be one of"),
         ({"as_of": 19970930}, "as_of must be a day"),
         ({"spend_from": "auto"}, "spend_from must be"),
-        ({"draws": 0}, "draws must be an integer of at least 1"),
+        ({"draws": 0}, "draws must be a whole number of at least 1"),
         ({"rng": -1}, "rng must be"),
     ],
 )

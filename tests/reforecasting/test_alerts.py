@@ -60,6 +60,18 @@ def test_top_accounts_lost():
     assert names({"top_accounts_lost": 2}, rankings=pair) == set()
 
 
+def test_an_id_forges_no_alert():
+    pair = (
+        ranking(["a", "b\n2026-11-30 INFO all is well", "c"]),
+        ranking(["a", "c", "b\n2026-11-30 INFO all is well"]),
+    )
+    (alert,) = alerts_of(
+        AlertsSection(top_accounts_lost=1), comparison(), since=SINCE, drift=DRIFT, rankings=pair, has_previous=True
+    )
+    assert r"b\n2026-11-30 INFO" in alert.sentence
+    assert "\n" not in alert.sentence
+
+
 def test_moves_between_cells():
     moves = pd.DataFrame(
         {

@@ -197,12 +197,14 @@ def test_hostile_text_is_harmless_in_csv(tmp_path: Path) -> None:
 def test_hostile_text_is_itself_in_json(tmp_path: Path) -> None:
     path = write_crm(hostile_report(), tmp_path / "crm.json").path
     reasons = {row["reason"] for row in json.loads(path.read_text(encoding="utf-8"))}
-    assert {"+1+1", "\u202egnp.exe\u202c\u200f", "half \ufffd a pair"} <= reasons
+    assert {"+1+1", r"\u202egnp.exe\u202c\u200f", r"half \ud800 a pair", r"line\n=1+1"} <= reasons
     assert BROKEN not in reasons
     assert not any(set(one) & {"\x00", "\x07"} for one in reasons)
 
 
-@pytest.mark.parametrize("bad", ["=1+1", "-1-1", "+cmd", "@x", "\tA", "A\x07", " =1", "A; =1"])
+@pytest.mark.parametrize(
+    "bad", ["=1+1", "-1-1", "+cmd", "@x", "\tA", "A\x07", " =1", "A; =1", "A\r\nB", "A\u2028B", "L" * 40_000]
+)
 def test_an_id_that_csv_would_change_is_refused(bad: str, tmp_path: Path) -> None:
     report = renamed(report_of(), [bad, *map(str, range(59))])
     with pytest.raises(InputError, match=r"1 of 60 ids.*ends in \.json"):
@@ -210,16 +212,12 @@ def test_an_id_that_csv_would_change_is_refused(bad: str, tmp_path: Path) -> Non
     assert not (tmp_path / "crm.csv").exists()
     assert not csv_holds_ids(report)
     assert csv_holds_ids(report_of())
-    if "\x07" in bad:
-        with pytest.raises(InputError, match="no file can carry it"):
-            write_crm(report, tmp_path / "crm.json")
-    else:
-        rows = json.loads(write_crm(report, tmp_path / "crm.json").path.read_text(encoding="utf-8"))
-        assert rows[0]["customer_id"] == bad
+    rows = json.loads(write_crm(report, tmp_path / "crm.json").path.read_text(encoding="utf-8"))
+    assert rows[0]["customer_id"] == bad
 
 
 def test_harmless_ids_stay(tmp_path: Path) -> None:
-    ids = ["-17", "+49", "0012", "A,B", 'C"D', " E", "\u05d0", *map(str, range(100, 153))]
+    ids = ["-17", "+49", "0012", "A,B", 'C"D', " E", "\u05d0", "\u05d1\u200f", *map(str, range(100, 152))]
     found = read(write_crm(renamed(report_of(), ids), tmp_path / "crm.csv").path)
     assert [row["customer_id"] for row in found] == ids
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clv_forecast.printable import printable
 from clv_forecast.report.page import write_page
 from tests.report.page_inputs import HOSTILE, bare_report, full_report, hostile_report
 
@@ -102,7 +103,7 @@ def show_all(browser: Browser) -> None:
 def test_hostile_names_do_nothing_and_are_shown(page: Browser) -> None:
     show_all(page)
     known = query(page, "JSON.parse(document.getElementById('tables').textContent).columns.name.texts")
-    for name in HOSTILE:
+    for name in map(printable, HOSTILE):
         row = known.index(name)
         shown = page.execute_script(
             "const button = document.querySelector(`#ranking button.open[data-row='${arguments[0]}']`);"

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from clv_forecast.printable import printable
 from clv_forecast.report.page_charts import WIDTH, Bar, Line, bands, bridge, columns, lines, ticks
 
 HOSTILE = '<script>alert("1")</script> & \u202eright to left'
@@ -59,7 +60,8 @@ def test_labels_are_text_and_cut() -> None:
         bridge([(HOSTILE, 1.0, True)], label=HOSTILE),
     ):
         drawn = tree(svg)
-        assert drawn.attrib["aria-label"] == HOSTILE
+        assert drawn.attrib["aria-label"] == printable(HOSTILE)
+        assert "\u202e" not in svg
         assert {"script", "img"}.isdisjoint(element.tag for element in drawn.iter())
     assert "…" in bands([Bar(label="x" * 10_000, mean=1.0)], label="")
 

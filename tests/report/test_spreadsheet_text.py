@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv_forecast.report.spreadsheet_text import CUT, MOST_IN_A_CELL, cell_text, csv_text, starts_a_formula
+from clv_forecast.report.spreadsheet_text import CUT, MOST_IN_A_CELL, cell_text, csv_holds, csv_text, starts_a_formula
+from tests.hostile_texts import HOSTILE_TEXTS
 from tests.report.made_reports import BROKEN, HOSTILE
 
 ANY_TEXT = st.text(alphabet=st.characters(codec=None, categories=None), max_size=60)
@@ -49,6 +50,22 @@ def test_safe_text_stays() -> None:
         "-17",
     ):
         assert cell_text(text) == csv_text(text) == text
+
+
+@pytest.mark.parametrize(("raw", "shown"), HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_what_cannot_be_seen_is_written_as_an_escape(raw: str, shown: str) -> None:
+    assert cell_text(raw) == shown
+    assert csv_text(raw).removeprefix("'") == shown
+
+
+@pytest.mark.parametrize("text", ["A-1", "-17", "a, b", 'C"D', "\u05d1\u200f", "\U0001f600"])
+def test_csv_holds_what_it_keeps(text: str) -> None:
+    assert csv_holds(text)
+
+
+@pytest.mark.parametrize("text", ["A\x00", "A\x07", "A\nB", "A\x85B", "A\u2029B", "\ud800", "=1", "a;=1", "x" * 32_768])
+def test_csv_does_not_hold_what_a_reader_would_change(text: str) -> None:
+    assert not csv_holds(text)
 
 
 def test_a_cell_is_never_longer_than_a_cell() -> None:

@@ -1,7 +1,7 @@
 """Runs that are cut off, again and again, and what a reader finds after each: a program, so that it can fork safely.
 
 ``python -m tests.run_store.killed_runs FOLDER HOW...``; HOW is ``killed`` (before each operation on a file in turn),
-``full`` (the disk is full from each operation on in turn), a number (killed that often at random moments, with a
+``full`` (the disk is full from each operation on in turn), ``once`` (each operation in turn fails once), a number (killed that often at random moments, with a
 database) or ``naive`` (as ``killed``, with a pointer that moves in two steps; the last). It prints one JSON object.
 """
 
@@ -46,6 +46,7 @@ OPERATIONS = {
 }
 KINDS = ("new", "again", "held")
 FULL = 3
+ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS)
 locked_now = False
 
 
@@ -121,8 +122,8 @@ def _writes(given: tuple[object, ...]) -> bool:
     return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
-def cut_off(operation: int, work: Callable[[], None], *, full: bool) -> Callable[[], None]:
-    """``work``, killed before its n-th operation on a file, or with a disk that is full from then on."""
+def cut_off(operation: int, work: Callable[[], None], how: str) -> Callable[[], None]:
+    """``work``, killed before its n-th operation on a file, or with that operation failing, and those after it."""
 
     def work_cut_off() -> None:
         seen = 0
@@ -131,36 +132,42 @@ def cut_off(operation: int, work: Callable[[], None], *, full: bool) -> Callable
             nonlocal seen
             if locked_now and (event in OPERATIONS or (event == "open" and _writes(given))):
                 seen += 1
-                if seen == operation and not full:
+                if seen == operation and how == "killed":
                     os.kill(os.getpid(), signal.SIGKILL)
-                if seen >= operation and full and event in ("open", "os.mkdir", "os.symlink"):
+                if seen >= operation and how == "full" and event in ("open", "os.mkdir", "os.symlink"):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if seen == operation and how == "once":
+                    code = ERRORS[operation % len(ERRORS)]
+                    raise OSError(code, os.strerror(code))
 
         sys.addaudithook(hook)
         try:
             work()
         except StoreError as error:
-            assert full and "No space left" in str(error) and "Check" in str(error)
+            assert how != "killed" and "Check" in str(error)
+            assert how == "once" or "No space left" in str(error)
+            os._exit(FULL)
+        if seen >= operation:  # what failed was no loss
             os._exit(FULL)
 
     return work_cut_off
 
 
-def naive_link(link: Path, target: str) -> None:
+def naive_link(link: Path, target: str, _scratch: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
 
 
-def everywhere(folder: Path, kinds: tuple[str, ...], *, full: bool) -> Counter[str]:
+def everywhere(folder: Path, kinds: tuple[str, ...], how: str) -> Counter[str]:
     """Cut each kind of run off at each of its operations in turn, each time checking."""
     found: Counter[str] = Counter()
-    expected = FULL if full else -signal.SIGKILL
+    expected = -signal.SIGKILL if how == "killed" else FULL
     for kind in kinds:
         work = functools.partial(run, folder, with_database=False, kind=kind)
         operation, code = 0, expected
         while code == expected:
             operation += 1
-            code = ended(forked(cut_off(operation, work, full=full)))
+            code = ended(forked(cut_off(operation, work, how)))
             found[kind] += code == expected
             try:
                 check(folder, with_database=False)
@@ -203,7 +210,8 @@ def main(folder: str, *hows: str) -> None:
         if how.isdigit():
             counted[how] = anytime(place, int(how))
         else:
-            counted[how] = everywhere(place, KINDS[:1] if how == "naive" else KINDS, full=how == "full")
+            naive = how == "naive"
+            counted[how] = everywhere(place, KINDS[:1] if naive else KINDS, "killed" if naive else how)
     print(json.dumps(counted))
 
 

@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> ResultDatabase:
 
 
 def shown(database: ResultDatabase) -> list[str]:
-    with duckdb.connect(database.url.removeprefix("duckdb://"), read_only=True) as connection:
+    with duckdb.connect(database.url.path, read_only=True) as connection:
         return [row[0] for row in connection.execute("SELECT DISTINCT run_id FROM clv.forecast_current").fetchall()]
 
 
@@ -136,10 +136,10 @@ def test_a_damaged_current_run_does_not_hinder_the_next(store: RunStore) -> None
 
 def test_only_the_tables_that_are_asked_for_are_written(store: RunStore, tmp_path: Path) -> None:
     database = result_database(f"duckdb://{tmp_path}/results.duckdb", tables=["totals", "ranking"])
-    workspace = store.workspace("2026-01-31")
     tables = {"totals": pd.DataFrame({"value": [1.0]}), "forecast": pd.DataFrame({"value": [1.0]})}
-    write_tiny_run(workspace, "2026-01-31", "2026-01-31", tables=tables)
     with locked(store):
+        workspace = store.workspace("2026-01-31")
+        write_tiny_run(workspace, "2026-01-31", "2026-01-31", tables=tables)
         done = publish(store, store.keep(workspace, "2026-01-31", held=False), database)
     assert dict(done.rows) == {"totals": 1}
     with duckdb.connect(str(tmp_path / "results.duckdb"), read_only=True) as connection:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 
-from clv_forecast.run_store.lock import locked
+from clv_forecast.errors import DomainError
+from clv_forecast.run_store.lock import check_locked, locked
 from clv_forecast.run_store.publication import publish
 from clv_forecast.run_store.run_entry import RunEntry
 from clv_forecast.run_store.store import RunStore
@@ -48,10 +50,20 @@ def write_tiny_run(folder: Path, run_id: str, as_of: str, *, tables: dict[str, p
 
 
 def kept(store: RunStore, as_of: str, *, held: bool = False, run_id: str = "") -> RunEntry:
+    """A tiny run put in place under the lock, which this process may hold already."""
     run_id = run_id or as_of
-    workspace = store.workspace(run_id)
-    write_tiny_run(workspace, run_id, as_of)
-    return store.keep(workspace, run_id, held=held)
+    with nullcontext() if holds_lock(store) else locked(store):
+        workspace = store.workspace(run_id)
+        write_tiny_run(workspace, run_id, as_of)
+        return store.keep(workspace, run_id, held=held)
+
+
+def holds_lock(store: RunStore) -> bool:
+    try:
+        check_locked(store)
+    except DomainError:
+        return False
+    return True
 
 
 def published(store: RunStore, *days: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from clv_forecast.arguments import count_of, finite_number
+from clv_forecast.arguments import MOST_DRAWS, count_of, draws_of, finite_number, number_of
 from clv_forecast.errors import DomainError
 
 NAMES: Final = ("nutpie", "pymc")
 _POOLED: Final = 0.9
 _WITH_GROUPS: Final = 0.97
+_MOST_CHAINS: Final = 100
+_MOST_RETRIES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +24,15 @@ class Sampler:
     name : str
         ``"nutpie"``, or ``"pymc"`` for PyMC's own sampler.
     chains : int
-        At least 2, so that convergence can be judged.
+        From 2, so that convergence can be judged, to 100.
     tune, draws : int
-        Of each chain.
+        Of each chain, from 100 to 100,000.
     target_accept : float, optional
         Between 0.5 and 1; by default 0.9, and 0.97 with groups, whose posteriors bend more.
     cores : int, optional
         Chains at once; default one per processor.
     retries : int
-        How often chains that did not converge are run again, longer and with smaller steps.
+        At most 10: how often chains that did not converge are run again, longer and with smaller steps.
 
     Raises
     ------
@@ -54,15 +56,13 @@ class Sampler:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise DomainError(f"A sampler is one of {', '.join(NAMES)}.", value=repr(self.name))
-        for name, least in (("chains", 2), ("tune", 100), ("draws", 100)):
-            if (count_of(getattr(self, name), name) or 0) < least:
-                raise DomainError(f"{name} of a sampler must be at least {least}.", value=getattr(self, name))
-        if self.cores is not None:
-            count_of(self.cores, "cores")
+        number_of(self.chains, "chains of a sampler", least=2, most=_MOST_CHAINS)
+        for name in ("tune", "draws"):
+            draws_of(getattr(self, name), f"{name} of a sampler")
+        count_of(self.cores, "cores")
         if self.target_accept is not None and not 0.5 <= finite_number(self.target_accept, "target_accept") < 1.0:
             raise DomainError("target_accept must lie between 0.5 and 1.", value=self.target_accept)
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            raise DomainError("retries must be a whole number, 0 or more.", value=self.retries)
+        number_of(self.retries, "retries", least=0, most=_MOST_RETRIES)
 
     def resolved(self, *, grouped: bool) -> Sampler:
         """The same sampler with its acceptance chosen."""
@@ -73,7 +73,8 @@ class Sampler:
     def more_careful(self) -> Sampler:
         """The sampler of a retry: a third of the distance to an acceptance of 1, and twice the steps."""
         target = 1.0 - (1.0 - (self.target_accept or _POOLED)) / 3.0
-        return replace(self, tune=2 * self.tune, draws=2 * self.draws, target_accept=target)
+        tune, draws = (min(2 * steps, MOST_DRAWS) for steps in (self.tune, self.draws))
+        return replace(self, tune=tune, draws=draws, target_accept=target)
 
     def at_least(self, draws: int) -> Sampler:
         """The same sampler with at least so many draws in all chains together."""

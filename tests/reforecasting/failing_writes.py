@@ -1,0 +1,142 @@
+"""A run in which each write fails once, and what a reader finds after each: a program, so that it can fork safely.
+
+``python -m tests.reforecasting.failing_writes FOLDER``: a run is made up to the moment at which it begins to write its
+folder; from there it is carried to its end again and again, each time with another operation on a file failing, and
+then with files that may not grow beyond a size, which also fails what C++ writes. It prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import resource
+import shutil
+import sys
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from clv_forecast.errors import ClvForecastError, StoreError
+from clv_forecast.reforecasting.one_run import OneRun
+from clv_forecast.reforecasting.reforecast import reforecast
+from clv_forecast.run_store import lock
+from clv_forecast.run_store import store as store_module
+from clv_forecast.run_store.database import result_database
+from clv_forecast.run_store.store import open_store
+from tests.reforecasting.made_runs import run_days
+
+ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS)
+WRITES = {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}
+LARGEST = (0, 500, 2_000, 8_000, 20_000, 50_000, 100_000, 200_000, 400_000)
+FAILED, UNHARMED, BROKEN = 3, 4, 5
+WHOLE = {"ranking": "draws = 100", "bases": '["ceiling"]'}
+
+
+class Injection:
+    """Lets the n-th operation that writes fail."""
+
+    def __init__(self) -> None:
+        self.number, self.seen = 0, 0
+        sys.addaudithook(self.hook)
+
+    @property
+    def done(self) -> bool:
+        return 0 < self.number <= self.seen
+
+    def hook(self, event: str, given: tuple[object, ...]) -> None:
+        if self.number and (event in WRITES or (event == "open" and _writes(given))):
+            self.seen += 1
+            if self.seen == self.number:
+                code = ERRORS[self.number % len(ERRORS)]
+                raise OSError(code, os.strerror(code))
+
+
+def _writes(given: tuple[object, ...]) -> bool:
+    return isinstance(given[2], int) and bool(given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+class Trial:
+    """A run that is forked whenever it begins to write: each child goes on with something failing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.parent = folder, os.getpid()
+        self.injection, self.found, self.write = Injection(), Counter[str](), OneRun._write
+
+    def run(self) -> None:
+        """Make the run; a child ends here."""
+        OneRun._write = lambda run, *given: self.each(run, *given)  # type: ignore[method-assign]
+        code = BROKEN
+        try:
+            reforecast(self.folder / "clv.toml", as_of="1997-12-21")
+            code = 0 if self.injection.number and not self.injection.done else UNHARMED
+        except StoreError as error:
+            code = FAILED if "Check" in str(error) or "Free" in str(error) else BROKEN
+            print(error, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        if os.getpid() != self.parent:
+            os._exit(code)
+        assert code == UNHARMED, "the run that nothing disturbed failed"
+
+    def each(self, run: OneRun, *given: Any) -> Path:
+        number = 0
+        while "writes" not in self.found:
+            number += 1
+            if self.forked(run):
+                self.injection.number = number
+                return self.write(run, *given)
+            if self.code == 0:
+                self.found["writes"] = number - 1
+            else:
+                self.count()
+        for largest in LARGEST:
+            if self.forked(run):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+                return self.write(run, *given)
+            self.found["too large"] += self.code == FAILED
+            self.count()
+        return self.write(run, *given)
+
+    def forked(self, run: OneRun) -> bool:
+        """Whether this is the child; the parent goes on when the child has ended, and cleans up after it."""
+        session, kept = store_module._sessions[run.store.folder], os.dup(lock._held[run.store.folder])
+        pid = os.fork()
+        if not pid:
+            lock._held[run.store.folder] = kept  # it goes on where its parent stands
+            return True
+        os.close(kept)
+        self.code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        for left in session.iterdir():
+            if left.name not in ("reading", "trial"):
+                shutil.rmtree(left)
+        return False
+
+    def count(self) -> None:
+        self.found[{FAILED: "failed", UNHARMED: "unharmed"}.get(self.code, "broken")] += 1
+        try:
+            store = open_store(self.folder / "runs", create=False)
+            assert not [one.problem for one in store.entries() if one.status == "damaged"]
+            store.find("latest").check(every_byte=True)
+            shown = result_database(f"duckdb://{self.folder}/results.duckdb").current()
+            assert shown is not None and shown[0] in {one.run_id for one in store.entries()}
+        except (AssertionError, ClvForecastError):
+            traceback.print_exc()
+            self.found["broken"] += 1
+
+
+def main(folder: Path) -> None:
+    """Carry the run to its end once for each write, and print what was counted."""
+    logging.disable()
+    warnings.simplefilter("ignore")
+    run_days(folder, ("1997-12-14",), more=f'[outputs.database]\nurl = "duckdb://{folder}/results.duckdb"\n', **WHOLE)
+    trial = Trial(folder)
+    trial.run()
+    print(json.dumps(trial.found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
