@@ -27,6 +27,7 @@ from clv_forecast.json_text import json_text
 from clv_forecast.progress import progress_bars
 from clv_forecast.report.stored_card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import read_run
+from clv_forecast.run_store.run_entry import check_run
 from clv_forecast.tables_as_text import demo_text
 
 EXIT_BAD_DATA = 1
@@ -135,6 +136,7 @@ def card(
     ] = None,
 ) -> None:
     """Tell all that a run knows and expects of one account, and what may be spent on it."""
+    check_run(run.resolve())
     found = stored_card(read_run(run), account)
     if figure is not None:
         tell(f"Drawn: {save_card_figure(found, figure)}", err=True)

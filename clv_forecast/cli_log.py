@@ -92,8 +92,8 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 
 def _log_unraisable(caught: Any) -> None:
-    """What went wrong while something was thrown away; it stops nothing."""
-    logging.getLogger(_OWN).warning("%s: %s", getattr(caught.exc_type, "__name__", "Error"), caught.exc_value)
+    """What went wrong while something was thrown away: it stops nothing, and the error that led to it is told."""
+    logging.getLogger(_OWN).debug("%s: %s", getattr(caught.exc_type, "__name__", "Error"), caught.exc_value)
 
 
 def _log_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:

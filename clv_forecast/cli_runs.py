@@ -24,6 +24,7 @@ from clv_forecast.reforecasting.publish_run import publish_run
 from clv_forecast.reforecasting.reforecast import reforecast
 from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.assumptions import plain_value
+from clv_forecast.run_store.run_entry import check_run
 from clv_forecast.run_store.store import open_store
 from clv_forecast.tables_as_text import table_text
 
@@ -116,9 +117,15 @@ def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> Non
     tell(_json(certificate.to_dict()) if as_json else str(certificate))
 
 
-def runs(config: ConfigOption = _CONFIG, as_json: AsJson = False) -> None:
-    """List the runs of the store."""
-    table = run_table(open_store(read_configuration(config, connects=False).store, create=False))
+def runs(
+    config: ConfigOption = _CONFIG,
+    quick: Annotated[bool, typer.Option("--quick", help="Look at records and sizes, not at every byte.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of the store; damaged ones say what is wrong with them."""
+    store = open_store(read_configuration(config, connects=False).store, create=False)
+    with progress_bars() as progress:
+        table = run_table(store, every_byte=not quick, progress=progress)
     tell(
         _json(plain_value(table))
         if as_json
@@ -138,6 +145,8 @@ def compare(
 ) -> None:
     """Say where the difference between two runs comes from, to the cent."""
     folders = [_folder(name, config) for name in (before, after)]
+    for one in folders:
+        check_run(one)
     with progress_bars() as progress:
         found = compare_runs(*folders, horizon=horizon, progress=progress)
     if figure is not None:
@@ -175,7 +184,7 @@ def _each(made: Iterable[Reforecast], *, as_json: bool) -> list[Reforecast]:
 def _folder(name: str, config: Path) -> Path:
     """The folder of a run that is named by its id in the store, or by its path."""
     if Path(name).is_dir():
-        return Path(name)
+        return Path(name).resolve()
     return open_store(read_configuration(config, connects=False).store, create=False).find(name).folder
 
 

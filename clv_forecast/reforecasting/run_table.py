@@ -6,17 +6,21 @@ from typing import Final
 
 import pandas as pd
 
+from clv_forecast.progress import Progress, silent
 from clv_forecast.run_store.store import RunStore
 
 _VALUE: Final = ("value", "value_lower", "value_upper", "prob", "horizon", "currency", "customers")
 
 
-def run_table(store: RunStore) -> pd.DataFrame:
+def run_table(store: RunStore, *, every_byte: bool = True, progress: Progress = silent) -> pd.DataFrame:
     """List the runs, the earliest day first.
 
     Parameters
     ----------
     store : RunStore
+    every_byte : bool
+        Whether every byte of every run is read, to find damaged ones; else records and sizes only.
+    progress : callable
 
     Returns
     -------
@@ -26,7 +30,10 @@ def run_table(store: RunStore) -> pd.DataFrame:
         is missing.
     """
     rows = []
-    for entry in store.entries():
+    entries = store.entries()
+    for place, listed in enumerate(entries, start=1):
+        entry = listed.looked_through() if every_byte else listed
+        progress("runs", place, len(entries))
         record = entry.record
         gates = [gate for gate in record.get("gates", []) if not gate["passed"]]
         value = record.get("value", {})

@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import pandas as pd
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.forecasting.stack import Stack
@@ -110,6 +112,48 @@ class StoredRun:
         return self.folder / f"{name}.parquet"
 
 
+class _Table(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+    rows: int
+    columns: list[str]
+
+
+class _Manifest(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+    schema_version: int
+    tables: dict[str, _Table]
+    files: list[str]
+    title: NotRequired[str]
+    as_of: NotRequired[str]
+    currency: NotRequired[str | None]
+    horizon: NotRequired[str]
+    assumptions: NotRequired[dict[str, Any]]
+    facts: NotRequired[dict[str, Any]]
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest, believing nothing of it."""
+    problem: object = path
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest.get("schema_version") == SCHEMA_VERSION:
+            _manifests().validate_python(manifest)
+            pd.Timestamp(manifest.get("as_of"))
+        elif not isinstance(manifest.get("schema_version"), int):
+            raise ValueError("schema_version")
+        return {"tables": {}, "files": []} | dict(manifest)
+    except ValidationError as error:
+        problem = f"{path}: {'.'.join(map(str, error.errors()[0]['loc']))} is of another type than it was written with"
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        problem = f"{path}: {error}"
+    raise StoreError("The manifest of the run is damaged.", value=problem, remedy=_REMEDY)
+
+
+@cache
+def _manifests() -> TypeAdapter[_Manifest]:
+    return TypeAdapter(_Manifest)
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run, of whatever version."""
     return (folder / MANIFEST).is_file() and KIND in (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
@@ -139,15 +183,10 @@ def read_run(folder: str | os.PathLike[str]) -> StoredRun:
             value=place,
             remedy="Name the folder of a run, or make one: `clv-forecast demo`, or write_run.",
         )
-    try:
-        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-        version, files = manifest["schema_version"], [*(f"{name}.parquet" for name in manifest["tables"])]
-        files += manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError("The manifest of the run is damaged.", value=place / MANIFEST, remedy=_REMEDY) from error
+    manifest = _read_manifest(place / MANIFEST)
+    version, files = manifest["schema_version"], [f"{name}.parquet" for name in manifest["tables"]] + manifest["files"]
     if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        remedy = "It was written by a later clv_forecast: use that." if newer else _REMEDY
+        remedy = "It was written by a later clv_forecast: use that." if version > SCHEMA_VERSION else _REMEDY
         raise StoreError(f"A run of schema version {SCHEMA_VERSION} is read.", value=version, remedy=remedy)
     missing = [name for name in files if not (place / name).is_file()]
     if missing:

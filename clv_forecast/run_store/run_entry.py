@@ -116,6 +116,18 @@ def is_run_id(run_id: object) -> bool:
     return isinstance(run_id, str) and _RUN_ID.fullmatch(run_id) is not None and run_id != "latest"
 
 
+def check_run(folder: Path) -> None:
+    """Refuse a damaged run by its folder; one that no store has put in place has no sums, and is not looked at.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    if (folder / CONTENTS).exists() or (folder / RECORD).exists():
+        read_entry(folder, "published", current=False).check(every_byte=True)
+
+
 def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:
     """Read what a folder of the store holds; whatever is wrong with it is told, not raised."""
     entry = RunEntry(

@@ -1,8 +1,9 @@
 """Runs that are cut off, again and again, and what a reader finds after each: a program, so that it can fork safely.
 
 ``python -m tests.run_store.killed_runs FOLDER HOW...``; HOW is ``killed`` (before each operation on a file in turn),
-``full`` (the disk is full from each operation on in turn), ``once`` (each operation in turn fails once), a number (killed that often at random moments, with a
-database) or ``naive`` (as ``killed``, with a pointer that moves in two steps; the last). It prints one JSON object.
+``full`` (the disk is full from each operation on in turn), ``once`` (each operation fails once in turn), a number
+(killed that often at random moments, with a database) or ``naive`` (as ``killed``, with a pointer that moves in two
+steps; the last). It prints one JSON object.
 """
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ def test_rows_are_seen_when_their_run_is_current(database: ResultDatabase) -> No
     assert len(shown(database)) == 3
     told = rows(
         database,
-        "SELECT * FROM clv.clv.runs ORDER BY 1" if database.url.scheme == "duckdb" else "SELECT * FROM clv.runs ORDER BY 1",
+        "SELECT * FROM clv.clv.runs ORDER BY 1"
+        if database.url.scheme == "duckdb"
+        else "SELECT * FROM clv.runs ORDER BY 1",
     )
     assert told[0] == ("2026-01-31", day, "Tiny", None, None, 3, 1, None)
     assert len(told) == 2
@@ -220,7 +222,12 @@ def test_duckdb_does_not_tell_capitals_apart(tmp_path: Path) -> None:
 def test_nul_in_text_stops_no_publication(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
     database = result_database(postgres_url)
     write(database, "1", pd.DataFrame({"a": ["x\0y", "\0\0", "plain", None], "b": [1, 2, 3, 4]}))
-    assert rows(database, "SELECT a FROM clv.forecast ORDER BY b") == [("x\\x00y",), ("\\x00\\x00",), ("plain",), (None,)]
+    assert rows(database, "SELECT a FROM clv.forecast ORDER BY b") == [
+        ("x\\x00y",),
+        ("\\x00\\x00",),
+        ("plain",),
+        (None,),
+    ]
     assert "forecast.a: 2 texts" in caplog.text
 
 
