@@ -177,7 +177,7 @@ class _DuckDB:
 
 
 def _without_nul(table: str, rows: pa.Table) -> pa.Table:
-    """Rows with ``\\x00`` for the character NUL, which text in Postgres cannot hold."""
+    r"""Rows with ``\x00`` for the character NUL, which text in Postgres cannot hold."""
     for number, name in enumerate(rows.column_names):
         if not pa.types.is_string(rows.schema.field(number).type):
             continue

@@ -25,10 +25,10 @@ def counted(folder: Path, *hows: str) -> dict[str, dict[str, int]]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
     """Some 15 s of CPU: a process is forked for each of some 150 operations at which a run is cut off."""
-    return counted(tmp_path_factory.mktemp("killed"), "killed", "full", ROUNDS, "naive")
+    return counted(tmp_path_factory.mktemp("killed"), "killed", "full", "once", ROUNDS, "naive")
 
 
-@pytest.mark.parametrize("how", ["killed", "full"])
+@pytest.mark.parametrize("how", ["killed", "full", "once"])
 def test_cut_off_at_every_operation(found: dict[str, dict[str, int]], how: str) -> None:
     assert found[how].get("broken", 0) == found[how]["failed"] == 0
     assert all(found[how][kind] >= 12 for kind in ("new", "again", "held"))
