@@ -154,19 +154,18 @@ def main() -> None:
     with _interrupts() as interrupted:
         try:
             code = app(standalone_mode=False)
+            message = "Interrupted." if code == EXIT_INTERRUPTED else ""
         except BrokenPipeError:  # whoever read the output has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            code = EXIT_BAD_DATA
-        except BaseException as error:
-            if isinstance(error, SystemExit):
-                raise
+            code, message = EXIT_BAD_DATA, ""
+        except Exception as error:
             if os.environ.get(_TRACEBACK):
                 traceback.print_exc()
-            interrupt = interrupted() or isinstance(error, KeyboardInterrupt)
-            code, message = (EXIT_INTERRUPTED, "Interrupted.") if interrupt else _code_and_message(error)
-            say_error(message, sys.argv[1:])
-            if "--json" in sys.argv:
-                typer.echo(json_text({"status": "failed", "error": message, "exit_code": code}))
+            code, message = (EXIT_INTERRUPTED, "Interrupted.") if interrupted() else _code_and_message(error)
+    if message:
+        say_error(message, sys.argv[1:])
+        if "--json" in sys.argv:
+            tell(json_text({"status": "failed", "error": message, "exit_code": code}))
     sys.exit(code if isinstance(code, int) else 0)
 
 
