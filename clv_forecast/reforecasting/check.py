@@ -14,7 +14,7 @@ from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.counting import count_source
 from clv_forecast.consolidation.order_source import OrderSource
-from clv_forecast.errors import ClvForecastError, InputError, StoreError
+from clv_forecast.errors import ClvForecastError, DomainError, InputError, StoreError
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.customer_attributes import COHORTS
@@ -22,7 +22,8 @@ from clv_forecast.printable import printable
 from clv_forecast.reforecasting.inputs import order_sources, other_tables
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.reforecast import today
-from clv_forecast.run_store.store import open_store, problem_of_store
+from clv_forecast.run_store.publication import moves_back
+from clv_forecast.run_store.store import check_files, open_store, problem_of_store
 from clv_forecast.run_store.store_place import check_place
 
 
@@ -92,9 +93,9 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
         _tried("table", name, lambda name=name, read=read: _columns(name, read(), told))  # type: ignore[misc]
         for name, read in other_tables(told)
     ]
-    rows.append(_tried("store", "", lambda: _store(told.store)))
+    rows.append(_tried("store", "", lambda: _store(told, day, by_clock=as_of is None)))
     if told.outputs.database is not None:
-        rows.append(_tried("database", "", lambda: _database(told)))
+        rows.append(_tried("database", "", lambda: _database(told, day)))
     return Check(as_of=day, table=pd.DataFrame(rows))
 
 
@@ -135,9 +136,9 @@ def _columns(name: str, table: pd.DataFrame, told: Configuration) -> str:
     return f"{len(table):,} rows, columns {', '.join(map(printable, table.columns))}"
 
 
-def _store(place: str) -> str:
-    """Where the store is or would be made, and whether a run could work there."""
-    folder = check_place(place)
+def _store(told: Configuration, day: pd.Timestamp, *, by_clock: bool) -> str:
+    """Where the store is or would be made, and whether a run of that day could work there."""
+    folder = check_place(told.store)
     problem = problem_of_store(folder)
     if problem is not None:
         raise problem
@@ -146,16 +147,32 @@ def _store(place: str) -> str:
         raise StoreError("The store is a folder that can be written to.", value=existing)
     if not folder.exists():
         return f"{printable(folder)}, not there yet: a first run makes it"
-    store = open_store(folder, create=False) if (folder / "runs").is_dir() else None
-    damaged = [] if store is None else [one.run_id for one in store.entries() if one.status == "damaged"]
-    told = f"; damaged runs, which are passed over: {', '.join(damaged)}" if damaged else ""
-    return f"{printable(folder)}{told}"
+    if not (folder / "runs").is_dir():
+        return printable(folder)
+    store = open_store(folder, create=False)
+    check_files(store)
+    if by_clock and moves_back(store, day):
+        raise DomainError(
+            "The clock is behind the current run.", value=day.date(), remedy="Mend it, or name the day with --as-of."
+        )
+    notes = [f"damaged and passed over: {one.run_id}" for one in store.entries() if one.status == "damaged"]
+    if told.outputs.readable_by == "owner" and folder.stat().st_mode & 0o077:
+        notes.append("others may open it: chmod 700")
+    return "; ".join([printable(folder), *notes])
 
 
-def _database(told: Configuration) -> str:
+def _database(told: Configuration, day: pd.Timestamp) -> str:
     database = database_of(told)
     if database is None:
         return ""
     database.check_place()
     current = database.current()
-    return f"{database}: {'no run yet' if current is None else f'shows {printable(current[0])}'}"
+    if current is None:
+        return f"{database}: no run yet"
+    if current[1] is not None and current[1] > day:
+        raise DomainError(
+            "A run is not published over one of a later day.",
+            value=f"{database} shows {current[0]} as of {current[1].date()}",
+            remedy="Check the clock and the data; `clv-forecast publish RUN` rolls back.",
+        )
+    return f"{database}: shows {printable(current[0])}"

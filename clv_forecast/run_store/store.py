@@ -6,6 +6,7 @@ import difflib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,6 @@ _HELD: Final = "held"
 _WORK: Final = "work"
 _PARTS: Final = (_RUNS, _HELD, _WORK)
 _TOLD: Final = ("run_id", "as_of", "status", "current", "started", "finished", "problem")
-
 
 Readers = Literal["owner", "group", "everyone"]
 READERS: Final[tuple[Readers, ...]] = ("owner", "group", "everyone")
@@ -219,9 +219,8 @@ class RunStore:
         """
         entry = self._published(run_id)
         entry.check()
+        check_files(self)
         link = self.folder / LATEST
-        if link.exists() and not link.is_symlink():
-            raise StoreError("latest is a link of the store's own.", value=link, remedy="Move it elsewhere.")
         with writing(link):
             link_durably(link, f"{_RUNS}/{run_id}", self._session())
         return replace(entry, current=True)
@@ -445,10 +444,25 @@ def open_store(folder: str | os.PathLike[str], *, create: bool = True, readable_
     return store
 
 
+def check_files(store: RunStore) -> None:
+    """Refuse a store whose ``latest`` is no link, or whose lock is no file.
+
+    Raises
+    ------
+    StoreError
+        If something else stands there.
+    """
+    link, file = store.folder / LATEST, store.folder / LOCK
+    if os.path.lexists(link) and not link.is_symlink():
+        raise StoreError("latest is a link of the store's own.", value=link, remedy="Move it elsewhere.")
+    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+        raise StoreError("The lock is a file of the store's own.", value=file, remedy="Move it elsewhere.")
+
+
 def problem_of_store(folder: Path) -> StoreError | None:
     """Why a folder cannot be a store; None where it can, or is one.
 
-    A folder without the mark of a store must be empty, or hold runs of a version that had no mark and nothing else.
+    A folder without the mark of a store must be empty, or hold runs already: versions up to 0.5 made no mark.
     """
     if not os.path.lexists(folder):
         return None

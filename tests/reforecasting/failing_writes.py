@@ -1,8 +1,9 @@
 """A run in which each write fails once, and what a reader finds after each: a program, so that it can fork safely.
 
-``python -m tests.reforecasting.failing_writes FOLDER``: a run is made up to the moment at which it begins to write its
-folder; from there it is carried to its end again and again, each time with another operation on a file failing. What
-C++ writes (Parquet) is not seen from here; a disk that is full fails it in the same places. It prints one JSON object.
+``python -m tests.reforecasting.failing_writes FOLDER [ALIKE]``: a run is made up to the moment at which it begins to
+write its folder; from there it is carried to its end again and again, each time with another operation on a file
+failing. What C++ writes (Parquet) is not seen from here. Of operations alike (in one folder, on one kind of file) the
+first ALIKE fail, by default all. It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -30,6 +32,7 @@ from clv_forecast.run_store import store as store_module
 from clv_forecast.run_store.store import open_store
 from tests.reforecasting.made_runs import run_days
 
+RANDOM = re.compile(r"[0-9a-f]{8,}")
 ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS)
 WRITES = {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}
 FAILED, UNHARMED, BROKEN = 3, 4, 5
@@ -39,8 +42,9 @@ WHOLE = {"ranking": "draws = 100", "bases": '["ceiling"]'}
 class Injection:
     """Lets the n-th operation that writes fail."""
 
-    def __init__(self) -> None:
-        self.number, self.seen = 0, 0
+    def __init__(self, alike: int) -> None:
+        self.number, self.seen, self.alike = 0, 0, alike
+        self.kinds = Counter[tuple[str, ...]]()
         sys.addaudithook(self.hook)
 
     @property
@@ -49,7 +53,12 @@ class Injection:
 
     def hook(self, event: str, given: tuple[object, ...]) -> None:
         if self.number and (event in WRITES or (event == "open" and _writes(given))):
-            self.seen += 1
+            path = Path(os.fsdecode(given[0])) if isinstance(given[0], (str, bytes, os.PathLike)) else Path()
+            kind = (event, RANDOM.sub("", path.parent.name), path.suffix)
+            self.kinds[kind] += 1
+            self.seen += self.kinds[kind] <= self.alike
+            if self.kinds[kind] > self.alike:
+                return
             if self.seen == self.number:
                 code = ERRORS[self.number % len(ERRORS)]
                 raise OSError(code, os.strerror(code))
@@ -62,9 +71,9 @@ def _writes(given: tuple[object, ...]) -> bool:
 class Trial:
     """A run that is forked whenever it begins to write: each child goes on with something failing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, alike: int) -> None:
         self.folder, self.parent = folder, os.getpid()
-        self.injection, self.found, self.write = Injection(), Counter[str](), OneRun._write
+        self.injection, self.found, self.write = Injection(alike), Counter[str](), OneRun._write
 
     def drawn_once(self, name: str) -> None:
         """Let page and workbook be made once: it is their files that fail, not their content."""
@@ -141,16 +150,16 @@ class Trial:
             self.found["broken"] += 1
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, alike: str = "1000") -> None:
     """Carry the run to its end once for each write, and print what was counted."""
     logging.disable()
     warnings.simplefilter("ignore")
     os.fsync = lambda _: None
     run_days(folder, ("1997-12-14",), **WHOLE)
-    trial = Trial(folder)
+    trial = Trial(folder, int(alike))
     trial.run()
     print(json.dumps(trial.found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
