@@ -14,7 +14,7 @@ from clv_forecast import figures
 
 FOLDER = Path(figures.__file__).parent
 MODULES = sorted(FOLDER.glob("*.py"))
-ALLOWED = ("clv_forecast.errors", "clv_forecast.columns", "clv_forecast.figures")
+ALLOWED = ("clv_forecast.errors", "clv_forecast.columns", "clv_forecast.figures", "clv_forecast.printable")
 LIBRARIES = {"__future__", "collections", "math", "matplotlib", "numpy", "pandas", "textwrap", "typing"}
 COMPUTING = {
     "mean", "std", "var", "median", "quantile", "percentile", "sum", "cumsum", "diff", "groupby", "agg", "histogram",

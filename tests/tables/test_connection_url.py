@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -142,13 +141,14 @@ def _shown(url: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("shape", "password"), list(itertools.product(SHAPES, PASSWORDS)))
-def test_no_secret_is_ever_shown(shape: str, password: str) -> None:
-    """The control: the same texts do name the kind of database or the key."""
-    for written in dict.fromkeys((password, quote(password, safe=""))):
-        texts = _shown(shape.format(written))
-        assert not [text for text in texts if SECRET in text]
-        assert all(texts[:2])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_secret_is_ever_shown(shape: str) -> None:
+    """The control: each does say something."""
+    for password in PASSWORDS:
+        for written in dict.fromkeys((password, quote(password, safe=""))):
+            texts = _shown(shape.format(written))
+            assert not [text for text in texts if SECRET in text]
+            assert all(texts[:2])
 
 
 def test_a_driver_that_says_all_is_not_believed() -> None:
