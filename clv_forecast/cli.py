@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -30,6 +31,7 @@ from clv_forecast.report.stored_run import read_run
 from clv_forecast.run_store.run_entry import check_run
 from clv_forecast.tables_as_text import demo_text
 
+_log = logging.getLogger(__name__)
 EXIT_BAD_DATA = 1
 EXIT_USAGE = 2
 EXIT_FIT_FAILED = 3
@@ -139,7 +141,7 @@ def card(
     check_run(run.resolve())
     found = stored_card(read_run(run), account)
     if figure is not None:
-        tell(f"Drawn: {save_card_figure(found, figure)}", err=True)
+        _log.info("Drawn: %s", save_card_figure(found, figure))
     tell(str(found))
 
 
@@ -154,9 +156,9 @@ def main() -> None:
     with _interrupts() as interrupted:
         try:
             code = app(standalone_mode=False)
+            sys.stdout.flush()
             message = "Interrupted." if code == EXIT_INTERRUPTED else ""
         except BrokenPipeError:  # whoever read the output has left
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             code, message = EXIT_BAD_DATA, ""
         except Exception as error:
             if os.environ.get(_TRACEBACK):
@@ -165,8 +167,20 @@ def main() -> None:
     if message:
         say_error(message, sys.argv[1:])
         if "--json" in sys.argv:
-            tell(json_text({"status": "failed", "error": message, "exit_code": code}))
+            with suppress(OSError):
+                tell(json_text({"status": "failed", "error": message, "exit_code": code}))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # nobody can be told any more
+            _give_up(stream)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """Let what is left of an output go nowhere, so that its end is no error."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def _code_and_message(error: BaseException) -> tuple[int, str]:

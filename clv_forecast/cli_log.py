@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -61,6 +62,7 @@ def log_to_stderr(form: LogFormat) -> None:
     for handler in [one for one in logger.handlers if isinstance(one, _Stderr)]:
         logger.removeHandler(handler)
     logger.setLevel(logging.CRITICAL + 1 if form is LogFormat.OFF else logging.INFO)
+    logging.lastResort = None  # what other libraries log
     warnings.showwarning = _log_warning
     sys.unraisablehook = _log_unraisable
     if form is LogFormat.OFF:
@@ -68,6 +70,10 @@ def log_to_stderr(form: LogFormat) -> None:
     handler = _Stderr()
     handler.setFormatter(_Json() if form is LogFormat.JSON else _Lines())
     logger.addHandler(handler)
+    others = _Stderr()
+    others.setLevel(logging.WARNING)
+    others.setFormatter(handler.formatter)
+    logging.lastResort = others
 
 
 def say_error(message: str, arguments: Sequence[str]) -> None:
@@ -79,11 +85,15 @@ def say_error(message: str, arguments: Sequence[str]) -> None:
     arguments : sequence of str
         Of the command line, which may have failed before its options were read.
     """
+    if sys.stderr is None:
+        return
     if _asks_for_json(arguments):
         record = logging.LogRecord(_OWN, logging.ERROR, "", 0, " ".join(message.split("\n")), None, None)
-        print(_Json().format(record), file=sys.stderr)
+        text = _Json().format(record)
     else:
-        print(f"Error: {printable_lines(without_logins(message))}", file=sys.stderr)
+        text = f"Error: {printable_lines(without_logins(message))}"
+    with suppress(OSError, ValueError):  # a full or closed stderr must not hide the exit code
+        print(text, file=sys.stderr)
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,7 @@ from clv_forecast.configuration.first_configuration import first_configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
 from clv_forecast.json_text import json_text
-from clv_forecast.printable import printable_lines
+from clv_forecast.printable import printable, printable_lines
 from clv_forecast.progress import progress_bars
 from clv_forecast.reforecasting.backfill import backfill
 from clv_forecast.reforecasting.backtest_configuration import backtest_configuration
@@ -24,6 +26,7 @@ from clv_forecast.reforecasting.publish_run import publish_run
 from clv_forecast.reforecasting.reforecast import reforecast
 from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.assumptions import plain_value
+from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.run_store.run_entry import check_run
 from clv_forecast.run_store.store import open_store
 from clv_forecast.tables_as_text import table_text
@@ -32,6 +35,7 @@ EXIT_BAD_DATA = 1
 EXIT_ALERT = 4
 EXIT_HELD = 6
 
+_log = logging.getLogger(__name__)
 _CONFIG = Path("clv.toml")
 _JSON_ONLY = ["value_lower", "value_upper", "prob", "horizon", "currency"]  # of the list of runs, which is wide enough
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, such as clv.toml.")]
@@ -60,7 +64,7 @@ def init(
     events: Annotated[Path | None, typer.Option(help="File with what happened to accounts.")] = None,
 ) -> None:
     """Look at your orders and write a configuration with every key explained."""
-    if output.exists():
+    if os.path.lexists(output):
         raise DomainError("init does not write over a file.", value=output, remedy="Name another with --output.")
     text = first_configuration(
         files or [],
@@ -71,8 +75,9 @@ def init(
         events=events,
         folder=output.resolve().parent,
     )
-    output.write_text(text, encoding="utf-8")
-    tell(f"Written: {output}. Read it, change what is wrong, then: clv-forecast check {output}")
+    with atomic_file(output, replaces=False) as aside:
+        aside.write_text(text, encoding="utf-8")
+    tell(f"Written: {printable(output)}. Read it, change what is wrong, then: clv-forecast check {printable(output)}")
 
 
 def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -150,7 +155,7 @@ def compare(
     with progress_bars() as progress:
         found = compare_runs(*folders, horizon=horizon, progress=progress)
     if figure is not None:
-        tell(f"Drawn: {save_bridge(found.bridge, figure)}", err=True)
+        _log.info("Drawn: %s", save_bridge(found.bridge, figure))
     tell(_json(found.to_dict()) if as_json else str(found))
 
 
@@ -167,9 +172,9 @@ def publish(
     tell(_json(told) if as_json else f"Published: {done.run_id} (before: {done.previous or 'none'}).")
 
 
-def tell(text: str, *, err: bool = False) -> None:
+def tell(text: str) -> None:
     """Print text of one or several lines; nothing in it steers the terminal."""
-    typer.echo(printable_lines(text), err=err)
+    typer.echo(printable_lines(text))
 
 
 def _each(made: Iterable[Reforecast], *, as_json: bool) -> list[Reforecast]:

@@ -53,11 +53,11 @@ class ClvForecastError(Exception):
             parts.append(f"Got: {without_logins(str(value))}.")
         if ids:
             parts.append(f"First customers: {', '.join(str(i) for i in ids)}.")
-        listed = list(lines)
+        listed = list(map(without_logins, lines))
         text = [" ".join(parts), *listed, remedy] if listed else [" ".join([*parts, remedy])]
         super().__init__("\n".join(printable(line.rstrip()) for line in text if line))
         self.rule = rule
-        self.value = value
+        self.value = printable(without_logins(value)) if isinstance(value, str) else value
         self.customer_ids = tuple(ids)
         self.remedy = remedy
 

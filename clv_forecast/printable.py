@@ -7,8 +7,10 @@ from typing import Any, Final
 
 # Letters that join others (in Persian, Hindi, emoji) and spaces of other widths move no cursor
 _HARMLESS: Final = frozenset("\u200c\u200d\xa0\u2002\u2003\u2007\u2009\u202f\u3000")
-_LOGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:/+)[^\n]*@")
-_QUERY: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:/+[^\s?]*\?)\S+")
+_LOGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*\s*:/+).*@", re.DOTALL)
+_QUERY: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*\s*:/+[^?\n]*\?)\S+")
+_BARE_LOGIN: Final = re.compile(r"[^\s/:@'\"(]+:(?!/)[^\s@]+@")
+_PAIR: Final = re.compile(r"(\w*(?:passw|pass\b|pwd|secret|token)\w*\s*=\s*)[^\s;&]+", re.IGNORECASE)
 HIDDEN: Final = "***"
 
 
@@ -61,7 +63,7 @@ def figure_text(text: Any) -> str:
 
 
 def without_logins(text: str) -> str:
-    """Hide user, password and options of whatever looks like a URL.
+    """Hide user, password and options of whatever looks like a URL, also one with a mistake in it.
 
     A last resort for text of other makers: a URL of our own is shown by ``ConnectionUrl``, which knows its parts.
 
@@ -70,4 +72,6 @@ def without_logins(text: str) -> str:
     >>> without_logins("no route to postgres://clv:hunter2@db/shop?token=x")
     'no route to postgres://***@db/shop?***'
     """
-    return _QUERY.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", text))
+    for found, shown in ((_LOGIN, rf"\1{HIDDEN}@"), (_BARE_LOGIN, f"{HIDDEN}@"), (_QUERY, rf"\1{HIDDEN}")):
+        text = found.sub(shown, text)
+    return _PAIR.sub(rf"\1{HIDDEN}", text)

@@ -16,6 +16,7 @@ from clv_forecast.configuration.looked_source import WRITTEN, LookedSource, Plac
 from clv_forecast.configuration.table_look import TableLook
 from clv_forecast.configuration.toml_text import toml_value
 from clv_forecast.errors import DomainError
+from clv_forecast.tables.connection_url import check_url
 
 _SHORT_LOG: Final = 182
 _SHORT_TIME: Final = 120
@@ -81,7 +82,7 @@ def first_configuration(
     ['customer = "CustomerID"', 'date = "OrderDate"', 'amount = "Total"']
     """
     listed = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    listed += [] if url is None else [url]
+    listed += [] if url is None else [check_url(url)]
     if not listed:
         raise DomainError("A first configuration needs data to look at.", remedy="Name a file of orders, or a URL.")
     secrets = os.environ if environment is None else environment

@@ -121,10 +121,13 @@ def _checked(
     lines: Mapping[Location, int],
     name: str,
 ) -> Configuration:
+    mistakes: list[Mistake] = []
     try:
         made = Configuration.model_validate(dict(document), context={FOLDER: str(folder)})
     except ValidationError as error:
-        raise _error(mistakes_in(error, Configuration), lines, name) from None
+        mistakes = mistakes_in(error, Configuration)
+    if mistakes:  # not where the validation's own error, which holds all values, would be its context
+        raise _error(mistakes, lines, name)
     made._folder = folder
     unset = [] if environment is None else list(_unconnectable(made, environment))
     if unset:

@@ -228,6 +228,7 @@ class OneRun:
             tables["parameter_drift"] = fitted.drift
 
         def files(aside: Path) -> None:
+            self.store.let_read(consolidated.orders)
             _link_all(consolidated.orders, aside / ORDERS)
             told = json_text(consolidated.to_dict(), indent=1) + "\n"
             (aside / "reconciliation.json").write_text(told, encoding="ascii")

@@ -12,13 +12,15 @@ from clv_forecast.errors import StoreError
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike[str], *, replaces: bool = True) -> Iterator[Path]:
     """Give a path to write to; when the block ends well the file takes the place of ``path``.
 
     Parameters
     ----------
     path : path
-        Its parents are created; an earlier file is replaced.
+        Its parents are created.
+    replaces : bool
+        Whether an earlier file is replaced; else it is an error.
 
     Yields
     ------
@@ -48,7 +50,10 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.open("xb").close()
         try:
             yield aside
-            aside.replace(target)
+            if replaces:
+                aside.replace(target)
+            else:
+                os.link(aside, target)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:

@@ -154,6 +154,18 @@ def _manifests() -> TypeAdapter[_Manifest]:
     return TypeAdapter(_Manifest)
 
 
+def files_of(folder: Path) -> list[str]:
+    """Names of the files that the manifest of a run names.
+
+    Raises
+    ------
+    StoreError
+        If the manifest is missing or damaged.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    return [*(f"{name}.parquet" for name in manifest["tables"]), *manifest["files"]]
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run, of whatever version."""
     return (folder / MANIFEST).is_file() and KIND in (folder / MANIFEST).read_text(encoding="utf-8", errors="replace")
@@ -183,8 +195,8 @@ def read_run(folder: str | os.PathLike[str]) -> StoredRun:
             value=place,
             remedy="Name the folder of a run, or make one: `clv-forecast demo`, or write_run.",
         )
-    manifest = _read_manifest(place / MANIFEST)
-    version, files = manifest["schema_version"], [f"{name}.parquet" for name in manifest["tables"]] + manifest["files"]
+    manifest, files = _read_manifest(place / MANIFEST), files_of(place)
+    version = manifest["schema_version"]
     if version != SCHEMA_VERSION:
         remedy = "It was written by a later clv_forecast: use that." if version > SCHEMA_VERSION else _REMEDY
         raise StoreError(f"A run of schema version {SCHEMA_VERSION} is read.", value=version, remedy=remedy)

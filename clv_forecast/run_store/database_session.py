@@ -108,7 +108,7 @@ def session(url: ConnectionUrl, *, read_only: bool = False) -> Iterator[Session]
         If the database does not answer, or refuses; without what the URL hides.
     """
     opened = _postgres(url) if engine_of(url) == "postgres" else _duckdb(url, read_only)
-    with opened as found:
+    with _for_the_owner(), opened as found:
         yield found
 
 
@@ -217,8 +217,7 @@ def _duckdb(url: ConnectionUrl, read_only: bool) -> Iterator[Session]:
     import ibis
 
     try:
-        with _for_the_owner():
-            backend = ibis.duckdb.connect(str(file_of(url)), read_only=read_only)
+        backend = ibis.duckdb.connect(str(file_of(url)), read_only=read_only)
         connection = backend.con
         try:
             connection.begin()

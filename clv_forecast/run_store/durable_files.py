@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Final
 
 from clv_forecast.errors import StoreError
 
+_log = logging.getLogger(__name__)
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS
 _HERE: Final = -100  # AT_FDCWD of Linux
 _NOT_ABLE: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -63,11 +66,28 @@ def write_all(path: Path, content: bytes, flags: int) -> None:
     OSError
         If it cannot be opened with these flags, or not be written to its end.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder and all in it, unless something is mounted there; then it stays, and is told of.
+
+    Raises
+    ------
+    OSError
+        If something cannot be deleted.
+    """
+    device = folder.lstat().st_dev
+    for place, names, _ in os.walk(folder):
+        mounted = [name for name in names if (Path(place) / name).lstat().st_dev != device]
+        if mounted:
+            _log.warning("%s stays, since another file system is mounted at %s.", folder, Path(place) / mounted[0])
+            return
+    shutil.rmtree(folder)
 
 
 def replace_durably(path: Path, content: bytes, scratch: Path) -> None:

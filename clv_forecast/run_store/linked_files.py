@@ -75,10 +75,13 @@ def link_unchanged(new_folder: Path, old_folder: Path, *, under: str = ORDERS) -
 
 
 def _alike(new: Path, old: Path) -> bool:
-    """Whether both are files of their own with the same bytes."""
+    """Whether both are files of their own with the same bytes, owner and rights."""
     try:
         plain = not new.is_symlink() and not old.is_symlink() and new.is_file() and old.is_file()
-        return plain and not new.samefile(old) and filecmp.cmp(new, old, shallow=False)
+        if not plain or new.samefile(old):
+            return False
+        rights = [(told.st_mode, told.st_uid, told.st_gid) for told in (new.stat(), old.stat())]
+        return rights[0] == rights[1] and filecmp.cmp(new, old, shallow=False)
     except OSError:
         return False
 

@@ -134,6 +134,14 @@ def holder_of(store: RunStore) -> Holder | None:
         os.close(descriptor)
 
 
+def is_lock(path: Path) -> bool:
+    """Whether a file is what a store leaves as its lock: empty, or the name of a holder."""
+    try:
+        return path.stat().st_size == 0 or _parsed(path.read_bytes()[:_LONGEST]) is not None
+    except OSError:
+        return False
+
+
 def check_locked(store: RunStore) -> None:
     """Refuse to go on without the lock.
 
@@ -164,23 +172,37 @@ def _taken(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise _unwritable(path, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _unwritable(path, OSError(errno.EINVAL, "not a regular file"))
     try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise _unwritable(path, OSError(errno.EINVAL, "not a regular file"))
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if found.st_nlink > 1:  # what is written here would be written there, such as in a backup
+            if not is_lock(path):
+                raise _unwritable(path, OSError(errno.EMLINK, "it is also another file, by a hard link"))
+            path.unlink()
+        if not _is_at(descriptor, path):  # it was replaced meanwhile
+            os.close(descriptor)
+            return _taken(path)
     except BlockingIOError as error:
-        found = _parsed(os.pread(descriptor, _LONGEST, 0))
+        holder = _parsed(os.pread(descriptor, _LONGEST, 0))
         os.close(descriptor)
         raise LockedError(
             "One run at a time works on a store.",
-            value=f"{path.parent}, held by {found or 'a process that did not write its name'}",
+            value=f"{path.parent}, held by {holder or 'a process that did not write its name'}",
             remedy="Wait for it to end, or end it; nothing was changed.",
         ) from error
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _check_left_behind(path: Path, descriptor: int, take_over: bool) -> None:

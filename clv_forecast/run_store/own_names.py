@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,10 +31,8 @@ def mark(folder: Path) -> None:
     OSError
         If the file cannot be written, or is a link.
     """
-    if is_marked(folder):
-        return
-    write_all(folder / MARK, f"{_HEAD}\n".encode("ascii"), os.O_CREAT | os.O_TRUNC)
-    flush(folder)
+    if not is_marked(folder):
+        _put(folder, _HEAD + "\n")
 
 
 def own_names(folder: Path) -> frozenset[str]:
@@ -49,21 +48,11 @@ def add_names(folder: Path, names: Iterable[str]) -> None:
     OSError
         If the list cannot be written, or is a link.
     """
-    new = [name for name in names if name not in own_names(folder)]
-    if new:
-        # what a cut-off line before it left stands alone and names nothing
-        write_all(folder / MARK, "".join(f"\n{name}\n" for name in new).encode("ascii"), os.O_APPEND)
-
-
-def list_anew(folder: Path, scratch: Path) -> None:
-    """Drop from the list what is gone; ``scratch`` is a folder of the store's own that the new list is written in."""
     listed = own_names(folder)
-    there = sorted(name for name in listed if os.path.lexists(folder / name))
-    if len(there) < len(listed):
-        aside = scratch / MARK
-        write_all(aside, "\n".join([_HEAD, *there, ""]).encode("ascii"), os.O_CREAT | os.O_EXCL)
-        aside.replace(folder / MARK)
-        flush(folder)
+    new = [name for name in names if name not in listed]
+    if new:
+        there = sorted(name for name in listed if os.path.lexists(folder / name))
+        _put(folder, "\n".join([_HEAD, *there, *new, ""]))
 
 
 def is_folder(path: Path) -> bool:
@@ -72,6 +61,17 @@ def is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
         return False
+
+
+def _put(folder: Path, text: str) -> None:
+    """Put the file in place in one step, so that one linked to it elsewhere stays what it is."""
+    aside = folder / f"{MARK}.{secrets.token_hex(8)}"
+    try:
+        write_all(aside, text.encode("ascii"), os.O_CREAT | os.O_EXCL)
+        aside.replace(folder / MARK)
+    finally:
+        aside.unlink(missing_ok=True)
+    flush(folder)
 
 
 def _lines(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ import pandas as pd
 from clv_forecast.arguments import read_only
 from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.json_text import json_text
-from clv_forecast.report.stored_run import StoredRun, read_run
+from clv_forecast.report.stored_run import MANIFEST, StoredRun, files_of, read_run
 from clv_forecast.run_store.run_record import RECORD, day_of, read_record, sealed
 
 CONTENTS: Final = "contents.json"
@@ -126,6 +126,23 @@ def check_run(folder: Path) -> None:
     """
     if (folder / CONTENTS).exists() or (folder / RECORD).exists():
         read_entry(folder, "published", current=False).check(every_byte=True)
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Files, links and folders in the folder of a run that the run did not come with.
+
+    Where the list of its files is lost, all but those of its manifest.
+    """
+    try:
+        known = {RECORD, CONTENTS, *_contents(folder)}
+        known |= set() if len(known) > 2 else {MANIFEST, *files_of(folder)}
+    except StoreError:
+        known = {RECORD, CONTENTS}
+    folders = {parent.as_posix() for name in known for parent in Path(name).parents}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    plain = {name for name, path in found.items() if path.is_file() and not path.is_symlink() and name in known}
+    plain |= {name for name, path in found.items() if path.is_dir() and not path.is_symlink() and name in folders}
+    return sorted(found.keys() - plain)
 
 
 def read_entry(folder: Path, status: Status, *, current: bool) -> RunEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import secrets
 import shutil
@@ -15,20 +16,31 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from clv_forecast.errors import DomainError, StoreError
+from clv_forecast.report.stored_run import is_run
 from clv_forecast.run_store.durable_files import (
     flush,
     flush_tree,
     link_durably,
     put_in_place,
+    remove_tree,
     replace_durably,
     writing,
 )
-from clv_forecast.run_store.lock import LOCK, at_release, check_locked
-from clv_forecast.run_store.own_names import MARK, add_names, is_folder, is_marked, list_anew, mark, own_names
-from clv_forecast.run_store.run_entry import RunEntry, check_run_id, is_run_id, read_entry, seal, sealed_record
+from clv_forecast.run_store.lock import LOCK, at_release, check_locked, is_lock
+from clv_forecast.run_store.own_names import MARK, add_names, is_folder, is_marked, mark, own_names
+from clv_forecast.run_store.run_entry import (
+    RunEntry,
+    check_run_id,
+    foreign_files,
+    is_run_id,
+    read_entry,
+    seal,
+    sealed_record,
+)
 from clv_forecast.run_store.run_record import RECORD
 from clv_forecast.run_store.store_place import check_abilities, check_place
 
+_log = logging.getLogger(__name__)
 LATEST: Final = "latest"
 _RUNS: Final = "runs"
 _HELD: Final = "held"
@@ -164,7 +176,7 @@ class RunStore:
         place = self._session(run_id) / run_id
         with writing(place):
             if place.exists():
-                shutil.rmtree(place)
+                remove_tree(place)
             place.mkdir(mode=0o700)
         return place
 
@@ -199,7 +211,7 @@ class RunStore:
         with writing(workspace):
             seal(workspace)
             read_entry(workspace, "published", current=False).check()
-            self._let_read(workspace)
+            self.let_read(workspace)
             flush_tree(workspace)
         target = self.folder / (_HELD if held else _RUNS) / run_id
         self._place(workspace, target)
@@ -250,7 +262,7 @@ class RunStore:
         read_entry(held, "held", current=False).check(every_byte=True)
         with writing(held):
             replace_durably(held / RECORD, sealed_record(record, held), self._session())
-            self._let_read(held / RECORD)
+            self.let_read(held / RECORD)
         target = self.folder / _RUNS / run_id
         self._place(held, target)
         return self._entry(target)
@@ -298,7 +310,7 @@ class RunStore:
         found = [path for path in found if path != _sessions.get(self.folder) and is_folder(path)]
         for path in found:
             with writing(path):
-                shutil.rmtree(path)
+                remove_tree(path)
         return tuple(map(self._name, found))
 
     def __repr__(self) -> str:
@@ -336,18 +348,31 @@ class RunStore:
             add_names(self.folder, [name])
             gap = target != self.folder / _RUNS / str(self._pointed())
             older = put_in_place(folder, target, self._session(), gap=gap)
-        if older is not None:
-            shutil.rmtree(older, ignore_errors=True)
+            if older is not None:
+                self._discard(older, target)
+
+    def _discard(self, older: Path, target: Path) -> None:
+        """Delete a run that another has taken the place of; what is not only a run of this store's is kept beside."""
+        if is_folder(older) and not foreign_files(older):
+            remove_tree(older)
+            return
+        kept = target.parent / f".{target.name}.kept-{secrets.token_hex(4)}"
+        older.rename(kept)
+        _log.warning("What stood at %s holds other things than that run: it was kept as %s.", target, kept.name)
 
     def _remove(self, folder: Path) -> None:
-        """Take a folder of the store's own out of sight, then delete it."""
+        """Take a folder of the store's own out of sight, then delete it, unless other things were put into it."""
         if not is_folder(folder) or self._name(folder) not in own_names(self.folder):
+            return
+        foreign = foreign_files(folder)
+        if foreign:
+            _log.warning("The run %s stays, since it holds other things: %s", folder.name, ", ".join(foreign[:5]))
             return
         with writing(folder):
             away = self._session() / f"{folder.name}.{secrets.token_hex(8)}"
             folder.rename(away)
             flush(folder.parent)
-        shutil.rmtree(away, ignore_errors=True)
+            remove_tree(away)
 
     def _session(self, label: str = "work") -> Path:
         """Folder in ``work/`` of this process, where all is written that has no place yet; it goes with the lock."""
@@ -362,7 +387,6 @@ class RunStore:
                 try:
                     (session / "trial").mkdir()
                     check_abilities(session / "trial")
-                    list_anew(self.folder, session)
                 except BaseException:
                     shutil.rmtree(session, ignore_errors=True)
                     raise
@@ -371,7 +395,7 @@ class RunStore:
         return _sessions[self.folder]
 
     def _end_session(self) -> None:
-        shutil.rmtree(_sessions.pop(self.folder), ignore_errors=True)
+        remove_tree(_sessions.pop(self.folder))
 
     def _check_parts(self) -> None:
         """Refuse a store whose folders are links or files, or that lost its mark."""
@@ -379,13 +403,22 @@ class RunStore:
         if problem is not None:
             raise problem
 
-    def _let_read(self, path: Path) -> None:
-        """Give a file, or a folder and all in it, to the readers of this store."""
+    def let_read(self, path: Path) -> None:
+        """Give a file of this store, or a folder and all in it, to its readers.
+
+        A file that is shared with another run, or with a copy of the store elsewhere, becomes one of its own first.
+        """
         of_folders, of_files = _MODES[self.readable_by]
-        path.chmod(of_folders if path.is_dir() else of_files)
-        for below in path.rglob("*") if path.is_dir() else ():
-            if not below.is_symlink():
-                below.chmod(of_folders if below.is_dir() else of_files)
+        for one in [path, *(path.rglob("*") if path.is_dir() else ())]:
+            told = one.lstat()
+            wanted = of_folders if stat.S_ISDIR(told.st_mode) else of_files
+            if stat.S_ISLNK(told.st_mode) or stat.S_IMODE(told.st_mode) == wanted:
+                continue
+            if stat.S_ISREG(told.st_mode) and told.st_nlink > 1:
+                aside = one.with_name(f".{one.name}.{secrets.token_hex(8)}")
+                shutil.copyfile(one, aside)
+                aside.replace(one)
+            one.chmod(wanted)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -439,8 +472,10 @@ def open_store(folder: str | os.PathLike[str], *, create: bool = True, readable_
             older = _made_before_there_was_a_mark(store.folder)
             mark(store.folder)
             add_names(store.folder, older)
-            for name in _PARTS:
-                (store.folder / name).mkdir(mode=of_folders, exist_ok=True)
+            for part in (store.folder, *(store.folder / name for name in _PARTS)):
+                part.mkdir(exist_ok=True)
+                if stat.S_IMODE(part.stat().st_mode) != of_folders:
+                    part.chmod(of_folders)
     return store
 
 
@@ -455,7 +490,8 @@ def check_files(store: RunStore) -> None:
     link, file = store.folder / LATEST, store.folder / LOCK
     if os.path.lexists(link) and not link.is_symlink():
         raise StoreError("latest is a link of the store's own.", value=link, remedy="Move it elsewhere.")
-    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+    told = file.lstat() if os.path.lexists(file) else None
+    if told is not None and (not stat.S_ISREG(told.st_mode) or (told.st_nlink > 1 and not is_lock(file))):
         raise StoreError("The lock is a file of the store's own.", value=file, remedy="Move it elsewhere.")
 
 
@@ -482,8 +518,9 @@ def problem_of_store(folder: Path) -> StoreError | None:
     if is_marked(folder) or not here:
         return None
     inside = [one for part in _PARTS for one in _all_in(folder / part)]
-    empty = not inside and not set(here) - {*_PARTS, LATEST, LOCK, MARK}
-    if (empty and any(name in here for name in _PARTS)) or any(map(_holds_a_run, inside)):
+    runs = any(map(_is_a_run, inside))
+    empty = not inside and not set(here) - {*_PARTS, LOCK}
+    if (runs or (empty and any(name in here for name in _PARTS))) and _files_are_own(folder):
         return None
     return StoreError(
         "A store of runs is made in a new or empty folder; this one holds other things.",
@@ -492,8 +529,19 @@ def problem_of_store(folder: Path) -> StoreError | None:
     )
 
 
-def _holds_a_run(folder: Path) -> bool:
-    return folder.parent.name in (_RUNS, _HELD) and is_folder(folder) and (folder / RECORD).is_file()
+def _is_a_run(folder: Path) -> bool:
+    """Whether the folder says by its record that it is the run of its name, damaged or not."""
+    if folder.parent.name not in (_RUNS, _HELD) or not is_folder(folder):
+        return False
+    return bool(read_entry(folder, "published", current=False).record) or is_run(folder)
+
+
+def _files_are_own(folder: Path) -> bool:
+    """Whether lock, pointer and mark of a folder without a (readable) mark are what a store leaves there."""
+    lock, link, listed = folder / LOCK, folder / LATEST, folder / MARK
+    fine = not os.path.lexists(lock) or (stat.S_ISREG(lock.lstat().st_mode) and is_lock(lock))
+    fine &= not os.path.lexists(link) or (link.is_symlink() and os.readlink(link).startswith(f"{_RUNS}/"))
+    return fine and (not os.path.lexists(listed) or stat.S_ISREG(listed.lstat().st_mode))
 
 
 def _made_before_there_was_a_mark(folder: Path) -> list[str]:

@@ -27,10 +27,23 @@ _NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SECRET: Final = re.compile(r"pass|pwd|secret|token|key|credential|sig|auth|sas", re.IGNORECASE)
 _HIDE: Final = "Write it as ${NAME}, and set that variable where the run is started."
 _ESCAPE: Final = (
-    "It is scheme://user:password@host:port/database?option=value. In user, password and values write special "
-    "characters percent-encoded: %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %5B for [, %25 for %."
+    "It is scheme://host:port/database, user and password before the host, options behind the database. In these write "
+    "special characters percent-encoded: %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %25 for %."
 )
 _WHOLE_WORD_BELOW: Final = 4
+_LONGEST_NAME: Final = 63  # to so many bytes Postgres cuts a user's name before it says it
+# What libpq and Ibis take; a driver for Python would take any other name for an argument of its own
+_POSTGRES_OPTIONS: Final = frozenset(
+    (
+        *("user", "password", "host", "hostaddr", "port", "schema", "service", "passfile", "connect_timeout"),
+        *("client_encoding", "options", "application_name", "fallback_application_name", "keepalives"),
+        *("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "channel_binding"),
+        *("gssencmode", "gsslib", "gssdelegation", "krbsrvname", "replication", "require_auth", "requirepeer"),
+        *("sslmode", "sslnegotiation", "sslcompression", "sslcert", "sslkey", "sslpassword", "sslcertmode"),
+        *("sslrootcert", "sslcrl", "sslcrldir", "sslsni", "ssl_min_protocol_version", "ssl_max_protocol_version"),
+        *("target_session_attrs", "load_balance_hosts"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -113,7 +126,9 @@ class ConnectionUrl:
         >>> connection_url("postgres://clv:a%2Fb%3Fc@warehouse/sales").without_secrets('"a/b?c" and a%2Fb%3Fc')
         '"***" and ***'
         """
-        forms = {form for one in self.hidden for form in (one, quote(one), quote(one, safe=""), quote_plus(one))}
+        pieces = {piece for one in self.hidden for piece in (one, *one.splitlines(), *re.split(r"[\s=]+", one))}
+        pieces |= {one.encode()[:_LONGEST_NAME].decode(errors="ignore") for one in pieces}
+        forms = {form for one in pieces for form in (one, quote(one), quote(one, safe=""), quote_plus(one))}
         for secret in sorted(filter(None, forms), key=len, reverse=True):
             edge = r"(?<!\w){}(?!\w)" if len(secret) < _WHOLE_WORD_BELOW else "{}"
             text = re.sub(edge.format(re.escape(secret)), HIDDEN, text)
@@ -173,6 +188,8 @@ variable where the run is started.
         if _SECRET.search(unquote_plus(name)) and VARIABLE.sub("", value):
             which = repr(name) if re.fullmatch(r"[A-Za-z_]+", name) else "in the options of a URL"
             raise DomainError(f"The secret {which} must not stand in the configuration.", remedy=_HIDE)
+    if not VARIABLE.search(found.scheme + found.host + found.path):
+        found.filled(None, None)  # reads, or raises
     return url
 
 
@@ -184,7 +201,10 @@ def shown_url(url: str) -> str:
     >>> shown_url("postgres://clv:${PASSWORD}@${HOST}/shop?sslmode=require"), shown_url("${DB}")
     ('postgres://${HOST}/shop', '${DB}')
     """
-    return url if VARIABLE.fullmatch(url) else str(_Template.of(url).filled(None, None))
+    try:
+        return url if VARIABLE.fullmatch(url) else str(_Template.of(url).filled(None, None))
+    except DomainError:
+        return "a URL that cannot be read"
 
 
 def connection_url(
@@ -290,6 +310,11 @@ class _Template:
             raise _unreadable()
         if in_file and folder is not None and path and not path.startswith(("/", ":")):
             path = f"{folder.resolve()}/{path}"
+        if scheme.lower() in POSTGRES and not {unquote_plus(name) for name, _ in self.options} <= _POSTGRES_OPTIONS:
+            raise DomainError(
+                "The URL of the connection has an option that Postgres does not know, so nothing of it is shown.",
+                remedy="Options are those of libpq, such as sslmode and connect_timeout.",
+            )
         user = None if self.user is None else fill(self.user)
         password = None if self.password is None else fill(self.password)
         options = tuple((fill(name, unquote_plus), fill(value, unquote_plus)) for name, value in self.options)

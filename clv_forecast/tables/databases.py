@@ -26,8 +26,8 @@ _CHECK: Final = "Check that the server runs, the address, the user's rights and 
 
 def first_line(error: BaseException, url: ConnectionUrl | None = None) -> str:
     """What a library says is wrong, as one sentence without SQL or secrets."""
-    text = str(error).strip().partition("\n")[0].rstrip(" .:")
-    shown = without_logins(text) if url is None else url.without_secrets(text)
+    text = str(error).strip()
+    shown = (without_logins(text) if url is None else url.without_secrets(text)).partition("\n")[0].rstrip(" .:")
     return f"{shown or type(error).__name__}."
 
 

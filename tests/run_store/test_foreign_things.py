@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clv_forecast.errors import ClvForecastError
+from clv_forecast.run_store import durable_files
 from clv_forecast.run_store.lock import locked
 from clv_forecast.run_store.own_names import MARK, own_names
 from clv_forecast.run_store.publication import publish
@@ -76,6 +79,22 @@ REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "work became a link": (
         lambda at, by: [open_store(at), (at / "work").rmdir(), linked(at / "work", by)],
         "not links",
+    ),
+    "a folder with a record of something else": (
+        lambda at, _: [
+            write(at / "runs/exp1/run.json", "{}"),
+            write(at / ".lock"),
+            linked(at / "latest", Path("runs/e")),
+        ],
+        "holds other things",
+    ),
+    "an empty work and a lock of something else": (
+        lambda at, _: [(at / "work").mkdir(parents=True), write(at / ".lock")],
+        "holds other things",
+    ),
+    "an empty runs and a pointer of something else": (
+        lambda at, by: [(at / "runs").mkdir(parents=True), linked(at / "latest", by)],
+        "holds other things",
     ),
     "a run's place is taken": (lambda at, _: [open_store(at), write(at / "runs/2026-03-31/thesis")], "nothing stands"),
     "a run's place is a link": (
@@ -181,3 +200,79 @@ def test_runs_are_for_their_readers_alone(tmp_path: Path, readers: str, modes: t
         mode = stat.S_IMODE(path.lstat().st_mode)
         own = path.name in (MARK, ".lock")
         assert path.is_symlink() or mode == (0o600 if own else modes[0] if path.is_dir() else modes[1]), path
+
+
+def test_what_is_put_into_a_run_keeps_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_store(tmp_path / "store")
+    published(store, "2026-01-31", "2026-02-28")
+    write(store.folder / "runs/2026-01-31/my notes/thesis")
+    all_that_a_run_does(store.folder)
+    assert (store.folder / "runs/2026-01-31/my notes/thesis").read_text() == PRECIOUS
+    assert "stays, since it holds other things: my notes" in caplog.text
+
+
+@pytest.mark.parametrize("other", ["a folder", "a file", "a link", "notes in the run"])
+def test_what_took_the_place_of_a_run_is_kept(tmp_path: Path, other: str) -> None:
+    store = open_store(tmp_path / "store")
+    published(store, "2026-01-31", "2026-02-28")
+    place = store.folder / "runs/2026-02-28"
+    if other != "notes in the run":
+        shutil.rmtree(place)
+    write(tmp_path / "beside" / "thesis")
+    if other == "a link":
+        place.symlink_to(tmp_path / "beside")
+    else:
+        write(place if other == "a file" else place / "thesis")
+    all_that_a_run_does(store.folder, "2026-02-28")
+    assert store.find("latest").looked_through().status == "published"
+    kept_aside = next((store.folder / "runs").glob(".2026-02-28.kept-*"))
+    assert (kept_aside if other == "a file" else kept_aside / "thesis").read_text() == PRECIOUS
+
+
+def test_files_shared_by_hard_links_stay_what_they_are(tmp_path: Path) -> None:
+    """A copy of the store by ``cp -al``, and files of someone else under the names of the store's own."""
+    store = open_store(tmp_path / "store")
+    published(store, "2026-01-31", "2026-02-28")
+    backup = tmp_path / "backup"
+    shutil.copytree(store.folder, backup, symlinks=True, copy_function=os.link)
+    before = contents(backup)
+    all_that_a_run_does(store.folder)
+    assert contents(backup) == before
+    for name in (".lock", MARK):
+        (store.folder / name).unlink()
+        write(tmp_path / "thesis")
+        os.link(tmp_path / "thesis", store.folder / name)
+        with contextlib.suppress(ClvForecastError):
+            all_that_a_run_does(store.folder, "2026-04-30")
+        assert (tmp_path / "thesis").read_text() == PRECIOUS
+        (store.folder / name).unlink()
+
+
+def test_readers_of_a_new_run_do_not_read_shared_files_elsewhere(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    published(store, "2026-01-31")
+    shared = tmp_path / "backup.html"
+    os.link(store.folder / "runs/2026-01-31/report.html", shared)
+    opened = open_store(store.folder, readable_by="everyone")
+    opened.let_read(store.folder / "runs/2026-01-31")
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o600
+    assert stat.S_IMODE((store.folder / "runs/2026-01-31/report.html").stat().st_mode) == 0o644
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounts need root")
+def test_a_mount_in_a_run_is_not_entered(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    published(store, "2026-01-31", "2026-02-28")
+    write(tmp_path / "beside" / "thesis")
+    inside = store.folder / "runs/2026-01-31/mnt"
+    inside.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(inside)], check=False).returncode:  # noqa: S603, S607
+        pytest.skip("this machine lets nobody mount")
+    try:
+        write(inside / "thesis")
+        durable_files.remove_tree(store.folder / "runs/2026-01-31")
+        all_that_a_run_does(store.folder)
+        assert (inside / "thesis").read_text() == PRECIOUS
+    finally:
+        subprocess.run(["umount", str(inside)], check=True)  # noqa: S603, S607

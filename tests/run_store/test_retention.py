@@ -19,7 +19,7 @@ from clv_forecast.run_store.publication import publish
 from clv_forecast.run_store.retention import retire, retired
 from clv_forecast.run_store.run_entry import RunEntry, Status
 from clv_forecast.run_store.store import open_store
-from tests.run_store.tiny_runs import kept, published
+from tests.run_store.tiny_runs import kept, write_tiny_run
 
 WEEKS = [str(day.date()) for day in pd.date_range("2025-01-05", "2026-03-29", freq="7D")]
 
@@ -136,13 +136,17 @@ def test_where_links_cannot_be_made_copies_stay(tmp_path: Path, monkeypatch: pyt
 
 
 def test_links_survive_the_removal_of_the_older_run(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "store")
-    published(store, "2026-01-31", "2026-02-28", "2026-03-31")
-    first, second, _ = store.entries()
-    for one in (first, second):
-        with_orders(one.folder, jan="January")
-    assert link_unchanged(second.folder, first.folder).files == 1
+    store, days = open_store(tmp_path / "store"), ("2026-01-31", "2026-02-28", "2026-03-31")
     with locked(store):
+        for number, day in enumerate(days):
+            workspace = store.workspace(day)
+            write_tiny_run(workspace, day, day)
+            with_orders(workspace, jan="January")
+            store.let_read(workspace)
+            if number:
+                assert link_unchanged(workspace, store.folder / "runs" / days[number - 1]).files == 1
+            publish(store, store.keep(workspace, day, held=False))
+        first, second, _ = store.entries()
         store.remove(first)
     assert (second.folder / "orders" / "jan.parquet").read_text() == "January"
-    assert (second.folder / "orders" / "jan.parquet").stat().st_nlink == 1
+    assert (second.folder / "orders" / "jan.parquet").stat().st_nlink == 2

@@ -25,7 +25,7 @@ SHAPES = (
     "postgres://clv:{}@localhost:1/shop",
     "postgres://{}@localhost:1/shop",
     "postgres://localhost:1/shop?password={}",
-    "postgres://clv@localhost:1/shop?sslmode=disable&%70assword={}&x=1",
+    "postgres://clv@localhost:1/shop?sslmode=disable&password={}&sslmode=x",
     "postgres://clv:{}@127.0.0.1:1,127.0.0.1:2/shop",
     "postgres://clv:{}@[::1/shop",
     "postgres://clv:{}@localhost:port/shop",
@@ -41,15 +41,19 @@ SHAPES = (
 
 @given(user=ANY, password=ANY, option=ANY)
 def test_any_secret_arrives_as_it_is(user: str, password: str, option: str) -> None:
-    template = check_url("postgres://${USER}:${PASSWORD}@localhost:5432/shop?application_name=${OPTION}&x=1")
+    template = check_url("postgres://${USER}:${PASSWORD}@localhost:5432/shop?options=${OPTION}&port=1")
     url = connection_url(template, {"USER": user, "PASSWORD": password, "OPTION": option})
-    assert (url.user, url.password, dict(url.options)) == (user, password, {"application_name": option, "x": "1"})
+    assert (url.user, url.password, dict(url.options)) == (
+        user,
+        password,
+        {"options": option, "port": "1"},
+    )
     found = urlsplit(url.text)
     assert (unquote(found.username or ""), unquote(found.password or "")) == (user, password)
     assert (found.hostname, found.port, found.path) == ("localhost", 5432, "/shop")
     assert parse_qs(found.query, keep_blank_values=True, strict_parsing=True) == {
-        "application_name": [option],
-        "x": ["1"],
+        "options": [option],
+        "port": ["1"],
     }
     assert str(url) == "postgres://localhost:5432/shop"
 
@@ -152,6 +156,6 @@ def test_no_secret_is_ever_shown(shape: str) -> None:
 
 
 def test_a_driver_that_says_all_is_not_believed() -> None:
-    url = connection_url("postgres://clv:a%2Fb%3Fc@h/shop?options=-c%20x&short=q")
+    url = connection_url("postgres://clv:a%2Fb%3Fc@h/shop?options=-c%20x&sslmode=q")
     said = 'user "clv" with a/b?c, a%2Fb%3Fc, "-c x" and -c%20x, q, quick'
     assert url.without_secrets(said) == 'user "***" with ***, ***, "***" and ***, ***, quick'
