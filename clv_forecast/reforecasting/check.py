@@ -10,16 +10,18 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast.arguments import parse_day
+from clv_forecast.atomic_folder import scratch_folder
+from clv_forecast.columns import FREQUENCY
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.consolidation.counting import count_source
 from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError, DomainError, InputError, StoreError
-from clv_forecast.forecasting.money import OBSERVED
+from clv_forecast.forecasting.money import OBSERVED, resolve_terms
 from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.customer_attributes import COHORTS
 from clv_forecast.printable import printable
-from clv_forecast.reforecasting.inputs import order_sources, other_tables
+from clv_forecast.reforecasting.inputs import order_sources, other_tables, read_inputs
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.reforecast import today
 from clv_forecast.run_store.publication import moves_back
@@ -93,6 +95,8 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
         _tried("table", name, lambda name=name, read=read: _columns(name, read(), told))  # type: ignore[misc]
         for name, read in other_tables(told)
     ]
+    if all(row["ok"] for row in rows):
+        rows.append(_tried("history", "", lambda: _history(told, day)))
     rows.append(_tried("store", "", lambda: _store(told, day, by_clock=as_of is None)))
     if told.outputs.database is not None:
         rows.append(_tried("database", "", lambda: _database(told, day)))
@@ -115,6 +119,24 @@ def _lines(source: OrderSource, told: Configuration, day: pd.Timestamp) -> str:
         f"; its newest order is {age} days old, and the gate source_age_days may hold the run" if age > most > 0 else ""
     )
     return f"{found}{old}"
+
+
+def _history(told: Configuration, day: pd.Timestamp) -> str:
+    """What the sources make together, up to the fit: their history, and the terms of its customers."""
+    with scratch_folder() as folder:
+        inputs = read_inputs(told, folder, as_of=day)
+        history = inputs.history(told, day)
+        terms = told.forecast
+        resolve_terms(
+            history,
+            margin=terms.margin,
+            cost_to_serve=terms.cost_to_serve,
+            cost_per_order=terms.cost_per_order,
+        )
+    again = int((history.table[FREQUENCY] > 0).sum())
+    if not again:
+        raise InputError("No customer has bought on a second day, so that no model can be fitted.", value=day.date())
+    return f"{len(history.table):,} customers, of whom {again:,} bought on a second day"
 
 
 def _columns(name: str, table: pd.DataFrame, told: Configuration) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 from clv_forecast.errors import DomainError
 from clv_forecast.run_store.durable_files import flush, link_durably, writing
 from clv_forecast.run_store.lock import FULL
+from clv_forecast.tables.connection_url import is_url
 
 SUPPORTED: Final = "Supported store: a POSIX file system, one host at a time."
 _POSIX: Final = os.name == "posix"
@@ -37,11 +38,11 @@ def check_place(folder: str | os.PathLike[str]) -> Path:
     >>> check_place("s3://bucket/runs")
     Traceback (most recent call last):
     ...
-    clv_forecast.errors.DomainError: Supported store: a POSIX file system, one host at a time. Got: s3://bucket/runs.
+    clv_forecast.errors.DomainError: Supported store: a POSIX file system, one host at a time. Got: a text with a URL.
     """
     written = os.fspath(folder)
-    if not _POSIX or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", written):
-        raise _unsupported(written)
+    if not _POSIX or is_url(written) or "\0" in written:
+        raise _unsupported("a text with a URL" if is_url(written) else written)
     place = Path(written).expanduser().resolve()
     kind = _file_system(place)
     if _SHARED.fullmatch(kind):

@@ -160,7 +160,7 @@ def files_at(path: str) -> list[str]:
     InputError
         If no file matches, their endings are of several kinds or unknown, or a file is empty.
     """
-    files = [path] if os.path.isfile(path) else sorted(glob.glob(path))
+    files = [] if "\0" in path else [path] if os.path.isfile(path) else sorted(glob.glob(path))
     if not files:
         raise InputError("No file matches the path.", value=repr(path))
     for name in files:
