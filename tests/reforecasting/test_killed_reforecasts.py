@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KILLS = 30
+KILLS = 10
 
 
 @pytest.mark.slow

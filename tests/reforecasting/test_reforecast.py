@@ -173,15 +173,16 @@ def test_a_source_that_cannot_be_read_leaves_the_last_run_published(store_of, wh
     assert reforecast(store_of, as_of="1997-12-28").published
 
 
-def test_a_damaged_model_of_the_last_run_costs_a_fit_and_no_run(store_of, caplog):
+def test_a_damaged_model_of_the_last_run_costs_no_run(store_of):
     file = store_of.parent / "runs" / "latest" / "model" / "draws.nc"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(bytes(content))
     write_configuration(store_of.parent, model='refit = "every 9 runs"')
     done = reforecast(store_of, as_of="1997-12-28")
-    assert done.published and done.record["model"]["refitted"]
-    assert "standing model cannot be read" in caplog.text and done.record["notes"]
+    assert done.published and done.alerts["name"].tolist() == ["damaged_run"]
+    assert done.record["previous"] == open_store(store_of.parent / "runs").entries()[1].run_id
+    assert not done.record["model"]["refitted"]  # that of the run before it is whole
 
 
 def test_models_stand_between_fits_and_certificates_between_tests(tmp_path):

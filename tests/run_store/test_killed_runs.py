@@ -44,9 +44,9 @@ def test_a_pointer_that_moves_in_two_steps_is_seen(found: dict[str, dict[str, in
 
 
 @pytest.mark.slow
-def test_killed_two_hundred_times(tmp_path: Path) -> None:
+def test_killed_at_many_random_moments(tmp_path: Path) -> None:
     """Folder, pointer and database; half a second of CPU for each kill."""
-    found = counted(tmp_path, "200")["200"]
+    found = counted(tmp_path, "60")["60"]
     assert found.get("broken", 0) == found["failed"] == 0
-    assert found["killed"] + found.get("done", 0) == 200
-    assert found["killed"] > 100
+    assert found["killed"] + found.get("done", 0) == 60
+    assert found["killed"] > 30
