@@ -166,11 +166,11 @@ def test_covariance_off_its_diagonal(lifetimes, coarse):
     deviations = np.sqrt(np.diag(theirs))
     assert np.abs(theirs / np.outer(deviations, deviations)).max() > 1.0  # a correlation beyond 1
 
-    model = from_lifetimes(fitter, unit="week", as_of=AS_OF, draws=200_000)
+    model = from_lifetimes(fitter, unit="week", as_of=AS_OF, draws=100_000)
     logarithms = np.log(model.draws.to_frame()[list(bg_nbd.PARAMETERS)].to_numpy())
     ours = np.cov(logarithms, rowvar=False) * np.outer(fitter.params_, fitter.params_)
     scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-    # Monte Carlo error of 200,000 draws, and what a logit's curvature adds to a and b
+    # Monte Carlo error of 100,000 draws, and what a logit's curvature adds to a and b
     np.testing.assert_allclose(ours / scale, exact / scale, atol=0.03)
     errors = model.parameters.set_index("parameter").loc[list(bg_nbd.PARAMETERS), "standard_error"]
     np.testing.assert_allclose(errors, np.sqrt(np.diag(exact)), rtol=1e-3)
