@@ -29,7 +29,7 @@ def mark(folder: Path) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written, or is a link.
+        If the file cannot be written.
     """
     if not is_marked(folder):
         _put(folder, _HEAD + "\n")
@@ -46,7 +46,7 @@ def add_names(folder: Path, names: Iterable[str]) -> None:
     Raises
     ------
     OSError
-        If the list cannot be written, or is a link.
+        If the list cannot be written.
     """
     listed = own_names(folder)
     new = [name for name in names if name not in listed]
