@@ -16,6 +16,7 @@ from psycopg import sql
 from clv_forecast.consolidation import OrderSource, consolidate
 from clv_forecast.consolidation.counting import count_source
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.tables.databases import read_database_table
 from tests.consolidation.messy_log import AS_OF, COLUMNS, RATES, assert_same_history, messy_log, options_of
 from tests.postgres import PostgresServer
 
@@ -198,6 +199,23 @@ def test_errors_keep_the_password(postgres_server: PostgresServer, postgres_url:
         assert secret not in told
         assert "s3cr3t" not in told
     assert not (tmp_path / "orders").exists()
+
+
+def test_what_the_server_cuts_or_takes_apart_is_hidden_too(postgres_server: PostgresServer, postgres_url: str) -> None:
+    login = f"clv:{postgres_server.password}@"
+    urls = [
+        postgres_url.replace(login, f"SEKRET%0AUSER:{postgres_server.password}@"),
+        postgres_url.replace(login, f"{'SEKRET' * 16}:{postgres_server.password}@"),
+        f"{postgres_url}?sslmode=SEKRET%0Amode",
+        f"{postgres_url}?options=-c%20statement_timeout%3DSEKRETz",
+        f"{postgres_url}?options=-c%20role%3DSEKRETrole",
+        f"{postgres_url}?options=SEKRETz%20yy",
+    ]
+    for url in urls:
+        with pytest.raises(InputError, match="cannot be reached") as caught:
+            read_database_table(url, "orders", "orders")
+        assert "SEKRET" not in str(caught.value)
+        assert postgres_server.password not in str(caught.value)
 
 
 def test_what_the_database_says_is_passed_on(postgres_url: str, tmp_path: Path) -> None:
