@@ -13,7 +13,7 @@ from clv_forecast.forecasting.expectation import expected_money, p_alive_of
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.ranking.potential import Potential
-from clv_forecast.ranking.realised import draw_realised
+from clv_forecast.ranking.realised import realised_if_active
 from clv_forecast.streams import STAGE_UPLIFT, uniforms
 
 Floats = NDArray[np.float64]
@@ -141,17 +141,11 @@ class Growth:
         """Predictive draws, shape (row, boundary, draw)."""
         found = self.potential
         active = predictive_money(self.plan, rows, np.array([self.horizon])).revenue[:, 0] > 0.0
-        chance = np.maximum(active.mean(axis=1), 1.0 / self.plan.draws)
         spread = 0.0 if found.readiness is None else found.readiness.spread
-        revenue = draw_realised(
-            found.headroom[rows],
-            found.log_sd[rows],
-            self._shares(rows) / chance[:, None],
-            spread,
-            found.keys[rows],
-            self.plan.draws,
+        revenue = realised_if_active(
+            found.headroom[rows], found.log_sd[rows], self._shares(rows), spread, found.keys[rows], active
         )
-        worth = np.where(active, revenue, 0.0) * found.outlook.contribution[rows, None]
+        worth = revenue * found.outlook.contribution[rows, None]
         return np.asarray(worth[:, None, :] * self._moved_by_then(boundaries)[None, :, :])
 
     def _shares(self, rows: Rows) -> Floats:

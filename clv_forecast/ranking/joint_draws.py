@@ -79,7 +79,8 @@ class Ranks:
     """Where accounts stand over the draws; arrays of shape (account,).
 
     ``lower`` and ``upper`` bound the rank (1 is first), ``p_top`` is the probability of being among the first
-    ``top_k``; accounts that tie in a draw share their ranks, and the places left among the first.
+    ``top_k``. Accounts that tie in a draw, most of them at nothing, stand in it as they do by their means; those that
+    tie there too share the smallest rank, and the places left among the first.
     """
 
     lower: NDArray[np.int64]
@@ -87,12 +88,14 @@ class Ranks:
     p_top: Floats
 
 
-def rank_draws(matrix: Singles, *, top_k: int, prob: float, progress: Progress = silent) -> Ranks:
+def rank_draws(matrix: Singles, mean: Floats, *, top_k: int, prob: float, progress: Progress = silent) -> Ranks:
     """Rank all accounts in every draw; the matrix is used up (its values become ranks).
 
     Parameters
     ----------
     matrix : ndarray of float32, shape (draw, account)
+    mean : ndarray, shape (account,)
+        What accounts that tie in a draw are put in order by.
     top_k : int
     prob : float
         Probability inside the band of ranks.
@@ -104,14 +107,16 @@ def rank_draws(matrix: Singles, *, top_k: int, prob: float, progress: Progress =
 
     Examples
     --------
-    >>> found = rank_draws(np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0]], dtype=np.float32), top_k=2, prob=0.9)
+    >>> drawn = np.array([[3.0, 2.0, 1.0], [3.0, 0.0, 0.0]], dtype=np.float32)
+    >>> found = rank_draws(drawn, np.array([3.0, 1.0, 2.0]), top_k=2, prob=0.9)
     >>> found.lower.tolist(), found.upper.tolist(), found.p_top.tolist()
     ([1, 2, 2], [1, 3, 3], [1.0, 0.5, 0.5])
     """
     draws, accounts = matrix.shape
+    by_mean = np.argsort(-mean, kind="stable")
     p_top = np.zeros(accounts)
     for draw in range(draws):
-        ranks, shares = _rank_one(np.asarray(matrix[draw]), top_k)
+        ranks, shares = _rank_one(np.asarray(matrix[draw]), mean, by_mean, top_k)
         matrix[draw] = ranks
         p_top += shares
         if draw % 50 == 49:
@@ -122,17 +127,15 @@ def rank_draws(matrix: Singles, *, top_k: int, prob: float, progress: Progress =
     return Ranks(lower=np.floor(lower).astype(np.int64), upper=np.ceil(upper).astype(np.int64), p_top=p_top / draws)
 
 
-def _rank_one(values: Singles, top_k: int) -> tuple[Floats, Floats]:
-    """Mid-ranks of one draw, and each account's share of the first ``top_k`` places."""
-    order = np.argsort(-values, kind="stable")
-    ordered = values[order]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ends = np.r_[begins[1:], len(ordered)]
-    size = ends - begins
-    middle = np.repeat((begins + ends + 1) / 2.0, size)
-    places = np.repeat(np.clip(top_k - begins, 0, size) / size, size)
+def _rank_one(values: Singles, mean: Floats, by_mean: NDArray[np.intp], top_k: int) -> tuple[Floats, Floats]:
+    """Ranks in one draw, and each account's share of the first ``top_k`` places."""
+    order = by_mean[np.argsort(-values[by_mean], kind="stable")]
+    differs = [sorted_[1:] != sorted_[:-1] for sorted_ in (values[order], mean[order])]
+    begins = np.flatnonzero(np.r_[True, differs[0] | differs[1]])
+    size = np.diff(begins, append=len(order))
     ranks, shares = np.empty(len(values)), np.empty(len(values))
-    ranks[order], shares[order] = middle, places
+    ranks[order] = np.repeat(begins + 1.0, size)
+    shares[order] = np.repeat(np.clip(top_k - begins, 0, size) / size, size)
     return ranks, shares
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.progress import Progress
-from clv_forecast.ranking.concentration import concentration, lorenz_curves
+from clv_forecast.ranking.concentration import MEASURE, concentration, lorenz_curves
 from clv_forecast.ranking.goals import OwnerSums
 from clv_forecast.ranking.joint_draws import (
     Ranks,
@@ -28,14 +28,15 @@ from clv_forecast.ranking.referral import Referrals
 
 Floats = NDArray[np.float64]
 CONCENTRATION_DRAWS: Final = 200
+MEASURE_AHEAD: Final = "value forecast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JointTask:
     """What a pass needs beside the draws; arrays of shape (account,).
 
-    ``shift`` moves each account's draws of the adjusted value to what the order is by; ``current`` is the revenue of
-    the last 12 months, None where the log is shorter.
+    ``shift`` moves each account's draws of the adjusted value to what the order is by, whose mean is ``centre``;
+    ``expected`` is the forecast's value; ``current`` is the revenue of the last 12 months, None where the log is shorter.
     """
 
     forecast: Forecast
@@ -44,7 +45,9 @@ class JointTask:
     credit: tuple[float, ...] | None
     owners: pd.Series | None
     current: Floats | None
+    expected: Floats
     shift: Floats
+    centre: Floats
     boundary: float
     draws: int
     top_k: int
@@ -74,6 +77,8 @@ def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
         fill_values(matrix, plan, task.boundary, progress=progress)
         measures = _measures(task, matrix)
         spread = concentration(measures, prob=prob)
+        totals = {MEASURE_AHEAD: float(task.expected.sum())}  # not the mean of draws, which misses by its error
+        spread["total"] = spread[MEASURE].map(totals).fillna(spread["total"])
         curves = lorenz_curves(measures, prob=prob)
         credited = _credited(task, matrix)
 
@@ -96,7 +101,7 @@ def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
         adjusted = add_by_block(matrix, extra, prob=prob, progress=progress)
         if task.shift.any():
             matrix += task.shift[None, :].astype(np.float32)
-        ranks = rank_draws(matrix, top_k=task.top_k, prob=prob, progress=progress)
+        ranks = rank_draws(matrix, task.centre, top_k=task.top_k, prob=prob, progress=progress)
     return JointResult(
         adjusted=adjusted, ranks=ranks, p_cell=p_cell, owners=owners, concentration=spread, lorenz=curves
     )
@@ -107,21 +112,18 @@ def _measures(task: JointTask, matrix: Singles) -> dict[str, Floats]:
     if task.current is not None:
         measures["revenue of the last 12 months"] = task.current
     rows = np.unique(np.linspace(0, len(matrix) - 1, CONCENTRATION_DRAWS).astype(np.intp))  # of all models of a stack
-    measures["value forecast"] = np.asarray(matrix[rows], dtype=np.float64)
+    measures[MEASURE_AHEAD] = np.asarray(matrix[rows], dtype=np.float64)
     return measures
 
 
 def _realised(potential: Potential, matrix: Singles, rows: NDArray[np.intp]) -> Floats:
-    """Revenue above the forecast, shape (account, draw): realised only in worlds in which the account is active.
+    """Revenue above the forecast, shape (account, draw): realised only in draws in which the account is active.
 
-    An account whose value is 0 in a draw orders nothing in it, so its headroom stays unused there; in the others its
-    share is larger by as much, and the mean is the same. Where a purchase is worth 0, activity shows in no value.
+    An account whose value is 0 in a draw orders nothing in it. Where a purchase is worth 0, that shows in no value.
     """
     active = (matrix[:, rows[0] : rows[-1] + 1] != 0.0).T
     shown = potential.outlook.contribution[rows] != 0.0
-    chance = np.where(shown, active.mean(axis=1), 1.0)
-    drawn = potential.revenue_draws(rows, active.shape[1], given=np.maximum(chance, 1.0 / active.shape[1]))
-    return np.asarray(drawn * (active | ~shown[:, None]))
+    return potential.revenue_draws(rows, active.shape[1], active=active | ~shown[:, None])
 
 
 def _credited(task: JointTask, matrix: Singles) -> tuple[NDArray[np.intp], Singles] | None:

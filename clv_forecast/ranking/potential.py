@@ -26,7 +26,7 @@ from clv_forecast.ranking.outlook import Outlook, outlook_of
 from clv_forecast.ranking.ranking_check import RankingCheck, check_orders
 from clv_forecast.ranking.readiness import Readiness
 from clv_forecast.ranking.readiness_features import features, penetration_room
-from clv_forecast.ranking.realised import draw_realised
+from clv_forecast.ranking.realised import draw_realised, realised_if_active
 from clv_forecast.ranking.wallets import WalletOptions, Wallets, check_source, wallets_of
 from clv_forecast.ranking.whitespace import Whitespace
 from clv_forecast.streams import as_seed, customer_keys
@@ -91,17 +91,20 @@ class Potential:
     plan: Plan
     keys: NDArray[np.uint64]
 
-    def revenue_draws(self, rows: NDArray[np.intp], draws: int, *, given: Floats | None = None) -> Floats:
+    def revenue_draws(self, rows: NDArray[np.intp], draws: int, *, active: NDArray[np.bool_] | None = None) -> Floats:
         """Draws of the revenue above the forecast within the horizon, shape (row, draw); 0 without a wallet.
 
-        A draw multiplies the headroom, uncertain as it is, with a realised share: Gamma distributed around the expected
-        share of that draw. Its mean is headroom x readiness; given an event of probability ``given`` (shape (row,))
-        without which nothing is realised, it is larger by that much. A draw depends on the seed, the account's id and
-        the number of the draw alone.
+        A draw multiplies the headroom, uncertain as it is, with a realised share between 0 and 1, around the expected
+        share of that draw: see ``draw_realised``. The mean is headroom x readiness. A draw depends on the seed, the
+        account's id and the number of the draw alone, and on whether the account is ``active`` in it (shape
+        (row, draw)): see ``realised_if_active``.
         """
         spread = 0.0 if self.readiness is None else self.readiness.spread
-        shares = self.shares[rows] if given is None else self.shares[rows] / given[:, None]
-        return self._draws(rows, shares, spread, draws)
+        if active is None:
+            return self._draws(rows, self.shares[rows], spread, draws)
+        return realised_if_active(
+            self.headroom[rows], self.log_sd[rows], self.shares[rows], spread, self.keys[rows], active
+        )
 
     def expected_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
         """Draws of the *expected* revenue above the forecast: wallets and shares uncertain, luck left out."""
@@ -240,15 +243,15 @@ def potential(
         notes.extend(seen.notes)
         check = check_orders(seen, None if isinstance(learnt, str) else learnt.predicted, seed=seed)
     shares = np.zeros((len(headroom), 1))
+    ready = np.full((3, len(headroom)), np.nan)
     table = _table(history, known, today, wallets, headroom, forecast)
     if not isinstance(learnt, str):
         notes.extend(learnt.notes)
         x = features(learnt.spec, history, known, room=np.nan_to_num(room), purchases=history.purchases())
-        shares = today.p_alive[:, None] * (x @ learnt.readiness.shares.T)
-        table["readiness"] = np.where(np.isnan(headroom), np.nan, shares.mean(axis=1))
-        low, high = np.quantile(shares, [(1 - forecast.prob) / 2, (1 + forecast.prob) / 2], axis=1)
-        table["readiness_lower"], table["readiness_upper"] = low, high
-        table.loc[np.isnan(headroom), ["readiness_lower", "readiness_upper"]] = np.nan
+        shares = today.p_alive[:, None] * learnt.readiness.expected_shares(x)
+        ready[:] = shares.mean(axis=1), *band(shares, forecast.prob)
+        ready[:, np.isnan(headroom)] = np.nan
+    table["readiness"], table["readiness_lower"], table["readiness_upper"] = ready
     spread = np.divide(
         np.nan_to_num(wallets.log_sd) * wallets.wallet,
         headroom,

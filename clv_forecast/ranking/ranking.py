@@ -173,8 +173,8 @@ def rank(
     Notes
     -----
     Needs 4 bytes per account and draw, in memory up to a gibibyte and beyond in a temporary file. Accounts of equal
-    score share a rank. The mean of an account that brings much in few worlds stands above most of its draws, and in a
-    draw accounts that bring nothing share the middle of their places: a rank by mean may lie outside its band of ranks.
+    score share a rank. In a draw, accounts that bring nothing stand in the order of their means. The mean of an account
+    that brings much in few draws stands above most of them: a band of ranks is widened to hold the rank itself.
     Portfolio totals are sums of ``value`` and ``potential_value``: referral value is attribution, and stands in the
     rows of the accounts referred already. ``p_cell`` is the probability of the cell an account stands in, over the
     value that it will bring (luck included) and what its potential may be: far below 1 where orders are few.
@@ -209,7 +209,9 @@ def rank(
         credit=credit,
         owners=known.table[columns.OWNER] if known.has(columns.OWNER) else None,
         current=current,
+        expected=table["value"].to_numpy(),
         shift=centre - table["adjusted_value"].to_numpy(),
+        centre=centre,
         boundary=years * units_per_year(forecast.plan.unit),
         draws=int(draws),
         top_k=k,
@@ -219,11 +221,13 @@ def rank(
     )
     joint = joint_pass(task, progress=progress)
     table["adjusted_lower"], table["adjusted_upper"] = joint.adjusted
-    table["rank_lower"], table["rank_upper"], table["p_top"] = joint.ranks.lower, joint.ranks.upper, joint.ranks.p_top
+    table["p_top"] = joint.ranks.p_top
     table["score"] = {"lower": table["adjusted_lower"].to_numpy(), "p_top": table["p_top"].to_numpy()}.get(
         order.by, centre
     )
     table["rank"] = ranks_in(order, table)
+    table["rank_lower"] = np.minimum(joint.ranks.lower, table["rank"])
+    table["rank_upper"] = np.maximum(joint.ranks.upper, table["rank"])
     table["top_k"] = k
     codes = add_cells(table, task, joint.p_cell)
     add_reasons(table, forecast, known, potential, order)

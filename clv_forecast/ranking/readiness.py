@@ -19,13 +19,15 @@ FEWEST_ACCOUNTS: Final = 50
 PARAMETER_DRAWS: Final = 100
 FOLDS: Final = 5
 DECILES: Final = 10
+_MOST_BEYOND: Final = 0.1
+"""Share of the money expected above the forecast that may lie beyond accounts' headroom and is cut off there."""
 _RIDGES: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _ROWS_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Readiness:
-    r"""Expected share of headroom realised above the forecast, given features: :math:`s = P(alive)\,x'\beta`.
+    r"""Expected share of headroom realised above the forecast: :math:`s = P(alive) \min(x'\beta, 1)`.
 
     Parameters
     ----------
@@ -55,6 +57,15 @@ class Readiness:
 
     def __repr__(self) -> str:
         return f"<Readiness learnt on {self.accounts:,} accounts and {self.days} days>"
+
+    def expected_shares(self, x: Floats) -> Floats:
+        """Expected share of headroom given that the account is alive, shape (account, draw), from 0 to 1.
+
+        Parameters
+        ----------
+        x : ndarray, shape (account, feature)
+        """
+        return np.asarray(np.minimum(x @ self.shares.T, 1.0))
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Share of headroom that each feature adds where it is 1, with the band of its draws."""
@@ -124,10 +135,12 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     -------
     readiness : Readiness
     predicted : ndarray, shape (account,)
-        Money above the forecast that the *other* accounts' shares predict; NaN without a wallet.
+        Money above the forecast that the *other* accounts' shares predict, at most the headroom times P(alive); NaN
+        without a wallet.
     above : ndarray, shape (account,)
         Money that came above the forecast, its common error as the other accounts show it taken out. Or, instead of
-        all three, a sentence that says why nothing can be learnt.
+        all three, a sentence that says why nothing can be learnt: too few accounts, or wallets that are too low, where
+        more came above the forecast than there was headroom, or a tenth of what is expected would lie beyond it.
 
     References
     ----------
@@ -153,10 +166,17 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
         common[fold == part] = solution[0]
     rng = np.random.default_rng([seed, 0x5EAD])
     kept = _borne_out(problem, inside, rng)
-    predicted = np.full(len(known), np.nan)
-    predicted[known] = kept.mean() * inside
-    above = np.full(len(known), np.nan)
+    most = lesson.p_alive[known] * lesson.headroom[known]
+    expected = kept.mean() * inside
+    predicted, above = np.full(len(known), np.nan), np.full(len(known), np.nan)
+    predicted[known] = np.minimum(expected, most)
     above[known] = problem.excess - common * problem.design[:, 0]
+    came, headroom = float(above[with_room].sum()), float(lesson.headroom[with_room].sum())
+    if max(came, expected.sum()) > headroom or np.nansum(predicted) < (1.0 - _MOST_BEYOND) * expected.sum():
+        return (
+            f"The wallets are too low to tell readiness from: {came:,.0f} came above the forecast since the earlier "
+            f"day, from accounts whose headroom was {headroom:,.0f} in all."
+        )
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
     solved[:, 1:] *= kept[:, None]
     error = float(_solve(whole, ridge)[0])

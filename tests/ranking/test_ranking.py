@@ -138,16 +138,27 @@ def test_auto_follows_the_look_back(base: Base) -> None:
 
 def test_ranks_of_ties_and_unknowns() -> None:
     assert ranks_of(np.full(4, 3.0)).tolist() == [1, 1, 1, 1]
-    found = rank_draws(np.zeros((100, 5), dtype=np.float32), top_k=2, prob=0.9)
+    nothing = np.zeros((100, 5), dtype=np.float32)
+    found = rank_draws(nothing.copy(), np.ones(5), top_k=2, prob=0.9)
     assert found.p_top == pytest.approx(np.full(5, 0.4))
-    assert (found.lower == 3).all() and (found.upper == 3).all()
+    assert (found.lower == 1).all() and (found.upper == 1).all()
+    found = rank_draws(nothing, np.array([1.0, 5.0, 3.0, 3.0, 2.0]), top_k=2, prob=0.9)  # as they stand by their means
+    assert found.lower.tolist() == found.upper.tolist() == [5, 1, 2, 2, 4]
+    assert found.p_top.tolist() == [0.0, 1.0, 0.5, 0.5, 0.0]
+
+
+def test_every_rank_lies_in_its_band(base: Base, ranking: clv.Ranking) -> None:
+    for found in (ranking, clv.rank(base.forecast, order_by="p_top", draws=100, top_k=20)):
+        table = found.table
+        assert table["rank"].between(table["rank_lower"], table["rank_upper"]).all()
+        assert table["p_top"].sum() == pytest.approx(table["top_k"].iloc[0])
 
 
 def test_rank_draws_against_a_plain_computation() -> None:
     rng = np.random.default_rng(1)
     values = rng.normal(size=(500, 30)).astype(np.float32) + np.linspace(0.0, 2.0, 30, dtype=np.float32)
     ranks = (-values).argsort(axis=1).argsort(axis=1) + 1
-    found = rank_draws(values.copy(), top_k=5, prob=0.9)
+    found = rank_draws(values.copy(), np.zeros(30), top_k=5, prob=0.9)
     assert found.p_top == pytest.approx((ranks <= 5).mean(axis=0))
     inside = (found.lower <= ranks) & (ranks <= found.upper)
     assert (inside.mean(axis=0) >= 0.9).all() and inside.mean() < 0.99
