@@ -24,7 +24,6 @@ _GAPS: Final = ("category", "peers_share", "whitespace")
 _RANKS: Final = ("rank", "rank_lower", "rank_upper", "accounts")
 _SIZE: Final = (12.0, 8.2)
 _FUTURE: Final = "future"
-_GIVEN: Final = "given"
 _LONGEST: Final = 22
 _LONGEST_VALUE: Final = 400
 _NOTE: Final = 0.86  # of the letters of a fact
@@ -154,11 +153,11 @@ def _months(ax: Axes, table: pd.DataFrame) -> None:
 def _wallet(ax: Axes, table: pd.DataFrame) -> None:
     """What it brings, is expected to bring, and could, a year."""
     row = table.iloc[0]
-    given = row.get("wallet_source") == _GIVEN
+    titles = {"given": "wallet, as given", "whitespace": "with open\ncategories"}
     names = {
         "current_revenue": "last 12 months",
         "annual_revenue": "expected in a year,\nif it is there",
-        "wallet": "wallet, as given" if given else "reachable with us",
+        "wallet": titles.get(row.get("wallet_source"), "reachable with us"),
     }
     shown = [(name, text) for name, text in names.items() if not pd.isna(row.get(name))]
     title = "Revenue a year, and what it could be" if len(shown) > 1 else "Revenue a year"

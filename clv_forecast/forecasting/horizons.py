@@ -13,6 +13,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, Horizon, TimeUnit, check_lifetime, units_per_year
 
 GRID_PERIODS = ("week", "month", "quarter", "year")
+_CALENDAR = {"week": "W", "month": "M", "quarter": "Q", "year": "Y"}
 _GRID_YEARS = {"week": 7.0 / DAYS_PER_YEAR, "month": 1.0 / 12.0, "quarter": 0.25, "year": 1.0}
 
 
@@ -71,6 +72,32 @@ class Horizons:
         count = max(1, int(np.ceil(years / step - 1e-9)))
         ends = tuple(min(step * k, years) for k in range(1, count + 1))
         return cls(labels=tuple(str(k) for k in range(1, count + 1)), years=ends)
+
+    @classmethod
+    def calendar(cls, period: str, *, years: float, as_of: pd.Timestamp) -> Horizons:
+        """Ends of calendar periods (week, month, quarter, year) after ``as_of``, up to ``years``, labelled 1, 2, ...
+
+        Weeks end on Sundays. The first period begins on the day after ``as_of`` and the last ends with ``years``, so
+        both may be shorter.
+
+        Raises
+        ------
+        DomainError
+            If the period is unknown.
+
+        Examples
+        --------
+        >>> quarters = Horizons.calendar("quarter", years=1.0, as_of=pd.Timestamp("2024-05-31"))
+        >>> [f"{end:%Y-%m-%d}" for end in quarters.ends(pd.Timestamp("2024-05-31"))]
+        ['2024-06-30', '2024-09-30', '2024-12-31', '2025-03-31', '2025-05-31']
+        """
+        if period not in _CALENDAR:
+            raise DomainError(f"A grid counts in one of {', '.join(GRID_PERIODS)}.", value=repr(period))
+        last = as_of + pd.Timedelta(days=round(years * DAYS_PER_YEAR))
+        first = as_of + pd.Timedelta(days=1)
+        whole = pd.period_range(first, last, freq=_CALENDAR[period]).end_time.normalize()
+        ends = (*((day - as_of).days / DAYS_PER_YEAR for day in whole if day < last), years)
+        return cls(labels=tuple(str(k) for k in range(1, len(ends) + 1)), years=ends)
 
     def boundaries(self, unit: TimeUnit) -> NDArray[np.float64]:
         """Lengths in ``unit``, shape (horizon,)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ from clv_forecast.printable import printable
 from clv_forecast.printable_tables import printable_table
 from clv_forecast.progress import Progress, silent
 from clv_forecast.units import DAYS_PER_YEAR
+
+_DRAWS_FOR_SHAPE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -153,31 +155,36 @@ class Forecast:
             raise DomainError("by must be 'customer' or 'draw'.", value=repr(by))
 
     def cash_flow(self, grid: str = "month", *, progress: Progress = silent) -> pd.DataFrame:
-        """Revenue and value of all customers in each coming period, with bands: the cash-flow curve.
+        """Revenue and value of all customers in each coming calendar period, with bands: the cash-flow curve.
 
         Parameters
         ----------
         grid : {"week", "month", "quarter", "year"}
-            Periods up to the longest horizon (the last may be shorter).
+            Calendar periods up to the end of the longest horizon; the first and the last may be shorter.
         progress : callable
 
         Returns
         -------
         DataFrame
-            period, start, end, purchases, revenue and value with bands, and the value accumulated to the end of the
-            period. Means are means of the draws; what separates their sum from ``totals`` at the longest horizon, a
-            Monte-Carlo error, is spread over the periods by purchases, so that the table adds up.
+            period, start and end (the first and the last day that count), purchases, revenue and value with bands,
+            and the value accumulated to the end of the period. Means are closed-form expectations over 200 parameter
+            draws; what separates their sum from ``totals``, which take all, is spread over the periods by purchases.
 
         Raises
         ------
         DomainError
             If the grid is unknown.
         """
-        ends = Horizons.grid(grid, years=self.horizons.years[-1])
+        ends = Horizons.calendar(grid, years=self.horizons.years[-1], as_of=self.as_of)
         boundaries = ends.boundaries(self.plan.unit)
-        sums = {name: np.zeros((len(boundaries), self.plan.draws)) for name in ("purchases", "revenue", "value")}
+        few = self.plan.fewer_draws(_DRAWS_FOR_SHAPE)
+        means = {name: np.zeros(len(boundaries)) for name in ("purchases", "revenue", "value")}
+        sums = {name: np.zeros((len(boundaries), self.plan.draws)) for name in means}
         done = 0
         for rows in chunks_of(self.plan, len(boundaries)):
+            expected = expected_money(few, rows, boundaries)
+            for name, mean in means.items():
+                mean += getattr(expected, name).mean(axis=-1).sum(axis=0)
             money = predictive_money(self.plan, rows, boundaries)
             sums["purchases"] += money.moved_purchases.sum(axis=0)
             sums["revenue"] += money.revenue.sum(axis=0)
@@ -185,14 +192,14 @@ class Forecast:
             done += len(rows)
             progress("cash flow", done, self.plan.customers)
         everyone = self.totals[self.totals["group"] == EVERYONE].iloc[-1]
-        share = np.diff(sums["purchases"].mean(axis=1), prepend=0.0)
-        share = share / share.sum() if share.sum() > 0.0 else np.full(len(share), 1.0 / len(share))
-        dates = [self.as_of, *ends.ends(self.as_of)]
-        table = pd.DataFrame({"period": range(1, len(ends.labels) + 1), "start": dates[:-1], "end": dates[1:]})
+        bought = means["purchases"]
+        spread = bought / bought[-1] if bought[-1] > 0.0 else boundaries / boundaries[-1]
+        last = pd.DatetimeIndex(ends.ends(self.as_of))
+        first = pd.DatetimeIndex([self.as_of, *last[:-1]]) + pd.Timedelta(days=1)
+        table = pd.DataFrame({"period": range(1, len(last) + 1), "start": first, "end": last})
         for name, total in sums.items():
-            each = np.diff(total, axis=0, prepend=0.0)
-            table[name] = each.mean(axis=1) + share * (everyone[name] - each.mean(axis=1).sum())
-            table[f"{name}_lower"], table[f"{name}_upper"] = band(each, self.prob)
+            table[name] = np.diff(means[name] + spread * (everyone[name] - means[name][-1]), prepend=0.0)
+            table[f"{name}_lower"], table[f"{name}_upper"] = band(np.diff(total, axis=0, prepend=0.0), self.prob)
         table["value_so_far"] = table["value"].cumsum()
         return table.assign(prob=self.prob, as_of=self.as_of, currency=self.currency)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -10,7 +11,7 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.printable import printable
-from clv_forecast.ranking.wallets import GIVEN, WHITESPACE
+from clv_forecast.ranking.wallets import GIVEN, REACHABLE, WALLET_TITLES, WHITESPACE
 
 NOW: Final = "now"
 FORECAST: Final = "forecast"
@@ -103,7 +104,9 @@ class AccountData:
         return money_text(amount, self.ranked["currency"])
 
     def band(self, lower: float, upper: float) -> str:
-        """A band in words."""
+        """A band in words; nothing where it is not known."""
+        if math.isnan(lower) or math.isnan(upper):
+            return ""
         return f"{self.prob * 100:g} % band {self.money(lower)} to {self.money(upper)}"
 
 
@@ -122,7 +125,7 @@ def money_text(amount: float, currency: Any) -> str:
     ('1,234 EUR', '12.35')
     """
     small = 0.005 <= abs(amount) < _PLAIN
-    text = f"{amount:,.2f}" if small else f"{round(amount) + 0:,}"
+    text = f"{amount:,.2f}" if small else f"{amount:z,.0f}"
     return text if pd.isna(currency) else f"{text} {printable(currency)}"
 
 
@@ -135,7 +138,7 @@ def share_text(share: float) -> str:
     ('3.1 %', '50 %')
     """
     percent = 100.0 * share
-    return f"{percent:.1f} %" if abs(percent) < 9.95 else f"{percent:.0f} %"
+    return f"{percent:z.1f} %" if abs(percent) < 9.95 else f"{percent:.0f} %"
 
 
 def _now(data: AccountData) -> Iterator[Fact]:
@@ -181,8 +184,9 @@ def _potential(data: AccountData) -> Iterator[Fact]:
     around = data.band(float(wallet["wallet_lower"]), float(wallet["wallet_upper"]))
     if room == 0.0:
         around = "it is expected to bring no less"
-    name = "wallet, a year" if given else "reachable revenue with us, a year"
-    yield Fact(POTENTIAL, name, data.money(amount), amount, f"{_source(data, given)}; {around}")
+    name = f"{WALLET_TITLES.get(wallet['wallet_source'], REACHABLE)}, a year"
+    note = "; ".join(part for part in (_source(data, given), around) if part)
+    yield Fact(POTENTIAL, name, data.money(amount), amount, note)
     share = ranked.get("share_of_wallet")
     if given and share is not None and not pd.isna(share):
         yield Fact(POTENTIAL, "share of wallet", share_text(float(share)), float(share), "last 12 months")

@@ -42,7 +42,8 @@ def account_months(forecast: Forecast, row: int, horizon: str) -> pd.DataFrame:
         start and end (the first and the last day that count), when ("past" or "future"), revenue, revenue_lower,
         revenue_upper (predictive band of that month; missing in the past), prob, as_of, currency. The past is in
         calendar months, the last one up to ``as_of``, and has no rows where the history was made from a summary. The
-        future is in twelfths of a year from ``as_of``; its revenue adds up to the forecast's.
+        future is in calendar months too, the first and the last one cut where the log and the horizon end; its
+        revenue adds up to the forecast's.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def _purchases(history: PurchaseHistory, row: int) -> pd.DataFrame | None:
 
 def future_months(plan: Plan, row: int, *, years: float, as_of: pd.Timestamp, prob: float) -> pd.DataFrame:
     """Expected revenue by month of the account in that row of the plan, with its band; see ``account_months``."""
-    ends = Horizons.grid("month", years=min(years, MOST_MONTHS / 12.0))
+    ends = Horizons.calendar("month", years=min(years, MOST_MONTHS / 12.0), as_of=as_of)
     boundaries, rows = ends.boundaries(plan.unit), np.array([row], dtype=np.intp)
     expected = expected_money(plan, rows, boundaries).revenue[0].mean(axis=-1)
     drawn = np.diff(predictive_money(plan, rows, boundaries).revenue[0], axis=0, prepend=0.0)

@@ -36,7 +36,7 @@ class JointTask:
     """What a pass needs beside the draws; arrays of shape (account,).
 
     ``shift`` moves each account's draws of the adjusted value to what the order is by, whose mean is ``centre``;
-    ``expected`` is the forecast's value; ``current`` is the revenue of the last 12 months, None where the log is shorter.
+    ``expected`` is the forecast's value, ``current`` the revenue of the last 12 months, None where the log is shorter.
     """
 
     forecast: Forecast

@@ -20,7 +20,7 @@ from clv_forecast.models import TRANSACTION_MODELS, transaction_model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import carried_forward, revenue_by_customer
-from clv_forecast.ranking.outlook import DRAWS_FOR_MEANS, Floats, Outlook, outlook_of
+from clv_forecast.ranking.outlook import DRAWS_FOR_SPREAD, Floats, Outlook, outlook_of
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, Horizon
 
@@ -123,7 +123,7 @@ def look_back(
             split.calibration,
             terms=resolve_terms(split.calibration, **terms),
             discount=now.plan.discount,
-            draws=DRAWS_FOR_MEANS,
+            draws=DRAWS_FOR_SPREAD,
             seed=as_seed(rng),
             shock=None,
             correction=None,

@@ -16,7 +16,7 @@ from clv_forecast.units import units_per_year
 
 Floats = NDArray[np.float64]
 
-DRAWS_FOR_MEANS: Final = 200
+DRAWS_FOR_SPREAD: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,10 +71,10 @@ def outlook_of(plan: Plan, years: float, *, progress: Progress = silent) -> Outl
     Returns
     -------
     Outlook
-        Means are over at most ``DRAWS_FOR_MEANS`` parameter draws of closed-form expectations.
+        Means are those of the forecast: closed-form expectations over all parameter draws. The standard deviation
+        takes at most ``DRAWS_FOR_SPREAD`` predictive draws.
     """
-    plan = plan.fewer_draws(DRAWS_FOR_MEANS)
-    alive = plan.known_alive()
+    alive, few = plan.known_alive(), plan.fewer_draws(DRAWS_FOR_SPREAD)
     ends = np.unique([1.0, years])
     year, horizon = (int(np.searchsorted(ends, length)) for length in (1.0, years))
     boundaries = ends * units_per_year(plan.unit)
@@ -89,7 +89,7 @@ def outlook_of(plan: Plan, years: float, *, progress: Progress = silent) -> Outl
             given_alive = getattr(lives, name)[:, horizon] / lives.p_alive
             out[name][rows] = (given_alive * p_alive).mean(axis=-1)
         out["value_if_alive"][rows] = given_alive.mean(axis=-1)
-        out["revenue_sd"][rows] = predictive_money(plan, rows, boundaries[horizon:][:1]).revenue[:, 0].std(axis=-1)
+        out["revenue_sd"][rows] = predictive_money(few, rows, boundaries[horizon:][:1]).revenue[:, 0].std(axis=-1)
         out["spend"][rows] = plan.expected_spend(rows).mean(axis=0)
         done += len(rows)
         progress("outlook", done, plan.customers)

@@ -14,14 +14,13 @@ from clv_forecast import columns
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.accounts import Accounts
 from clv_forecast.ranking.current import revenue_by_customer
-from clv_forecast.units import units_per_year
+from clv_forecast.units import units_per_year, years_back
 
 Floats = NDArray[np.float64]
 
 MOST_LEVELS: Final = 12
 LEAST_ACCOUNTS: Final = 20
 _BUSY: Final = 4.0
-_TREND_DAYS: Final = 366
 EVERY: Final = "every account"
 _BEHAVIOUR: Final = (
     EVERY,
@@ -125,7 +124,8 @@ def _trend(history: PurchaseHistory, purchases: pd.DataFrame) -> Floats:
     """(later half - earlier half) / (both + one order), in [-1, 1]."""
     table = history.table
     first = table[columns.FIRST_PURCHASE]
-    start = first.where(first > history.as_of - pd.Timedelta(days=_TREND_DAYS), history.as_of - pd.Timedelta(days=365))
+    year_ago = years_back(history.as_of)
+    start = first.where(first > year_ago, year_ago)
     middle = start + (history.as_of - start) / 2
     place = pd.Index(table[columns.CUSTOMER_ID]).get_indexer(pd.Index(purchases[columns.CUSTOMER_ID]))
     day = purchases[columns.DATE].to_numpy()

@@ -22,8 +22,9 @@ def draw_realised(
     r"""Draw the money that each account realises of its headroom.
 
     Draw ``d`` is :math:`h\,\omega\,S` with :math:`\ln \omega \sim N(-\sigma^2/2, \sigma)`, so that its mean is 1, and
-    :math:`S \sim \text{Beta}` of mean :math:`s_d` and variance :math:`\phi s_d`: mean :math:`h s` in all. Where no share
-    between 0 and 1 varies as much, all of the headroom is realised with probability :math:`s_d`, and else nothing.
+    :math:`S \sim \text{Beta}` of mean :math:`s_d` and variance :math:`\phi s_d`: mean :math:`h s` in all. Where no
+    share between 0 and 1 varies as much, all of the headroom is realised with probability :math:`s_d`, and else
+    nothing.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clv_forecast.ranking.wallets import GIVEN
+from clv_forecast.ranking.wallets import REACHABLE, WALLET_TITLES
 
 Floats = NDArray[np.float64]
 _PROBABLY_GONE: Final = 0.5
@@ -73,13 +73,12 @@ def _sentence(fact: Any, by_mean: bool, on_offer: int) -> str:
     if _known(fact.bought):
         found.append(f"buys {int(fact.bought)} of {on_offer} categories")
     if _known(fact.wallet) and fact.headroom == 0.0:
-        best = "its whole wallet" if fact.wallet_source == GIVEN else "its reachable revenue with us"
-        found.append(f"expected to bring {best} already")
+        found.append(f"expected to bring its {WALLET_TITLES.get(fact.wallet_source, REACHABLE)} already")
     elif _known(fact.wallet):
-        what = "wallet" if fact.wallet_source == GIVEN else "reachable revenue with us"
+        what = WALLET_TITLES.get(fact.wallet_source, REACHABLE)
         band = f" ({money(fact.wallet_lower)} to {money(fact.wallet_upper)})"
         found.append(f"{what} {money(fact.wallet)}{band if fact.wallet_upper > fact.wallet_lower else ''}")
-    if _known(fact.growth):
+    if _known(fact.growth) and abs(fact.growth) >= 0.005:
         found.append(_growth(fact.growth))
     if fact.p_alive < _PROBABLY_GONE:
         found.append(f"probably gone (alive with {100.0 * fact.p_alive:.0f} %)")
@@ -124,4 +123,4 @@ def money(amount: float) -> str:
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(amount) >= size * 0.9995:
             return f"{amount / size:.1f}{letter}"
-    return f"{amount:,.0f}"
+    return f"{amount:z,.0f}"

@@ -23,6 +23,9 @@ from clv_forecast.units import years_back
 WalletSource = Literal["auto", "given", "peers", "whitespace"]
 GIVEN: Final = "given"
 WHITESPACE: Final = "whitespace"
+WALLET_TITLES: Final = {GIVEN: "wallet", WHITESPACE: "revenue with open categories"}
+"""What a wallet is called by its source; all others come from peers: ``REACHABLE``."""
+REACHABLE: Final = "reachable revenue with us"
 GIVEN_PROB: Final = 0.9
 """``wallet_low`` and ``wallet_high`` are read as the ends of a 90 % band."""
 

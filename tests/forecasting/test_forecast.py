@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import clv_forecast as clv
 from clv_forecast.forecasting.expectation import expected_money
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.inference.customer_parameters import PooledParameters
@@ -216,13 +217,17 @@ def test_cash_flow_adds_up(model, history):
     fc = forecast(model, history, horizons=["12 months"])
     flow = fc.cash_flow("month")
     assert len(flow) == 12 and flow["end"].iloc[-1] == pd.Timestamp(AS_OF) + pd.Timedelta(days=365)
-    total = sum(b.value.sum() for b in fc.iter_value_draws()) / 400
+    assert flow["start"].dt.day.eq(1).all() and flow["end"].dt.is_month_end.all()
+    ends = Horizons.calendar("month", years=1.0, as_of=fc.as_of)
+    drawn = np.diff(fc._draws(fc.plan, np.arange(fc.plan.customers), ends).value.sum(axis=1), prepend=0.0)
+    assert (np.abs(flow["value"] - drawn.mean(axis=0)) < 4.0 * drawn.std(axis=0) / np.sqrt(len(drawn))).all()
     expected = fc.totals.iloc[0]
     for quantity in ("purchases", "revenue", "value"):
         assert flow[quantity].sum() == pytest.approx(expected[quantity], rel=1e-12)
-    assert flow["value_so_far"].iloc[-1] == pytest.approx(total, rel=0.02)
+    assert flow["value_so_far"].iloc[-1] == pytest.approx(expected["value"], rel=1e-12)
     weeks = forecast(model, history, horizons=["5 weeks"]).cash_flow("month")
     assert len(weeks) == 2 and (weeks["end"].iloc[-1] - pd.Timestamp(AS_OF)).days == 35
+    assert weeks["end"].iloc[0] == pd.Timestamp(AS_OF) + pd.offsets.MonthEnd(1)
     assert (flow["revenue"].diff().dropna() < 0).mean() > 0.8
 
 
