@@ -28,6 +28,7 @@ from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import is_run
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
+from clv_forecast.units import units_per_year
 
 CDNOW: Final = "cdnow"
 B2B: Final = "b2b_simulated"
@@ -139,7 +140,12 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
         fit(earlier, compare=False), earlier, horizons=[_YEAR], margin="margin", cost_to_serve="cost_to_serve"
     )
     ranking_before = rank(before, potential=potential(earlier, before, progress=progress), top_k=50)
-    new_customer = new_customer_value(model, horizons=[_YEAR])
+    new_customer = new_customer_value(
+        model,
+        horizons=[_YEAR],
+        margin=float(ahead.plan.margin.mean()),
+        cost_to_serve=float(ahead.plan.cost_per_time.mean() * units_per_year(ahead.plan.unit)),
+    )
     report = make_report(
         ahead,
         title="A simulated base of business customers",
