@@ -118,7 +118,7 @@ def allowable_spend(
 
     Notes
     -----
-    Value to date and money already spent do not enter. Accounts that are expected to lose money get 0 on every basis.
+    Value to date and money already spent do not enter. Accounts whose expected value is below 0 get 0 on every basis.
     Quantiles are order statistics, so the return is met in at least the stated share of the draws; with a limit of
     payback so is that, each for itself and not both together. The value within the limit is the largest that has
     accumulated by a month's end up to it. What a pool reaches counts all accounts that share it: it holds if the spend

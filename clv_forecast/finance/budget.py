@@ -162,7 +162,7 @@ def allocate_budget(
     -----
     Money is spent only where a further unit brings back ``1 + target_roi``, its return included; what is left stays
     unspent. The same holds for hours with a price; without one all hours are used that bring anything. Accounts that
-    are expected to lose money, or on which the measure brings nothing, get their minimum. With diminishing returns the
+    have an expected value below 0, or on which the measure brings nothing, get their minimum. With diminishing returns the
     allocation is exact but for cents, with whole measures within the gap of ``assumptions``.
 
     Examples
@@ -240,7 +240,7 @@ def _row_notes(terms: BudgetTerms, amounts: Floats, slope: Floats, price: float)
     capped = terms.most < task.cost if terms.whole else (amounts >= terms.most) & (slope > price)
     cases = [
         (~terms.known, "What the measure brings on it is not known."),
-        (~terms.eligible, "It is expected to lose money."),
+        (~terms.eligible, "Its expected value is below 0."),
         (task.worth <= 0.0, "The measure brings nothing here."),
         (capped, "Its maximum allows no more."),
         (~nothing & (amounts <= task.least) & (slope < max(price, task.required)), "It gets its minimum only."),

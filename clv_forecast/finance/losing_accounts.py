@@ -1,4 +1,4 @@
-"""The verb ``losing_accounts``: accounts that have cost more than they brought, or are expected to."""
+"""The verb ``losing_accounts``: accounts that are expected to lose money, and others whose money is below 0."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ Floats = NDArray[np.float64]
 TO_DATE: Final = "to date"
 AHEAD: Final = "forecast"
 BOTH: Final = "both"
+ON_AVERAGE: Final = "on average"
+EXPECTED_TO_LOSE: Final = (AHEAD, BOTH)
+"""Accounts said to be expected to lose money: the mean is below 0, and a loss is more likely than not."""
 HALF_A_CENT: Final = 0.005
 """A loss below it is none."""
 
 
 def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts: Any = None) -> pd.DataFrame:
-    """List the accounts whose contribution was negative so far, or is expected to be.
+    """List the accounts that are expected to lose money, that lose some on average, or that have lost some so far.
 
     Parameters
     ----------
@@ -38,10 +41,12 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
     Returns
     -------
     DataFrame
-        The most negative forecast first: customer_id; name, where names are known; loses ("to date", "forecast" or
-        "both"); revenue_to_date and value_to_date, the contribution so far, not discounted; value with value_lower and
-        value_upper, and p_loss, of the forecast; reason, a sentence; horizon, prob, as_of, currency. An account that
-        lost money and is expected to bring some again may be worth keeping: what is lost is lost.
+        The most negative forecast first: customer_id; name, where names are known; loses; revenue_to_date and
+        value_to_date, the contribution so far, not discounted; value with value_lower and value_upper, and p_loss, of
+        the forecast; reason, a sentence; horizon, prob, as_of, currency. ``loses`` is "forecast" where the account is
+        expected to lose money (mean below 0 and P(loss) above one half), "both" where it also lost money so far,
+        "on average" where the mean is below 0 and a loss is not likely (mostly accounts that have probably left), and
+        "to date" where it only lost money so far: it may be worth keeping, what is lost is lost.
 
     Raises
     ------
@@ -61,8 +66,8 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
     >>> model = clv.fit(history, compare=False)
     >>> fc = clv.forecast(model, history, horizons=["12 months"], draws=100, cost_to_serve=5.0)
     >>> found = losing_accounts(fc)
-    >>> bool((found["value"].iloc[:10] < 0).all()), found["loses"].iloc[0]
-    (True, 'both')
+    >>> found["loses"].value_counts().to_dict()
+    {'both': 647, 'forecast': 557, 'on average': 18}
     """
     instance_of(forecast, Forecast, "forecast", "forecast")
     if not forecast.plan.has_spend:
@@ -76,12 +81,13 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
     so_far = value_to_date(forecast, ahead["p_alive"].to_numpy(dtype=np.float64))
     value = ahead["value"].to_numpy(dtype=np.float64)
     lost, losing = so_far <= -HALF_A_CENT, value <= -HALF_A_CENT
-    table["loses"] = np.select([lost & losing, losing], [BOTH, AHEAD], TO_DATE)
+    likely = losing & (ahead["p_loss"].to_numpy(dtype=np.float64) > 0.5)
+    table["loses"] = np.select([lost & likely, likely, losing], [BOTH, AHEAD, ON_AVERAGE], TO_DATE)
     table["revenue_to_date"] = forecast.history.table[columns.TOTAL_REVENUE].to_numpy(dtype=np.float64)
     table["value_to_date"] = so_far
     for name in ("value", "value_lower", "value_upper", "p_loss"):
         table[name] = ahead[name].to_numpy(dtype=np.float64)
-    table["reason"] = _reasons(forecast, lost, losing, horizon)
+    table["reason"] = _reasons(forecast, table["loses"].to_numpy(), horizon)
     table = table[lost | losing].sort_values(["value", "value_to_date"], kind="stable", ignore_index=True)
     return table.assign(horizon=horizon, prob=forecast.prob, as_of=forecast.as_of, currency=forecast.currency)
 
@@ -98,15 +104,14 @@ def value_to_date(forecast: Forecast, p_alive: Floats) -> Floats:
     return np.asarray(earned - plan.cost_per_order * (plan.frequency + 1.0) - plan.cost_per_time * served)
 
 
-def _reasons(
-    forecast: Forecast, lost: NDArray[np.bool_], losing: NDArray[np.bool_], horizon: str
-) -> NDArray[np.object_]:
+def _reasons(forecast: Forecast, loses: NDArray[np.object_], horizon: str) -> NDArray[np.object_]:
     """Say what takes the money: the margin itself, or the cost of serving."""
     plan = forecast.plan
     why = np.where(plan.margin < 0.0, "its margin is negative", "its costs are more than its margin brings")
-    parts = np.select(
-        [lost & losing, losing],
-        [f"It lost money so far and is expected to over {horizon}: ", f"It is expected to lose money over {horizon}: "],
-        "It lost money so far, and is expected to bring some from now on: ",
-    )
-    return np.asarray([f"{part}{cause}." for part, cause in zip(parts, why, strict=True)], dtype=object)
+    parts = {
+        BOTH: f"It lost money so far and is expected to over {horizon}",
+        AHEAD: f"It is expected to lose money over {horizon}",
+        ON_AVERAGE: f"Over {horizon} it loses money on average, though most likely none",
+        TO_DATE: "It lost money so far, and is expected to bring some from now on",
+    }
+    return np.asarray([f"{parts[kind]}: {cause}." for kind, cause in zip(loses, why, strict=True)], dtype=object)

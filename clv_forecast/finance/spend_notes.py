@@ -38,7 +38,7 @@ def zero_reasons(
     at_end = levels.reached[:, place]
     cases = [
         (single_cents > 0.0, ""),
-        (~eligible, f"It is expected to lose money {within}."),
+        (~eligible, f"Its expected value {within} is below 0."),
         (levels.expected <= 0.0, f"{_EXPECTED_NOTHING[terms.basis]} {within}."),
         (at_end < 0.0, f"{likely} it costs more than it brings {within}."),
         (at_end == 0.0, f"{likely} {_NOTHING[terms.basis]} {within}."),

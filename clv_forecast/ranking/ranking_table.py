@@ -91,7 +91,7 @@ def opening_table(
 ) -> pd.DataFrame:
     """The columns that are there before any draw, in the row order of the history."""
     chosen = forecast.customers[forecast.customers["horizon"] == horizon]
-    names = [columns.CUSTOMER_ID, "p_alive", "value", "value_lower", "value_upper"]
+    names = [columns.CUSTOMER_ID, "p_alive", "value", "value_lower", "value_upper", "p_loss"]
     table = chosen[names].reset_index(drop=True)
     for name in (columns.NAME, columns.OWNER):
         if accounts.has(name):

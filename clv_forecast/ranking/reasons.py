@@ -16,6 +16,7 @@ _FACTS: Final = (
     "rank",
     "value",
     "p_alive",
+    "p_loss",
     "wallet",
     "wallet_lower",
     "wallet_upper",
@@ -40,7 +41,7 @@ def reasons(
     Parameters
     ----------
     table : DataFrame
-        rank, value, p_alive, caution; and where known wallet, wallet_lower, wallet_upper, wallet_source,
+        rank, value, p_alive, p_loss, caution; and where known wallet, wallet_lower, wallet_upper, wallet_source,
         headroom, potential_value.
     rank_by_value : ndarray of int, shape (account,)
     by_mean : bool
@@ -82,8 +83,8 @@ def _sentence(fact: Any, by_mean: bool, on_offer: int) -> str:
         found.append(_growth(fact.growth))
     if fact.p_alive < _PROBABLY_GONE:
         found.append(f"probably gone (alive with {100.0 * fact.p_alive:.0f} %)")
-    if fact.value < 0.0:
-        found.append("loses money")
+    if fact.value < 0.0 and fact.p_loss > 0.5:
+        found.append("expected to lose money")
     text = f"{head}: {', '.join(found)}." if found else f"{head}."
     return f"{text} {fact.caution}" if fact.caution else text
 

@@ -132,7 +132,7 @@ def test_losers_get_nothing_and_why(costly):
     losing = found.table["value_at_stake"] < 0.0
     assert losing.sum() > 3
     assert (found.table.loc[losing, list(AMOUNTS)] == 0.0).all(axis=None)
-    assert found.table.loc[losing, "reason"].str.contains("expected to lose money").all()
+    assert found.table.loc[losing, "reason"].str.contains("expected value within 12 months is below 0").all()
     named = clv.losing_accounts(costly)
     assert set(named.loc[named["loses"] != "to date", "customer_id"]) == set(found.table.loc[losing, "customer_id"])
     given = found.table["allowable_single"] > 0.0

@@ -219,7 +219,7 @@ def test_losers_get_what_is_asked_for_and_no_more() -> None:
     budget = allocate_budget(spend, 60.0, cost=10.0, most=1e9, least={"c2": 2.0}, resource="hours")
     assert allotted(budget) == pytest.approx([58.0, 0.0, 2.0, 0.0])
     assert budget.table["note"].tolist() == [
-        "", "It is expected to lose money.", "The measure brings nothing here.",
+        "", "Its expected value is below 0.", "The measure brings nothing here.",
         "What the measure brings on it is not known.",
     ]  # fmt: skip
     assert budget.table.loc[2, "incremental_value"] < 0.0

@@ -25,8 +25,9 @@ def test_by_hand(costly, accounts):
         assert found.loc[customer, "value_to_date"] == pytest.approx(by_hand, abs=0.15 * scale)
         assert found.loc[customer, "value"] == told.loc[customer, "value"]
         assert found.loc[customer, "p_loss"] == told.loc[customer, "p_loss"]
-    ahead, so_far = found["value"] < 0.0, found["value_to_date"] < 0.0
-    assert (found["loses"] == np.select([ahead & so_far, ahead], ["both", "forecast"], "to date")).all()
+    ahead, so_far, likely = found["value"] < 0.0, found["value_to_date"] < 0.0, found["p_loss"] > 0.5
+    kinds = np.select([ahead & likely & so_far, ahead & likely, ahead], ["both", "forecast", "on average"], "to date")
+    assert (found["loses"] == kinds).all() and {"both", "on average"} <= set(kinds)
     assert (ahead | so_far).all() and found["value"].is_monotonic_increasing
     assert set(told.index[told["value"] < 0.0]) <= set(found.index)
     assert found["name"].str.startswith("Account").all()
