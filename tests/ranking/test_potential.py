@@ -33,6 +33,8 @@ def test_the_table_adds_up(base: Base) -> None:
     assert money["potential_revenue"] == pytest.approx(revenue)
     assert money["potential_value"] == pytest.approx(revenue * base.potential.outlook.contribution)
     assert (table["readiness_lower"] <= table["readiness_upper"]).all()
+    assert table["readiness_upper"].max() <= 1.0
+    assert (money["potential_revenue"] <= money["headroom"]).all()
     assert set(table["wallet_source"]) <= {"given", "peers", "peers of the segment", "peers: the whole base"}
     assert (table["share_of_wallet"].notna() == (table["wallet_source"] == "given")).all()
 
@@ -157,6 +159,16 @@ def test_rows_may_come_in_any_order_and_seeds_repeat(base: Base) -> None:
     shuffled = base.sim.accounts.sample(frac=1.0, random_state=3)
     again = clv.potential(base.history, base.forecast, accounts=shuffled)
     pd.testing.assert_frame_equal(again.table, base.potential.table)
+
+
+def test_realised_draws_are_shares_with_their_mean_and_variance() -> None:
+    keys, ones = np.arange(1, 41, dtype=np.uint64), np.ones(40)
+    for share, spread in ((0.01, 0.3), (0.3, 0.1), (0.3, 0.69), (0.3, 0.75), (0.97, 0.02), (1.0, 0.5)):
+        drawn = draw_realised(ones, 0.0 * ones, np.full((40, 1), share), spread, keys, 5000)
+        variance = min(spread * share, share * (1.0 - share))
+        assert drawn.min() >= 0.0 and drawn.max() <= 1.0
+        assert abs(drawn.mean() - share) <= 4.5 * drawn.std() / np.sqrt(drawn.size)
+        assert drawn.var() == pytest.approx(variance, rel=0.05, abs=1e-12)
 
 
 def test_realised_draws_of_nothing_are_nothing() -> None:

@@ -109,6 +109,19 @@ def test_unknown_wallets_and_too_few_accounts() -> None:
     assert isinstance(words, str) and "40 accounts had headroom" in words
 
 
+def test_a_share_is_at_most_one() -> None:
+    readiness, predicted = learnt(lesson(9, shares=(0.5, 0.4, 0.2)))  # above 1 for one account in twelve
+    shares = readiness.expected_shares(lesson(9).x)
+    assert shares.max() == 1.0 and (shares >= 0.0).all()
+    assert (predicted <= lesson(9).p_alive * lesson(9).headroom).all()
+
+
+@pytest.mark.parametrize("shares", [(3.0, 0.0, 0.0), (0.2, 1.6, 0.0)], ids=["in all", "of many accounts"])
+def test_wallets_that_are_too_low_are_said_to_be(shares: tuple[float, float, float]) -> None:
+    words = learn_readiness(lesson(10, shares=shares), NAMES, seed=1)
+    assert isinstance(words, str) and words.startswith("The wallets are too low to tell readiness from")
+
+
 def test_spread_of_shares_is_found() -> None:
     rng = np.random.default_rng(8)
     of = lesson(8, size=20_000)
