@@ -51,9 +51,9 @@ class Comparison:
         found = []
         for _, row in self.since[self.since["group"] == EARLIER].iterrows() if len(self.since) else ():
             found.append(
-                f"{str(row['quantity']).capitalize()} since {row['previous_as_of'].date()}: {row['came']:,.0f} came, "
-                f"{row['expected']:,.0f} were expected ({row['prob']:.0%} band {row['lower']:,.0f} to "
-                f"{row['upper']:,.0f}); customers' own bands held {row['coverage']:.1%}."
+                f"{str(row['quantity']).capitalize()} since {row['previous_as_of'].date()}: {row['came']:z,.0f} came, "
+                f"{row['expected']:z,.0f} were expected ({row['prob']:.0%} band {row['lower']:z,.0f} to "
+                f"{row['upper']:z,.0f}); customers' own bands held {row['coverage']:.1%}."
             )
         drift = largest_drift(self.parameters)
         if not math.isnan(drift):

@@ -74,7 +74,7 @@ def most_moved(table: pd.DataFrame) -> str:
     """
     row = table.iloc[int(np.nanargmax(table["z"].abs().to_numpy(dtype=float)))]
     return (
-        f"{printable(row['parameter'])} has moved by {row['z']:+.1f} standard errors, from {row['then']:.4g} to "
+        f"{printable(row['parameter'])} has moved by {row['z']:+z.1f} standard errors, from {row['then']:.4g} to "
         f"{row['now']:.4g}"
     )
 

@@ -115,7 +115,7 @@ class ValueBridge:
 
     def __repr__(self) -> str:
         then, now = self.steps["value"].iloc[0], self.steps["value"].iloc[-1]
-        return f"<ValueBridge from {then:,.2f} to {now:,.2f} in {len(STEPS)} steps>"
+        return f"<ValueBridge from {then:z,.2f} to {now:z,.2f} in {len(STEPS)} steps>"
 
     def _repr_html_(self) -> str:
         shown = self.steps[["step", "accounts", "value"]].assign(meaning=self.steps["step"].map(_MEANING).fillna(""))
@@ -195,7 +195,7 @@ def _check_arrival(published: float, found: float, name: str) -> None:
     if abs(published - found) > max(0.005, 1e-12 * abs(published)):
         raise InputError(
             "A bridge starts from and arrives at published values, which the model and the log of each run must make.",
-            value=f"{published - found:+,.2f} in {name}",
+            value=f"{published - found:+z,.2f} in {name}",
             remedy="The run was damaged, or made by another version: write it again.",
         )
 

@@ -404,4 +404,4 @@ def _number(value: float) -> str:
 
 
 def _signed(bias: float) -> str:
-    return f"{100.0 * bias:+.1f} %"
+    return f"{100.0 * bias:+z.1f} %"

@@ -211,7 +211,7 @@ def _rank(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_xlim(0.85, max(last, 2) * 1.15)
     powers = [10**k for k in range(7) if 10**k < last / 2]
     ax.set_xticks([*powers, last] if last > 1 else [1])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:z,.0f}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_ylim(-1.0, 1.0)
     ax.set_yticks([])

@@ -170,7 +170,7 @@ def amount_text(value: float) -> str:
     for size, letter in ((1e9, "B"), (1e6, "M")):
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
-    return f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.4g}"
+    return f"{value:z,.0f}" if abs(value) >= _THOUSAND else f"{value:.4g}"
 
 
 def short(name: Any, longest: int = _LONGEST_NAME) -> str:

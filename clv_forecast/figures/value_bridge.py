@@ -158,7 +158,7 @@ def _check_bridge(table: pd.DataFrame) -> None:
     left = sum(float(value) for value in values[:-1]) - float(values[-1])
     if not abs(left) <= max(0.01, 1e-9 * float(np.abs(values).max())):
         raise DomainError(
-            f"The rows of a bridge add up from {_THEN!r} to {_NOW!r}.", value=f"{left:+,.2f} left", remedy=_MADE_BY
+            f"The rows of a bridge add up from {_THEN!r} to {_NOW!r}.", value=f"{left:+z,.2f} left", remedy=_MADE_BY
         )
 
 

@@ -84,18 +84,18 @@ class Budget:
     currency: str | None
 
     def __repr__(self) -> str:
-        return f"<Budget of {self.total:,.2f} ({self.resource}) over {len(self.table):,} accounts>"
+        return f"<Budget of {self.total:z,.2f} ({self.resource}) over {len(self.table):,} accounts>"
 
     def __str__(self) -> str:
         money = "" if self.currency is None else f" {printable(self.currency)}"
         unit = money if self.resource == MONEY else " hours"
         served = int((self.table["allocated"] > 0.0).sum())
-        net = "" if self.net is None else f", {self.net:,.2f} more than it costs"
+        net = "" if self.net is None else f", {self.net:z,.2f} more than it costs"
         lines = [
-            f"Budget of {self.total:,.2f}{unit} ({self.basis}, {self.horizon}, {self.returns} returns)",
-            f"  {self.spent:,.2f} go to {served:,} of {len(self.table):,} accounts, {self.unspent:,.2f} stay unspent",
-            f"  it brings {self.incremental_value:,.2f}{money}{net}, counting {_CAUTION_IN_WORDS[self.caution]}",
-            f"  one more unit of the budget would bring {self.last_unit_buys:,.2f}{money}",
+            f"Budget of {self.total:z,.2f}{unit} ({self.basis}, {self.horizon}, {self.returns} returns)",
+            f"  {self.spent:z,.2f} go to {served:,} of {len(self.table):,} accounts, {self.unspent:z,.2f} stay unspent",
+            f"  it brings {self.incremental_value:z,.2f}{money}{net}, counting {_CAUTION_IN_WORDS[self.caution]}",
+            f"  one more unit of the budget would bring {self.last_unit_buys:z,.2f}{money}",
             *(f"  Note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -161,9 +161,9 @@ def allocate_budget(
     Notes
     -----
     Money is spent only where a further unit brings back ``1 + target_roi``, its return included; what is left stays
-    unspent. The same holds for hours with a price; without one all hours are used that bring anything. Accounts that
-    have an expected value below 0, or on which the measure brings nothing, get their minimum. With diminishing returns the
-    allocation is exact but for cents, with whole measures within the gap of ``assumptions``.
+    unspent. The same holds for hours with a price; without one all hours are used that bring anything. Accounts
+    whose expected value is below 0, or on which the measure brings nothing, get their minimum. With diminishing returns
+    the allocation is exact but for cents, with whole measures within the gap of ``assumptions``.
 
     Examples
     --------

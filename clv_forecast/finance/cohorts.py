@@ -102,13 +102,13 @@ class Cohorts:
             f"{int(whole['new_customers']):,} new customers since {self.opening:%Y-%m-%d}; left out: "
             f"{self.already_there:,} already there, {self.children:,} children of known parents; came back: "
             f"{int(whole['reactivated']):,}",
-            f"  worth {whole['value_per_customer']:,.2f}{money} each, so far and over {self.horizon} "
-            f"({self.prob:.0%} band {whole['lower']:,.2f} to {whole['upper']:,.2f})",
-            f"  they might have cost up to {whole['allowable_cac']:,.2f}{money} each at {self.target_roi:.0%} return "
+            f"  worth {whole['value_per_customer']:z,.2f}{money} each, so far and over {self.horizon} "
+            f"({self.prob:.0%} band {whole['lower']:z,.2f} to {whole['upper']:z,.2f})",
+            f"  they might have cost up to {whole['allowable_cac']:z,.2f}{money} each at {self.target_roi:.0%} return "
             f"and {self.confidence:.0%} confidence; what the next may cost is allowable_spend(basis='acquire')",
         ]
         if np.isfinite(whole["cac"]):
-            lines.append(f"  one cost {whole['cac']:,.2f}{money}; repaid with {whole['p_repays_cac']:.0%}")
+            lines.append(f"  one cost {whole['cac']:z,.2f}{money}; repaid with {whole['p_repays_cac']:.0%}")
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
 
 

@@ -113,9 +113,9 @@ class AllowableSpend:
             f"Allowable spend ({self.basis}) over {self.horizon} at {self.target_roi:.0%} return and "
             f"{self.confidence:.0%} confidence",
             f"  {WHAT_THE_BASIS_MEANS[self.basis]}",
-            f"  value at stake {total['value_at_stake']:,.2f}{money}; allowable: expected "
-            f"{total['allowable_expected']:,.2f}, pooled {total['allowable_pooled']:,.2f}, "
-            f"each for itself {total['allowable_single']:,.2f}",
+            f"  value at stake {total['value_at_stake']:z,.2f}{money}; allowable: expected "
+            f"{total['allowable_expected']:z,.2f}, pooled {total['allowable_pooled']:z,.2f}, "
+            f"each for itself {total['allowable_single']:z,.2f}",
             *(f"  0 for itself on {row.accounts:,}: {row.reason}" for row in self.zeros.itertuples()),
             *(f"  Note: {note}" for note in self.notes),
         ]

@@ -112,7 +112,7 @@ def _payback(row: Mapping[Any, Any], of_it: str) -> Iterator[Fact]:
 
 def _cents(amount: float, currency: Any) -> str:
     """Money in whole cents, as it may be spent."""
-    return f"{amount:,.2f}" if pd.isna(currency) else f"{amount:,.2f} {printable(currency)}"
+    return f"{amount:z,.2f}" if pd.isna(currency) else f"{amount:z,.2f} {printable(currency)}"
 
 
 def _percent(share: float) -> str:

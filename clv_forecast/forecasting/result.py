@@ -280,8 +280,8 @@ class Forecast:
         ]
         for _, row in self.totals[self.totals["group"] == EVERYONE].iterrows():
             lines.append(
-                f"  {row['horizon']:>10}: {what} {row[what]:,.0f} "
-                f"({self.prob:.0%} band {row[f'{what}_lower']:,.0f} to {row[f'{what}_upper']:,.0f})"
+                f"  {row['horizon']:>10}: {what} {row[what]:z,.0f} "
+                f"({self.prob:.0%} band {row[f'{what}_lower']:z,.0f} to {row[f'{what}_upper']:z,.0f})"
                 + (f" [{row['note']}]" if row["note"] else "")
             )
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])

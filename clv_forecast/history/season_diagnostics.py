@@ -95,8 +95,8 @@ def season(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
         level="caution" if seasonal else "info",
         sentence=(
             f"Over {months.size} months and {repeats:,.0f} repeat purchases, given the customers' age, the month of "
-            f"the year moves purchases between {factors[low] - 1:+.0%} ({_MONTH_NAMES[low]}) and "
-            f"{factors[high] - 1:+.0%} ({_MONTH_NAMES[high]}), p = {p_value:.2g}: {meaning}."
+            f"the year moves purchases between {factors[low] - 1:+z.0%} ({_MONTH_NAMES[low]}) and "
+            f"{factors[high] - 1:+z.0%} ({_MONTH_NAMES[high]}), p = {p_value:.2g}: {meaning}."
         ),
         values={
             "months": months.size,

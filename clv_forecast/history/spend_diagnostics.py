@@ -75,8 +75,8 @@ def spend_and_frequency(table: pd.DataFrame) -> Finding | None:
         name="spend_and_frequency",
         level=level,
         sentence=(
-            f"Among {x.size:,} repeaters, money per purchase and number of purchases correlate at {pearson:+.2f} in "
-            f"logs (Spearman {spearman:+.2f}, p = {p_value:.2g}); repeat revenue is {effect:+.1%} (standard error "
+            f"Among {x.size:,} repeaters, money per purchase and number of purchases correlate at {pearson:+z.2f} in "
+            f"logs (Spearman {spearman:+z.2f}, p = {p_value:.2g}); repeat revenue is {effect:+z.1%} (standard error "
             f"{error:.1%}) against what independence would give: {meaning}."
         ),
         values={
@@ -224,7 +224,7 @@ def _told(change: float) -> str:
     >>> _told(0.1052), _told(999.0)
     ('+10.5%', '+99,900% or more')
     """
-    return f"{change:+.1%}" if change < MOST_TIMES - 1.0 else f"{change:+,.0%} or more"
+    return f"{change:+z.1%}" if change < MOST_TIMES - 1.0 else f"{change:+z,.0%} or more"
 
 
 def _within(customer: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -125,7 +125,7 @@ def money_text(amount: float, currency: Any) -> str:
     ('1,234 EUR', '12.35')
     """
     small = 0.005 <= abs(amount) < _PLAIN
-    text = f"{amount:,.2f}" if small else f"{amount:z,.0f}"
+    text = f"{amount:z,.2f}" if small else f"{amount:z,.0f}"
     return text if pd.isna(currency) else f"{text} {printable(currency)}"
 
 

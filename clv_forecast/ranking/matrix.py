@@ -253,7 +253,7 @@ def matrix_summary(table: pd.DataFrame) -> str:
     return (
         f"Of {int(table['accounts'].sum()):,} account{'' if table['accounts'].sum() == 1 else 's'}, "
         f"{counts[0]:,} {_has(counts[0])} a value {limits[0]}, {counts[1]:,} {_has(counts[1])} a potential {limits[1]} "
-        f"({lies:,.0f} together), {counts[2]:,} {_has(counts[2])} both.{left}"
+        f"({lies:z,.0f} together), {counts[2]:,} {_has(counts[2])} both.{left}"
     )
 
 
@@ -263,7 +263,7 @@ def _has(number: int) -> str:
 
 def _limit(best: pd.Series[Any], axis: str) -> str:
     above = best.get(f"{axis}_above", np.nan)
-    return f"above {above:,.0f}" if np.isfinite(above) else "in the highest class"
+    return f"above {above:z,.0f}" if np.isfinite(above) else "in the highest class"
 
 
 def _codes(codes: ArrayLike, rule: MatrixRule, axis: Axis) -> NDArray[np.intp]:

@@ -122,10 +122,14 @@ class Potential:
 
     def __str__(self) -> str:
         known = self.table["headroom"].notna()
+        expected = (
+            "how much of it to expect is not known"
+            if self.readiness is None
+            else f"{self.table['potential_revenue'].sum():,.0f} of revenue expected from it over {self.horizon}"
+        )
         lines = [
-            f"Potential of {len(self.table):,} accounts over {self.horizon}: headroom "
-            f"{self.table['headroom'].sum():,.0f} a year on {int(known.sum()):,} accounts with a wallet, "
-            f"{self.table['potential_revenue'].sum():,.0f} of revenue expected from it"
+            f"Potential of {len(self.table):,} accounts: headroom {self.table['headroom'].sum():,.0f} a year on "
+            f"{int(known.sum()):,} accounts with a wallet, {expected}"
         ]
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
 

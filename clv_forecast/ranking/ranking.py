@@ -327,8 +327,8 @@ def _notes(
         expected, actual = potential.check.top_total(checked_order(order, potential.check), count)
         which = "the order by mean" if order.by in ("lower", "p_top") else "this order"
         notes.append(
-            f"The first {count:,} of {which} as of {potential.check.origin.date()} were to bring {expected:,.0f} of "
-            f"contribution in {potential.check.days} days, and brought {actual:,.0f}."
+            f"The first {count:,} of {which} as of {potential.check.origin.date()} were to bring {expected:z,.0f} of "
+            f"contribution in {potential.check.days} days, and brought {actual:z,.0f}."
         )
     if order.by in ("lower", "p_top"):
         notes.append("Sensitivity is that of the order by mean.")

@@ -174,8 +174,8 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     came, headroom = float(above[with_room].sum()), float(lesson.headroom[with_room].sum())
     if max(came, expected.sum()) > headroom or np.nansum(predicted) < (1.0 - _MOST_BEYOND) * expected.sum():
         return (
-            f"The wallets are too low to tell readiness from: {came:,.0f} came above the forecast since the earlier "
-            f"day, from accounts whose headroom was {headroom:,.0f} in all."
+            f"The wallets are too low to tell readiness from: {came:z,.0f} came above the forecast since the earlier "
+            f"day, from accounts whose headroom was {headroom:z,.0f} in all."
         )
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
     solved[:, 1:] *= kept[:, None]

@@ -123,5 +123,5 @@ def money(amount: float) -> str:
     """
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(amount) >= size * 0.9995:
-            return f"{amount / size:.1f}{letter}"
+            return f"{amount / size:z.1f}{letter}"
     return f"{amount:z,.0f}"

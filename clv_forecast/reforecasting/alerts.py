@@ -100,7 +100,7 @@ def _total_move(threshold: float | None, comparison: Comparison) -> Iterator[Ale
             name="total_move",
             found=move,
             threshold=threshold,
-            sentence=f"The total value moved by {move:+.1%}, from {then:,.0f} to {now:,.0f}.",
+            sentence=f"The total value moved by {move:+z.1%}, from {then:z,.0f} to {now:z,.0f}.",
         )
 
 

@@ -18,6 +18,7 @@ from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.history.audit import Audit
 from clv_forecast.inference.status import FitStatus
+from clv_forecast.units import years_back
 
 SOURCE_AGE: Final = "source_age_days"
 ROWS: Final = "rows_ratio"
@@ -34,7 +35,6 @@ _WINDOWS: Final = 8
 _FEWEST_WINDOWS: Final = 4
 _BY_CHANCE: Final = 1e-3
 _FIRST_WINDOW: Final = 7
-_YEAR: Final = 365
 _UNUSABLE: Final = ("customer_missing", "currency_missing", "date_", "amount_")
 
 
@@ -95,7 +95,7 @@ class SeenSource:
     def longest_pause(self, as_of: pd.Timestamp) -> int:
         """Most days from one order to the next within the last year; 0 with fewer than two days of orders."""
         dated = self.days.loc[self.days["lines"] > 0, "day"].drop_duplicates().sort_values()
-        dated = dated[(dated > as_of - pd.Timedelta(days=_YEAR)) & (dated <= as_of)]
+        dated = dated[(dated > years_back(as_of)) & (dated <= as_of)]
         return int(dated.diff().dt.days.max()) if len(dated) > 1 else 0
 
     def windows(self, as_of: pd.Timestamp, days: int) -> pd.DataFrame:
@@ -204,7 +204,8 @@ def result_gates(
                 abs(move) <= section.total_move,
                 move,
                 section.total_move,
-                f"The total value moved by {move:+.1%} since the last run; up to {section.total_move:.0%} is expected.",
+                f"The total value moved by {move:+z.1%} since the last run; "
+                f"up to {section.total_move:.0%} is expected.",
             )
         )
     if section.fit:

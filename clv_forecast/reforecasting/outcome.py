@@ -80,8 +80,8 @@ class Reforecast:
         what = "held back" if self.held else "published" if self.published else "kept; a run of a later day is current"
         lines = [
             f"Run {self.run_id}, as of {self.as_of.date()}: {what}.",
-            f"  value over {value['horizon']} of {value['customers']:,} accounts: {value['value']:,.0f} "
-            f"({value['prob']:.0%} band {value['value_lower']:,.0f} to {value['value_upper']:,.0f})",
+            f"  value over {value['horizon']} of {value['customers']:,} accounts: {value['value']:z,.0f} "
+            f"({value['prob']:.0%} band {value['value_lower']:z,.0f} to {value['value_upper']:z,.0f})",
             f"  model: {self.record['model']['reason']} Backtest: {self.record['certificate']['reason']}",
             *(f"  GATE {gate['name']}: {_gate_words(gate)}" for gate in self.record["gates"] if not gate["passed"]),
             *(f"  ALERT {alert['name']}: {alert['sentence']}" for alert in self.record["alerts"]),
