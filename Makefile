@@ -10,7 +10,7 @@ MAKES_VENV := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 1
 # A .venv that was moved here from elsewhere, or whose Python is gone, is made anew
 BROKEN := $(shell test ! -e $(STAMP) || { test "$$(cat $(STAMP))" = "$$(pwd -P)" && $(PY) -c ''; } >/dev/null 2>&1 || echo anew)
 
-.PHONY: help demo test lint types slow notebooks bench clean anew
+.PHONY: help demo test quick doctests lint types slow notebooks bench clean anew
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -18,8 +18,13 @@ help: ## list the targets
 demo: $(STAMP) ## the main job on CDNOW, printing what it made
 	@.venv/bin/clv-forecast demo
 
-test: $(STAMP) ## quick tests, doctests and coverage of lines
-	@$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_AT_LEAST)
+test: quick doctests ## quick tests and the examples of the docstrings
+
+quick: $(STAMP) ## quick tests, and coverage of lines
+	@$(PY) -m pytest tests --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_AT_LEAST)
+
+doctests: $(STAMP) ## the examples of the docstrings
+	@$(PY) -m pytest clv_forecast
 
 slow: $(STAMP) ## simulation studies of minutes
 	@$(PY) -m pytest -m slow tests
