@@ -168,18 +168,19 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     kept = _borne_out(problem, inside, rng)
     most = lesson.p_alive[known] * lesson.headroom[known]
     expected = kept.mean() * inside
+    error = float(_solve(whole, ridge)[0])
     predicted, above = np.full(len(known), np.nan), np.full(len(known), np.nan)
     predicted[known] = np.minimum(expected, most)
     above[known] = problem.excess - common * problem.design[:, 0]
     came, headroom = float(above[with_room].sum()), float(lesson.headroom[with_room].sum())
     if max(came, expected.sum()) > headroom or np.nansum(predicted) < (1.0 - _MOST_BEYOND) * expected.sum():
         return (
-            f"The wallets are too low to tell readiness from: {came:z,.0f} came above the forecast since the earlier "
-            f"day, from accounts whose headroom was {headroom:z,.0f} in all."
+            "The wallets are too low, or too much like revenue itself, to tell readiness from: accounts brought "
+            f"{came:z,.0f} above the forecast since the earlier day, its common error of {error:+z.0%} taken out, and "
+            f"their headroom was {headroom:,.0f} in all."
         )
     solved = np.array([_solve(gram, ridge) for gram in _bootstrap(problem, rng)])
     solved[:, 1:] *= kept[:, None]
-    error = float(_solve(whole, ridge)[0])
     readiness = Readiness(
         features=features,
         shares=solved[:, 1:],

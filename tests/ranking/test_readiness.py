@@ -119,7 +119,7 @@ def test_a_share_is_at_most_one() -> None:
 @pytest.mark.parametrize("shares", [(3.0, 0.0, 0.0), (0.2, 1.6, 0.0)], ids=["in all", "of many accounts"])
 def test_wallets_that_are_too_low_are_said_to_be(shares: tuple[float, float, float]) -> None:
     words = learn_readiness(lesson(10, shares=shares), NAMES, seed=1)
-    assert isinstance(words, str) and words.startswith("The wallets are too low to tell readiness from")
+    assert isinstance(words, str) and words.startswith("The wallets are too low")
 
 
 def test_spread_of_shares_is_found() -> None:
