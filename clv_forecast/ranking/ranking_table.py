@@ -162,8 +162,8 @@ def centre_of(order: Order, table: pd.DataFrame, forecast: Forecast, outlook: Ou
 
 
 def ranks_in(order: Order, table: pd.DataFrame) -> NDArray[np.int64]:
-    """Ranks by the score; those that tie in probability go by the adjusted value."""
-    if order.by != "p_top":
+    """Ranks by the score; those that tie in probability, or at the lower end, go by the adjusted value."""
+    if order.by not in ("lower", "p_top"):
         return ranks_of(table["score"].to_numpy())
     places = ranks_of(table["score"].to_numpy()).astype(np.float64)
     within = ranks_of(table["adjusted_value"].to_numpy())
