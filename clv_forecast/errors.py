@@ -71,7 +71,12 @@ class DomainError(ClvForecastError, ValueError):
 
 
 class FitError(ClvForecastError, RuntimeError):
-    """A fit failed and nothing honest can be returned (command line: exit code 3)."""
+    """A fit failed and nothing honest can be returned (command line: exit code 3).
+
+    ``model`` is what was fitted all the same, for inspection and not for decisions; None where there is nothing.
+    """
+
+    model: Any = None
 
 
 class StoreError(ClvForecastError, RuntimeError):

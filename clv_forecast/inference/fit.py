@@ -30,7 +30,7 @@ from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.report import FitReport
 from clv_forecast.inference.spend_data import SpendData, spend_data
 from clv_forecast.inference.sufficient import PurchaseRows, compress
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _PURCHASE_STREAM: Final = 1
 _SPEND_STREAM: Final = 2
 
 
+@shows_progress
 def fit(
     history: PurchaseHistory,
     purchases: str = "bg_nbd",
@@ -62,7 +63,7 @@ def fit(
     compare: bool = True,
     start: Model | None = None,
     allow_unconverged: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Model:
     """Fit a model of purchases, and of spend, to a purchase history.
 
@@ -102,7 +103,7 @@ def fit(
         An earlier fit of the same kind, to start maximum likelihood and Laplace from; it saves time and moves nothing
         but the last digits. A sampler starts anew.
     allow_unconverged : bool
-        Return a model that did not converge, with status FAILED, instead of raising.
+        Return a model that is not to be relied on, with status FAILED, instead of raising.
     progress : Progress
 
     Returns
@@ -116,8 +117,13 @@ def fit(
     InputError
         If fewer than 10 customers bought again, too few have an amount, or an attribute cannot be used.
     FitError
-        If the maximisation fails or the chains do not converge (unless ``allow_unconverged``), or the Laplace
-        posterior cannot be trusted.
+        If the maximisation fails, the Laplace posterior cannot be trusted, or chains are broken (R-hat above 1.05, more
+        than 2 % of the draws divergent), unless ``allow_unconverged``. Its ``model`` is what was fitted all the same.
+
+    Notes
+    -----
+    Chains that have not fully converged and are not broken either (R-hat from 1.01 on, fewer than 100 effective draws
+    per chain, divergences) are returned with status NEARLY_CONVERGED, and report and forecasts say so.
 
     Examples
     --------
@@ -146,7 +152,6 @@ def fit(
         sampler=sampler or Sampler(),
         structure=structure,
         assignment=assignment,
-        allow_unconverged=allow_unconverged,
         progress=progress,
         start=start if start is not None and start.purchases == purchases and start.unit == history.unit else None,
     )
@@ -158,7 +163,7 @@ def fit(
         siblings = compare_siblings(purchases, rows, maximum, seed=common.seed, progress=progress)
         alternatives, notes = siblings.table, (*siblings.notes, *notes)
     fitted = [part for part in (bought, spent) if part is not None]
-    return Model(
+    model = Model(
         purchases=purchases,
         spend=spend,
         method=method,
@@ -190,6 +195,11 @@ def fit(
         purchase_chains=bought.chains,
         spend_chains=None if spent is None else spent.chains,
     )
+    refusal = next((part.refusal for part in fitted if part.refusal is not None), None)
+    if refusal is not None and not allow_unconverged:
+        refusal.model = model
+        raise refusal
+    return model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +213,6 @@ class _Common:
     sampler: Sampler
     structure: Structure
     assignment: Assignment
-    allow_unconverged: bool
     progress: Progress
     start: Model | None
 
@@ -217,7 +226,6 @@ class _Common:
             draws=self.draws,
             seed=self.seed,
             unit=self.unit,
-            allow_unconverged=self.allow_unconverged,
             progress=self.progress,
             start=start,
         )
@@ -230,7 +238,6 @@ class _Common:
             assignment=self.assignment,
             draws=self.draws,
             seed=self.seed,
-            allow_unconverged=self.allow_unconverged,
             progress=self.progress,
         )
 

@@ -40,7 +40,6 @@ class NutsOptions:
     assignment: Assignment
     draws: int
     seed: int
-    allow_unconverged: bool
     progress: Progress
 
 
@@ -61,11 +60,7 @@ def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions
     Returns
     -------
     FittedPart
-
-    Raises
-    ------
-    FitError
-        If the chains have not converged, unless ``allow_unconverged``.
+        With a ``refusal`` where the chains are broken.
     """
     sampler = options.sampler.at_least(options.draws)
     fitted = fit_part_nuts(
@@ -77,13 +72,12 @@ def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions
         seed=options.seed,
         progress=options.progress,
     )
-    converged = fitted.convergence.converged
-    if not converged and not options.allow_unconverged:
-        raise FitError(
+    refusal = None
+    if fitted.convergence.broken:
+        refusal = FitError(
             f"{data.model}: {fitted.convergence.verdict}",
             remedy="Sample longer with sampler=Sampler(tune=2000, draws=4000, target_accept=0.99), use fewer groups, "
-            "or give narrower priors (model.priors shows their names). allow_unconverged=True returns the model for "
-            "inspection.",
+            "or give narrower priors (model.priors shows their names). The error has the model, for inspection.",
         )
     everything = fitted.effects
     kept = everything.take(np.arange(options.draws) * everything.n_draws // options.draws)
@@ -101,6 +95,7 @@ def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions
         priors=priors,
         effects=kept,
         chains=fitted.chains,
+        refusal=refusal,
     )
 
 
@@ -149,11 +144,12 @@ def _report(data: PartData, fitted: NutsPart, log_likelihood: float, n_rows: int
     nan = float("nan")
     names = transaction_model(data.model).UNCONSTRAINED if data.part == PURCHASES else data.coordinates
     steps = fitted.chains.sample_stats.get("n_steps")
-    converged = fitted.convergence.converged
+    convergence = fitted.convergence
+    status = FitStatus.FAILED if convergence.broken else FitStatus.NEARLY_CONVERGED
     return PartReport(
         model=data.model,
-        status=FitStatus.CONVERGED if converged else FitStatus.FAILED,
-        message=f"{data.model}: {fitted.convergence.verdict}",
+        status=FitStatus.CONVERGED if convergence.converged else status,
+        message=f"{data.model}: {convergence.verdict}",
         log_likelihood=log_likelihood,
         aic=nan,
         bic=nan,
@@ -164,5 +160,5 @@ def _report(data: PartData, fitted: NutsPart, log_likelihood: float, n_rows: int
         n_rows=n_rows,
         correlations=pd.DataFrame(np.corrcoef(fitted.effects.intercept.T), index=names, columns=names),
         draws_kind=POSTERIOR,
-        convergence=fitted.convergence,
+        convergence=convergence,
     )

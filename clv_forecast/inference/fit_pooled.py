@@ -37,7 +37,6 @@ class PooledOptions:
     draws: int
     seed: int
     unit: str
-    allow_unconverged: bool
     progress: Progress
     start: Any | None = None
 
@@ -57,19 +56,16 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
     Returns
     -------
     FittedPart
-
-    Raises
-    ------
-    FitError
-        If the maximisation fails (unless ``allow_unconverged``), or the Laplace posterior cannot be trusted.
+        With a ``refusal`` where the maximisation failed, or the Laplace posterior cannot be trusted.
     """
     problem = replace(problem, prior_location=priors.location, prior_scale=priors.scale)
     lower, upper = box(problem.coordinates)
     free, optimum, diagnosis = _maximum(problem, options.start, lower, upper)
-    if diagnosis.status is FitStatus.FAILED and not options.allow_unconverged:
-        raise FitError(
+    refusal = None
+    if diagnosis.status is FitStatus.FAILED:
+        refusal = FitError(
             f"The fit did not converge: {diagnosis.message}",
-            remedy="Try a sibling model or look at the audit; allow_unconverged=True returns it for inspection.",
+            remedy="Try a sibling model or look at the audit. The error has the model, for inspection.",
         )
     generator = np.random.default_rng([options.seed, stream])
     theta, covariance, posterior = optimum.theta, diagnosis.covariance, None
@@ -82,7 +78,10 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         draws, kind = posterior.draws, LAPLACE
     message = outcome_message(problem, diagnosis, draws, method=options.method, unit=options.unit)
     if posterior is not None and not posterior.reliable:
-        message = _refuse_or_warn(problem, message, posterior, diagnosis.status, options)
+        warning = distrust(posterior, diagnosis.status, method=options.method)
+        message = f"{message} {warning}"
+        if options.method == "laplace" and refusal is None:
+            refusal = FitError(f"{problem.model}: {warning}", remedy="The error has the model, for inspection.")
     failed = diagnosis.status is FitStatus.FAILED
     bayesian = options.method == "laplace"
     if bayesian and posterior is not None:
@@ -97,6 +96,7 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         report=_part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior),
         table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
         priors=priors,
+        refusal=refusal,
     )
 
 
@@ -113,16 +113,6 @@ def _maximum(problem: Problem, start: Any | None, lower: Floats, upper: Floats) 
             return free, optimum, diagnosis
     free = maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper)
     return free, *diagnose(problem, free)
-
-
-def _refuse_or_warn(
-    problem: Problem, message: str, posterior: LaplacePosterior, status: FitStatus, options: PooledOptions
-) -> str:
-    """Put what k-hat says about the draws into the message; refuse a posterior that was asked for and is no good."""
-    warning = distrust(posterior, status, method=options.method)
-    if options.method == "laplace" and not options.allow_unconverged:
-        raise FitError(f"{problem.model}: {warning}")
-    return f"{message} {warning}"
 
 
 def _part_report(

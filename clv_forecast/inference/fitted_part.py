@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from clv_forecast.errors import FitError
 from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.priors import PartPriors
@@ -36,6 +37,8 @@ class FittedPart:
         Of a sampler: as many draws as ``draws``.
     chains : Chains or None
         Of a sampler: all draws.
+    refusal : FitError or None
+        Why it is not to be relied on.
     """
 
     model: str
@@ -48,3 +51,4 @@ class FittedPart:
     priors: PartPriors
     effects: EffectDraws | None = None
     chains: Chains | None = None
+    refusal: FitError | None = None

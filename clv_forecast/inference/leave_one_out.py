@@ -19,7 +19,7 @@ from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.loo import Loo, loo_in_blocks, purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.model import Model
 from clv_forecast.printable_tables import printable_table
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,8 @@ class LooResult:
         return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
 
 
-def loo(model: Model, *, r_eff: float | None = None, progress: Progress = silent) -> LooResult:
+@shows_progress
+def loo(model: Model, *, r_eff: float | None = None, progress: Progress = automatic) -> LooResult:
     """Estimate how well a model predicts a customer whom it has not seen, from the draws of its one fit.
 
     Parameters

@@ -62,9 +62,7 @@ def distrust(posterior: LaplacePosterior, status: FitStatus, *, method: str) -> 
     advice = "Use more customers or a longer observation."
     if method == "laplace" and status is FitStatus.CONVERGED:
         advice += " method='mle' draws from the asymptotic distribution at the interior optimum instead."
-    if method == "laplace":
-        advice += " allow_unconverged=True returns the model with these draws, for inspection."
-    else:
+    if method != "laplace":
         advice += " The estimate of the model is the maximum and does not rest on the draws."
     k_hat, threshold = posterior.k_hat, posterior.k_threshold
     return f"The draws cannot be trusted: k-hat {k_hat:.2f} is not below {threshold:.2f}. {advice}"

@@ -35,7 +35,7 @@ from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.spend_data import spend_data
 from clv_forecast.inference.sufficient import compress
 from clv_forecast.models import TransactionModel, gamma_gamma, transaction_model
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import KeyedStreams, as_seed, customer_keys
 
 if TYPE_CHECKING:
@@ -92,13 +92,14 @@ class PredictiveCheck:
         return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
 
 
+@shows_progress
 def posterior_predictive_check(
     model: Model,
     history: PurchaseHistory,
     *,
     draws: int = 200,
     rng: int | np.random.Generator = 1,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> PredictiveCheck:
     """Compare the customers of a history with new ones simulated from the fitted model.
 
@@ -145,6 +146,7 @@ def posterior_predictive_check(
     return _check(transaction_model(model.purchases), parameters, history, spend_from, "fit", as_seed(rng), progress)
 
 
+@shows_progress
 def prior_predictive_check(
     history: PurchaseHistory,
     purchases: str = "bg_nbd",
@@ -156,7 +158,7 @@ def prior_predictive_check(
     priors: Priors | None = None,
     draws: int = 200,
     rng: int | np.random.Generator = 1,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> PredictiveCheck:
     """Compare the customers of a history with what the priors of a fit take for possible.
 

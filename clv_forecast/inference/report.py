@@ -10,7 +10,7 @@ import pandas as pd
 from clv_forecast.inference.hierarchical.convergence import Convergence
 from clv_forecast.inference.status import FitStatus
 
-_SEVERITY = (FitStatus.CONVERGED, FitStatus.RIDGE, FitStatus.BOUNDARY, FitStatus.FAILED)
+_SEVERITY = (FitStatus.CONVERGED, FitStatus.NEARLY_CONVERGED, FitStatus.RIDGE, FitStatus.BOUNDARY, FitStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -28,6 +28,7 @@ class FitStatus(Enum):
     """How a fit ended."""
 
     CONVERGED = "converged"
+    NEARLY_CONVERGED = "nearly converged"
     BOUNDARY = "boundary"
     RIDGE = "ridge"
     FAILED = "failed"

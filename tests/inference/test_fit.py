@@ -405,8 +405,9 @@ def test_an_unconverged_fit_raises_unless_allowed(order_history, monkeypatch):
         return replace(optimum, decrement=3.0)
 
     monkeypatch.setattr(fit_module, "maximise", lazy)
-    with pytest.raises(FitError, match=r"did not converge.*promises 3 units.*allow_unconverged"):
+    with pytest.raises(FitError, match=r"did not converge.*promises 3 units.*has the model") as refused:
         plain(order_history)
+    assert refused.value.model.report.status is FitStatus.FAILED
     model = plain(order_history, allow_unconverged=True)
     assert model.report.status is FitStatus.FAILED
     assert table_of(model)["standard_error"].isna().all()
@@ -427,8 +428,9 @@ def test_draws_that_cannot_be_trusted_are_told_with_advice_and_refused_when_they
     model = plain(loyal_history)
     assert "cannot be trusted: k-hat 0.93 is not below 0.70. Use more customers" in model.report.message
     assert "point estimates only" not in model.report.message
-    with pytest.raises(FitError, match=r"k-hat 0\.93.*allow_unconverged=True returns") as caught:
+    with pytest.raises(FitError, match=r"k-hat 0\.93.*The error has the model") as caught:
         plain(loyal_history, method="laplace")
+    assert "k-hat 0.93" in caught.value.model.report.message
     assert "method='mle'" not in str(caught.value)  # at a boundary it has no draws of its own
     with pytest.raises(FitError, match=r"k-hat 0\.93.*method='mle' draws from the asymptotic distribution"):
         plain(order_history, method="laplace")

@@ -8,6 +8,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, FitError
+from clv_forecast.inference.hierarchical import part_fit
 from clv_forecast.inference.status import FitStatus
 
 QUICK = clv.Sampler(chains=2, tune=400, draws=500, target_accept=0.95)
@@ -98,14 +99,28 @@ def test_a_saved_model_is_the_same(model, history, tmp_path):
     np.testing.assert_array_equal(left, right)
 
 
-def test_chains_that_do_not_agree_are_refused(history):
+@pytest.mark.parametrize(("r_hat", "divergences"), [(1.03, 0), (1.007, 3), (1.2, 0), (1.007, 5)])
+def test_only_broken_chains_are_refused_and_the_error_has_the_model(history, monkeypatch, tmp_path, r_hat, divergences):
+    def judged(chains, diagnose=part_fit.diagnose_chains):
+        found = diagnose(chains)
+        return dataclasses.replace(found, r_hat=r_hat, divergences=divergences, ess_bulk=900.0, ess_tail=900.0)
+
+    monkeypatch.setattr(part_fit, "diagnose_chains", judged)
     hasty = clv.Sampler(chains=2, tune=100, draws=100, retries=0)
-    options = {"method": "nuts", "groups": "cohort_month", "spend": None, "draws": 100, "compare": False}
-    with pytest.raises(FitError, match=r"have not converged.*allow_unconverged=True"):
-        clv.fit(history, sampler=hasty, **options)
-    model = clv.fit(history, sampler=hasty, allow_unconverged=True, **options)
-    assert model.report.status is FitStatus.FAILED
-    assert any("fit of purchases is failed" in note for note in clv.forecast(model, history, draws=100).notes)
+    options = {"method": "nuts", "spend": None, "draws": 100, "compare": False, "sampler": hasty}
+    if r_hat > 1.05 or divergences > 0.02 * 200:
+        with pytest.raises(FitError, match=r"have not converged.*The error has the model") as refused:
+            clv.fit(history, **options)
+        model, status, word = refused.value.model, FitStatus.FAILED, "failed"
+        assert clv.fit(history, **options, allow_unconverged=True).report.status is status
+    else:
+        model, status, word = clv.fit(history, **options), FitStatus.NEARLY_CONVERGED, "nearly converged"
+        assert "agree closely enough to be used, though not fully" in str(model)
+    assert model.report.status is status
+    model.save(tmp_path / "model")
+    again = clv.load_model(tmp_path / "model")
+    assert again.report.status is status and again.report.message == model.report.message
+    assert any(f"fit of purchases is {word}" in note for note in clv.forecast(again, history, draws=100).notes)
 
 
 def test_a_given_prior_moves_the_posterior(history, model):

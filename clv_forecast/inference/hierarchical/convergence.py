@@ -20,6 +20,9 @@ from clv_forecast.inference.chains import Chains
 LARGEST_R_HAT: Final = 1.01
 SMALLEST_ESS_PER_CHAIN: Final = 100
 LARGEST_DIVERGENT_SHARE: Final = 0.001
+BROKEN_R_HAT: Final = 1.05
+BROKEN_DIVERGENT_SHARE: Final = 0.02
+"""Beyond these two, chains are not used; between them and the limits above, they are, with a report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +56,11 @@ class Convergence:
         return not self._complaints()
 
     @property
+    def broken(self) -> bool:
+        """R-hat above 1.05 or not a number, or more than 2 % of the draws divergent."""
+        return not self.r_hat <= BROKEN_R_HAT or self.divergences > BROKEN_DIVERGENT_SHARE * self.draws
+
+    @property
     def verdict(self) -> str:
         """What the diagnostics say, in words."""
         told = (
@@ -63,6 +71,12 @@ class Convergence:
         complaints = self._complaints()
         if not complaints:
             return f"The {self.chains} chains agree: {told}."
+        if not self.broken:
+            return (
+                f"The {self.chains} chains agree closely enough to be used, though not fully, as "
+                f"{' and '.join(complaints)}: {told}. Longer chains, a target acceptance of 0.99, fewer groups or "
+                "narrower priors help."
+            )
         return f"The {self.chains} chains have not converged, as {' and '.join(complaints)}: {told}."
 
     def _complaints(self) -> list[str]:

@@ -110,7 +110,7 @@ def fit_part_nuts(
         chains = sample_part(plan, arrays, chosen, seed=stream, coords=coords, progress=progress)
         convergence = diagnose_chains(chains)
         attempts += 1
-        if best is None or convergence.converged or convergence.r_hat < best[1].r_hat:
+        if best is None or convergence.converged or _worth(convergence) < _worth(best[1]):
             best = (chains, convergence, chosen)
         if convergence.converged:
             break
@@ -129,6 +129,11 @@ def fit_part_nuts(
         time_scale=data.time_scale,
         money_scale=data.money_scale,
     )
+
+
+def _worth(convergence: Convergence) -> tuple[bool, float]:
+    """Of two outcomes that are not converged, the smaller is the better one."""
+    return convergence.broken, convergence.r_hat
 
 
 def effects_of_chains(plan: GraphPlan, variables: Mapping[str, NDArray[Any]]) -> EffectDraws:

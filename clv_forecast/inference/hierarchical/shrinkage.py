@@ -21,7 +21,7 @@ from clv_forecast.inference.laplace import laplace_posterior
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.spend_data import spend_data
 from clv_forecast.inference.sufficient import compress
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 
 if TYPE_CHECKING:
     from clv_forecast.history import PurchaseHistory
@@ -48,8 +48,9 @@ class _Own:
     note: str = ""
 
 
+@shows_progress
 def shrinkage_table(
-    model: Model, history: PurchaseHistory, *, prob: float = 0.95, progress: Progress = silent
+    model: Model, history: PurchaseHistory, *, prob: float = 0.95, progress: Progress = automatic
 ) -> pd.DataFrame:
     """Tabulate every group's own, pooled and partially pooled estimate.
 

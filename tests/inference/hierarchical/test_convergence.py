@@ -62,6 +62,23 @@ def test_divergences_are_counted(mixed):
     assert "one draw in a thousand" in judged.verdict
 
 
+@pytest.mark.parametrize(("diverging", "broken"), [(40, False), (41, True)])
+def test_more_than_one_draw_in_fifty_is_broken(mixed, diverging, broken):
+    judged = diagnose_chains(chains(mixed, diverging=diverging))
+    assert judged.broken is broken
+    assert ("have not converged" if broken else "closely enough to be used") in judged.verdict
+
+
+def test_a_chain_far_off_is_broken_and_one_a_little_off_is_not(mixed):
+    mixed[2, :, 1] += 0.35
+    little = diagnose_chains(chains(mixed))
+    assert 1.01 < little.r_hat < 1.05 and not little.broken and not little.converged
+    mixed[2, :, 1] += 0.65
+    assert diagnose_chains(chains(mixed)).broken
+    mixed[0, 0, 0] = np.nan
+    assert diagnose_chains(chains(mixed)).broken
+
+
 def test_what_is_constant_is_left_out_and_what_is_not_a_number_never_converged(mixed):
     constant = mixed.copy()
     constant[..., 0] = 1.0
