@@ -20,6 +20,7 @@ from clv_forecast.units import check_unit
 
 Floats = NDArray[np.float64]
 
+MEANS: Final = "means"
 SPEND_FROM: Final = ("repeat", "all")
 PURCHASE_STREAM: Final = 1
 SPEND_STREAM: Final = 2
@@ -65,6 +66,7 @@ class Setting:
     currency: str | None
     spend_from: str
     draws: int
+    spend_level: str = MEANS
 
 
 def check_setting(setting: Setting) -> None:
@@ -112,7 +114,10 @@ def build_model(
     Model
     """
     parts = [part for part in (bought, spent) if part is not None]
-    told = [*(note for part in parts for note in part.notes), *([] if spent is None else [_MEANS_ONLY])]
+    told = [
+        *(note for part in parts for note in part.notes),
+        *([_MEANS_ONLY] if spent is not None and setting.spend_level == MEANS else []),
+    ]
     report = FitReport(
         purchases=bought.report,
         spend=None if spent is None else spent.report,
@@ -138,7 +143,7 @@ def build_model(
         currency=setting.currency,
         as_of=pd.Timestamp(parse_day(setting.as_of, "as_of")),
         spend_from=None if spent is None else setting.spend_from,
-        spend_level=None if spent is None else "means",
+        spend_level=None if spent is None else setting.spend_level,
         time_scale=bought.problem.scale,
         money_scale=None if spent is None else spent.problem.scale,
         seed=seed,

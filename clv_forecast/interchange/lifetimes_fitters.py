@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from clv_forecast.interchange.imported_model import (
     build_model,
     check_setting,
 )
-from clv_forecast.interchange.lifetimes_parts import DrawOptions, import_fitter
+from clv_forecast.interchange.lifetimes_parts import ORIGIN, DrawOptions, import_fitter, own_origin
 from clv_forecast.interchange.lifetimes_tables import summary_to_lifetimes
 from clv_forecast.streams import as_seed
 
@@ -70,7 +71,9 @@ def from_lifetimes(
     Returns
     -------
     Model
-        ``method`` is ``"lifetimes"``. A penalised fit keeps its penalised estimates, and the report says so.
+        ``method`` is ``"lifetimes"``. A penalised fit keeps its penalised estimates, and the report says so. A fitter
+        that `to_lifetimes` made gives the model back, wherever its estimates lie, with draws from its variance matrix
+        where they are no maximum of the fitter's likelihood (spend fitted to single orders, a posterior mean).
 
     Raises
     ------
@@ -118,6 +121,9 @@ def from_lifetimes(
 
     bought = import_fitter(purchases_fitter, name, options(PURCHASE_STREAM))
     spent = None if spend is None else import_fitter(spend_fitter, spend, options(SPEND_STREAM))
+    origin = None if spend is None else own_origin(spend_fitter)
+    if origin is not None:
+        setting = replace(setting, spend_from=origin["spend_from"], spend_level=origin["spend_level"])
     return build_model(bought, spent, setting, method=METHOD, seed=seed)
 
 
@@ -164,6 +170,7 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
     module = model_module(model.purchases)
     fitter = _empty_fitter(next(label for label, known in FITTERS.items() if known == model.purchases))
     _fill(fitter, module.PARAMETERS, model.estimate, model.draws.purchases)
+    setattr(fitter, ORIGIN, {"params": fitter.params_.to_dict()})
     fitter.predict = fitter.conditional_expected_number_of_purchases_up_to_time
     if table is not None:
         fitter.data = table[["frequency", "recency", "T"]].assign(weights=1)
@@ -171,6 +178,8 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
         return fitter, None
     spender = _empty_fitter("GammaGammaFitter")
     _fill(spender, model_module(GAMMA_GAMMA).PARAMETERS, model.spend_estimate, model.draws.spend)
+    level = {"spend_from": model.spend_from, "spend_level": model.spend_level}
+    setattr(spender, ORIGIN, {"params": spender.params_.to_dict(), **level})
     if table is not None:
         repeaters = table[table["frequency"] > 0]
         spender.data = repeaters[["monetary_value", "frequency"]].assign(weights=1)

@@ -27,7 +27,17 @@ ValueGradient = Callable[[Floats], tuple[float, Floats]]
 
 NEAR: Final = 0.1  # standard errors off the maximum; the stopping rules of lifetimes stay well below
 _SINGULAR: Final = 1e-12
+ORIGIN: Final = "fitted_by_clv_forecast"
+"""Attribute of a fitter that `to_lifetimes` made: what lifetimes has no place for, and the estimates it holds for."""
 _UNKNOWN: Final = float("nan")
+_NO_DATA: Final = (
+    "the fitter was saved without its data, so the number of customers and the log-likelihood are unknown and "
+    "convergence could not be checked; the draws come from its variance matrix, corrected off the diagonal."
+)
+_TAKEN_BACK: Final = (
+    "the fit is one of clv_forecast, given to lifetimes and taken back; the draws come from the variance of its own "
+    "draws, and the log-likelihood is not known here."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,12 @@ def import_fitter(fitter: Any, model: str, options: DrawOptions) -> ImportedPart
     return _from_data(fitter, model, estimate, data, options)
 
 
+def own_origin(fitter: Any) -> dict[str, Any] | None:
+    """What `to_lifetimes` wrote down of a model fitted here; None of other fitters, and once it was fitted again."""
+    origin: dict[str, Any] | None = getattr(fitter, ORIGIN, None)
+    return origin if origin is not None and origin["params"] == fitter.params_.to_dict() else None
+
+
 def _estimate(fitter: Any, model: str) -> Any:
     module = model_module(model)
     try:
@@ -113,6 +129,8 @@ def _from_data(fitter: Any, model: str, estimate: Any, data: pd.DataFrame, optio
     theta = free_coordinates(problem, estimate)
     coefficient = float(getattr(fitter, "penalizer_coef", 0.0))
     judgement = _judge(fitter, problem, theta, coefficient)
+    if judgement.status is FitStatus.FAILED and own_origin(fitter) is not None:
+        return _from_variance(fitter, model, estimate, options)  # another likelihood's maximum, or a posterior mean
     if judgement.status is FitStatus.FAILED and not options.allow_unconverged:
         raise FitError(
             judgement.message,
@@ -240,6 +258,10 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
             remedy="Fit here instead (clv.fit).",
         )
     draws = asymptotic_draws(theta, covariance, options.draws, options.generator)
+    source, note = f"estimates of lifetimes' {type(fitter).__name__}, taken on trust", _NO_DATA
+    if own_origin(fitter) is not None:
+        source, note = "estimates of a fit by clv_forecast, taken back", _TAKEN_BACK
+    customers = 0 if getattr(fitter, "data", None) is None else len(fitter.data)
     return ImportedPart(
         problem=problem,
         estimate=estimate,
@@ -247,24 +269,20 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
         report=PartReport(
             model=model,
             status=FitStatus.CONVERGED,
-            message=f"{model}: estimates of lifetimes' {type(fitter).__name__}, taken on trust.",
+            message=f"{model}: {source}.",
             log_likelihood=_UNKNOWN,
             aic=_UNKNOWN,
             bic=_UNKNOWN,
             gradient_norm=_UNKNOWN,
             condition=float(eigenvalues[-1] / eigenvalues[0]),
             evaluations=0,
-            n_customers=0,
+            n_customers=customers,
             n_rows=0,
             correlations=correlation_frame(problem, covariance),
             draws_kind=ASYMPTOTIC,
         ),
         table=parameter_table(problem, theta, covariance, draws=draws, kind=ASYMPTOTIC),
-        notes=(
-            f"{model}: the fitter was saved without its data, so the number of customers and the log-likelihood are "
-            "unknown and convergence could not be checked; the draws come from its variance matrix, corrected off "
-            "the diagonal.",
-        ),
+        notes=(f"{model}: {note}",),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clv_forecast as clv
 from clv_forecast.errors import DomainError, FitError
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.history import history_from_summary
@@ -213,6 +214,24 @@ def test_a_penalised_spend_fit(lifetimes, cdnow, fitters):
     model = from_lifetimes(fitters["bg_nbd"], fitter, **SETTING)
     np.testing.assert_allclose(frame(model).loc[["p", "q", "v"], "standard_error"], fitter.standard_errors_, rtol=1e-4)
     assert model.report.notes[0].startswith("gamma_gamma: lifetimes penalised this fit")
+
+
+@pytest.mark.parametrize("method", ["mle", "laplace"])
+def test_a_fit_of_single_orders_there_and_back(method):
+    history = clv.purchase_history(clv.load_cdnow("1/10"), as_of=AS_OF)
+    model = fit(history, method=method, compare=False)
+    with quiet():
+        bought, spent = to_lifetimes(model, history)
+    back = from_lifetimes(bought, spent, unit="week", as_of=AS_OF)
+    assert (back.estimate, back.spend_estimate) == (model.estimate, model.spend_estimate)
+    assert (back.spend_from, back.spend_level) == (model.spend_from, model.spend_level) == ("repeat+first", "orders")
+    assert back.report.status is FitStatus.CONVERGED and "taken back" in back.report.message
+    totals = [clv.forecast(one, history, horizons=["12 months"]).totals.iloc[0] for one in (model, back)]
+    for name, within in (("value", 0.01), ("value_lower", 0.02), ("value_upper", 0.02)):
+        assert totals[1][name] == pytest.approx(totals[0][name], rel=within)
+    spent.params_ = spent.params_ * 1.05  # no longer what was fitted here
+    with pytest.raises(FitError, match="off the maximum"):
+        from_lifetimes(bought, spent, unit="week", as_of=AS_OF)
 
 
 def test_estimates_off_the_maximum_are_refused(fitters):
