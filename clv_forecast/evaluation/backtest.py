@@ -22,31 +22,35 @@ from clv_forecast.evaluation.windows import (
     check_origins,
     choose_origins,
     first_purchase,
+    longest_horizon,
     outcome_of,
 )
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
+from clv_forecast.units import Horizon
 
 DEFAULT_RECIPE: Final = Recipe()
 MOST_GROUPS: Final = 200
+USUAL_HORIZON: Final = "12 months"
 
 
+@shows_progress
 def backtest(
     data: Any,
     *,
     origins: Any = None,
-    horizon: str | Sequence[str] = "39 weeks",
+    horizon: str | Sequence[str] | None = None,
     recipe: Recipe = DEFAULT_RECIPE,
     as_of: Any = None,
     by: str | None = None,
     draws: int = 1000,
     rng: int | np.random.Generator = 1,
     workers: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = automatic,
     unit: str = "week",
 ) -> Certificate:
     """Test a recipe's forecasts on the past: fit as of earlier days, and compare with what came after.
@@ -62,8 +66,9 @@ def backtest(
     origins : dates, Timestamps or ISO texts, optional
         Last days of calibration, inclusive. Default: the windows of the longest horizon that fit without overlap into
         the end of the log, at most five, each after a calibration at least as long.
-    horizon : str or sequence of str
-        Such as ``"39 weeks"``; whole days, rounded down. A window is (origin, origin + horizon].
+    horizon : str or sequence of str, optional
+        Such as ``"39 weeks"``; whole days, rounded down. A window is (origin, origin + horizon]. Default: 12 months,
+        or the longest that the log allows where that is shorter (half of it), which the certificate says.
     recipe : Recipe
         The fit to repeat at every origin.
     as_of : date, Timestamp or ISO text, optional
@@ -112,9 +117,11 @@ def backtest(
     instance_of(recipe, Recipe, "recipe", "Recipe(...)")
     number = draws_of(draws)
     history = _history(data, as_of, unit)
-    lengths, seed = Lengths.parse(horizon), as_seed(rng)
+    chosen, told = (horizon, ()) if horizon is not None else _horizon(history)
+    lengths, seed = Lengths.parse(chosen), as_seed(rng)
     undated = _undated(history, recipe, by)
     days, notes = _origins(origins, history, lengths)
+    notes = (*told, *notes)
     options = Options(recipe=recipe, by=by, draws=number, seed=seed, undated=undated, notes=notes)
     wanted = count_of(workers, "workers") or min(len(days), os.cpu_count() or 1)
     tasks = []
@@ -136,6 +143,14 @@ def _history(data: Any, as_of: Any, unit: str) -> PurchaseHistory:
     if as_of is None:
         raise DomainError("An order log needs as_of, its last day.", remedy="Give as_of='YYYY-MM-DD'.")
     return purchase_history(data, as_of=as_of, unit=unit)
+
+
+def _horizon(history: PurchaseHistory) -> tuple[str, tuple[str, ...]]:
+    """The horizon tested where none was asked for, and what to say of it."""
+    longest = longest_horizon(first_purchase(history), history.as_of)
+    if Horizon.parse(longest).years >= Horizon.parse(USUAL_HORIZON).years:
+        return USUAL_HORIZON, ()
+    return longest, (f"Tested over {longest}, the longest horizon that the log allows.",)
 
 
 def _undated(history: PurchaseHistory, recipe: Recipe, by: str | None) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.stacking import stacked_log_density, stacking_replicates, stacking_weights
 from clv_forecast.inference.leave_one_out import LooResult
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.streams import as_seed
 
 Floats = NDArray[np.float64]
@@ -103,8 +103,8 @@ class ModelComparison:
         return f"<ModelComparison of {len(self.table)} models over {self.horizon}, best: {self.table['model'].iloc[0]}>"
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, float_format=lambda value: f"{value:,.3f}", na_rep="-")
-        return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
+        title = f"{len(self.table)} models over {self.horizon}, the best first"
+        return notebook_html(title, self.table, notes=self.sentences, see=[(".by_origin", "origin by origin")])
 
 
 def compare_models(
@@ -121,7 +121,7 @@ def compare_models(
     ----------
     certificates : sequence of Certificate, or mapping of str to Certificate
         Backtests of the same customers, origins and horizons; a mapping gives the models their names, which otherwise
-        are their titles, without what all of them end with.
+        are their titles, without what all of them end with; those of one title are numbered as they come.
     horizon : str, optional
         Which window to compare by; the longest by default. Horizons nest, so they are never added up.
     loo : mapping of str to LooResult, optional
@@ -137,7 +137,7 @@ def compare_models(
     Raises
     ------
     DomainError
-        If there are fewer than two models or two of one name, the horizon is unknown, or the certificates differ in
+        If there are fewer than two models, the horizon is unknown, or the certificates differ in
         origins, horizons, customers or what they bought.
 
     Notes
@@ -191,13 +191,7 @@ def _named(certificates: Any) -> dict[str, Backtested]:
         named = {str(name): one for name, one in certificates.items()}
     elif isinstance(certificates, Sequence) and not isinstance(certificates, str):
         titles = _without_shared_end([str(getattr(one, "title", "")) for one in certificates])
-        if len(set(titles)) < len(titles):
-            raise DomainError(
-                "Two models have the same title.",
-                value=max(titles, key=titles.count),
-                remedy="Give a mapping of names to certificates.",
-            )
-        named = dict(zip(titles, certificates, strict=True))
+        named = dict(zip(_told_apart(titles), certificates, strict=True))
     else:
         named = {}
     strange = [one for one in named.values() if not all(hasattr(one, part) for part in ("densities", "scores"))]
@@ -215,6 +209,20 @@ def _without_shared_end(titles: list[str]) -> list[str]:
     while all(len(mine) > 1 for mine in parts) and len({mine[-1] for mine in parts}) == 1:
         parts = [mine[:-1] for mine in parts]
     return ["".join(mine) for mine in parts]
+
+
+def _told_apart(titles: list[str]) -> list[str]:
+    """Number those that are alike.
+
+    Examples
+    --------
+    >>> _told_apart(["BG/NBD", "MBG/NBD", "BG/NBD"])
+    ['BG/NBD (1)', 'MBG/NBD', 'BG/NBD (2)']
+    """
+    return [
+        f"{title} ({titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
+        for place, title in enumerate(titles)
+    ]
 
 
 def _horizon(named: Mapping[str, Backtested], asked: str | None) -> str:

@@ -133,9 +133,30 @@ def choose_origins(first: pd.Timestamp, as_of: pd.Timestamp, lengths: Lengths) -
         raise DomainError(
             f"The log is too short to test {lengths.labels[-1]}: the calibration should be at least as long.",
             value=f"first purchase {first.date()}, as of {as_of.date()}",
-            remedy="Test a shorter horizon, or name the origins.",
+            remedy=f"The longest horizon that it allows is {longest_horizon(first, as_of)}. Or name the origins.",
         )
     return tuple(reversed(found))
+
+
+def longest_horizon(first: pd.Timestamp, as_of: pd.Timestamp) -> str:
+    """The longest horizon that a log lets a backtest test: half of it, in whole months, or weeks or days if short.
+
+    Raises
+    ------
+    DomainError
+        If it has less than two days.
+
+    Examples
+    --------
+    >>> longest_horizon(pd.Timestamp("1997-01-01"), pd.Timestamp("1998-06-30"))
+    '9 months'
+    """
+    half = ((as_of - first).days + 1) // 2
+    for unit in ("month", "week", "day"):
+        count = int((half + 1 - _ROUNDING) / DAYS_PER_UNIT[unit])
+        if count > 1 or (count == 1 and unit == "day"):
+            return f"{count} {unit}s" if count > 1 else f"{count} {unit}"
+    raise DomainError("The log is too short for a backtest.", value=f"first purchase {first.date()}, {as_of.date()}")
 
 
 def check_origins(origins: Any, as_of: pd.Timestamp, lengths: Lengths) -> tuple[pd.Timestamp, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.draws import POINT, POSTERIOR
+from clv_forecast.inference.hierarchical.convergence import BROKEN_R_HAT
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.report import PartReport
@@ -93,7 +94,7 @@ def from_pymc_marketing(
     Notes
     -----
     The draws of the two results are independent, so they are paired as they come; the shorter one is repeated.
-    R-hat above 1.01 gives status FAILED, a bulk effective sample size below 400 a note.
+    R-hat above 1.01 gives status NEARLY_CONVERGED, above 1.05 FAILED, a bulk effective sample size below 400 a note.
 
     Examples
     --------
@@ -240,5 +241,7 @@ def _convergence(result: _Draws, thetas: Floats) -> tuple[FitStatus, str, tuple[
     notes: tuple[str, ...] = ()
     if fewest < ESS_LIMIT:
         notes = (f"{result.model}: a bulk ESS of {fewest:,.0f} is low; below {ESS_LIMIT:.0f} tails are uncertain.",)
-    agreed = worst <= R_HAT_LIMIT
-    return FitStatus.CONVERGED if agreed else FitStatus.FAILED, message, notes
+    status = FitStatus.FAILED
+    if worst <= BROKEN_R_HAT:
+        status = FitStatus.CONVERGED if worst <= R_HAT_LIMIT else FitStatus.NEARLY_CONVERGED
+    return status, message, notes

@@ -11,6 +11,7 @@ import clv_forecast as clv
 from clv_forecast.evaluation import one_origin, processes
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import TABLES
+from clv_forecast.evaluation.windows import longest_horizon
 from clv_forecast.inference.recipe import Recipe
 
 ORIGINS = ["1997-09-30", "1997-12-30"]
@@ -73,8 +74,18 @@ def test_it_is_the_forecast_of_that_day(history, certificate):
             assert found["band_coverage_90"] == pytest.approx(((low <= actual) & (actual <= high)).mean())
 
 
-def test_the_papers_window_is_the_default(orders):
-    found = backtest(clv.load_cdnow("1/10"), as_of="1998-06-30", recipe=Recipe(spend=None, draws=200), draws=200)
+def test_without_a_horizon_the_longest_is_tested(orders):
+    found = run(orders, horizon=None, origins=None, as_of="1998-06-30", draws=100)
+    assert found.horizons == ("9 months",)
+    assert found.notes[0] == "Tested over 9 months, the longest horizon that the log allows."
+    with pytest.raises(clv.DomainError, match="The longest horizon that it allows is 9 months"):
+        run(orders, horizon="10 months", origins=None, as_of="1998-06-30")
+    assert longest_horizon(pd.Timestamp("2023-01-01"), pd.Timestamp("2024-12-31")) == "12 months"
+
+
+def test_the_papers_window():
+    recipe = Recipe(spend=None, draws=200)
+    found = backtest(clv.load_cdnow("1/10"), as_of="1998-06-30", horizon="39 weeks", recipe=recipe, draws=200)
     scores = row(found, origin="1997-09-30")
     assert (scores["actual_total"], scores["customers"]) == (1882, 2349)
     assert scores["expected_total"] == pytest.approx(1656, abs=15)

@@ -109,6 +109,8 @@ def test_chains_that_disagree_do_not_pass_silently():
     model = from_pymc_marketing(apart, **SETTING)
     assert model.report.status is FitStatus.FAILED
     assert "R-hat at most 1." in model.report.message
+    near = dataset.assign(r=dataset["r"] * xr.DataArray([1.0, 1.0, 1.0, 1.02], dims="chain"))
+    assert from_pymc_marketing(near, **SETTING).report.status is FitStatus.NEARLY_CONVERGED
     assert from_pymc_marketing(posterior(BG, length=3), **SETTING).report.status is FitStatus.FAILED
 
 
