@@ -15,9 +15,11 @@ FLOORS = (
     {
         "arguments",
         "atomic_folder",
+        "column_titles",
         "columns",
         "errors",
         "json_text",
+        "notebook_html",
         "printable",
         "printable_tables",
         "progress",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from clv_forecast import columns as c
 from clv_forecast.consolidation.order_groups import SOURCE
 from clv_forecast.consolidation.steps import CUSTOMERS, GROUPS, ROWS, SENTENCE, STEP, check_reconciliation
 from clv_forecast.history.audit import KEPT, READ, Finding, counted, format_money
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 from clv_forecast.printable_tables import printable_table
 
@@ -119,29 +119,20 @@ class Consolidated:
         return f"<Consolidated {sources}: {counted(read, 'line')} read, {kept:,} kept>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("source", "step", "lines", "groups", "ids", "money", "what"))
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td>{html.escape(text)}</td>"
-                for text in (
-                    printable(row[SOURCE]),
-                    row[STEP],
-                    f"{row[ROWS]:,}",
-                    f"{row[GROUPS]:,}",
-                    f"{row[CUSTOMERS]:,}",
-                    _money(row),
-                    row[SENTENCE],
-                )
-            )
-            + "</tr>"
-            for row in self.reconciliation.to_dict("records")
+        found = self.reconciliation
+        table = pd.DataFrame(
+            {
+                "source": found[SOURCE],
+                "step": found[STEP],
+                "lines": found[ROWS],
+                "groups": found[GROUPS],
+                "ids": found[CUSTOMERS],
+                "amount": [_money(row) for row in found.to_dict("records")],
+                "what": found[SENTENCE],
+            }
         )
-        items = "".join(
-            f"<li><b>{html.escape(f.level)}</b> {html.escape(f.sentence)}</li>"
-            for f in sorted(self.findings, key=lambda f: f.level)
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{items}</ul>"
+        notes = [f"{f.level}: {f.sentence}" for f in sorted(self.findings, key=lambda f: f.level)]
+        return notebook_html("Lines by source and step", table, notes=notes, rows=len(table))
 
 
 def _money(row: Mapping[Any, Any]) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.column_titles import RATIO
 from clv_forecast.finance.budget_solvers import (
     Solution,
     brought,
@@ -28,10 +29,12 @@ from clv_forecast.finance.budget_terms import (
     budget_terms,
 )
 from clv_forecast.finance.spend import AllowableSpend
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 
 Floats = NDArray[np.float64]
 
+_SHOWN: Final = (columns.CUSTOMER_ID, "allocated", "incremental_value", "last_unit_buys", "cost", "note")
 _GAP_WORTH_SAYING: Final = 1e-4
 _CAUTION_IN_WORDS: Final = {
     EXPECTED: "expected value",
@@ -87,18 +90,38 @@ class Budget:
         return f"<Budget of {self.total:z,.2f} ({self.resource}) over {len(self.table):,} accounts>"
 
     def __str__(self) -> str:
+        head, *lines = self._sentences()
+        return "\n".join([head, *(f"  {line}" for line in lines), *(f"  Note: {note}" for note in self.notes)])
+
+    def _sentences(self) -> list[str]:
         money = "" if self.currency is None else f" {printable(self.currency)}"
         unit = money if self.resource == MONEY else " hours"
         served = int((self.table["allocated"] > 0.0).sum())
         net = "" if self.net is None else f", {self.net:z,.2f} more than it costs"
-        lines = [
+        return [
             f"Budget of {self.total:z,.2f}{unit} ({self.basis}, {self.horizon}, {self.returns} returns)",
-            f"  {self.spent:z,.2f} go to {served:,} of {len(self.table):,} accounts, {self.unspent:z,.2f} stay unspent",
-            f"  it brings {self.incremental_value:z,.2f}{money}{net}, counting {_CAUTION_IN_WORDS[self.caution]}",
-            f"  one more unit of the budget would bring {self.last_unit_buys:z,.2f}{money}",
-            *(f"  Note: {note}" for note in self.notes),
+            f"{self.spent:z,.2f} go to {served:,} of {len(self.table):,} accounts, {self.unspent:z,.2f} stay unspent",
+            f"it brings {self.incremental_value:z,.2f}{money}{net}, counting {_CAUTION_IN_WORDS[self.caution]}",
+            f"one more unit of the budget would bring {self.last_unit_buys:z,.2f}{money}",
         ]
-        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head, *lead = self._sentences()
+        hours = {} if self.resource == MONEY else {"allocated": ("Hours", RATIO), "cost": ("Hours it needs", RATIO)}
+        return notebook_html(
+            head,
+            self.table.sort_values(["allocated", "incremental_value"], ascending=False, kind="stable"),
+            shown=_SHOWN,
+            titles=hours,
+            total={
+                columns.CUSTOMER_ID: f"All {len(self.table):,}",
+                "allocated": self.spent,
+                "incremental_value": self.incremental_value,
+            },
+            lead=lead,
+            see=[(".table", f"all {len(self.table):,} accounts"), (".assumptions", "what the figures depend on")],
+            notes=self.notes,
+        )
 
 
 def allocate_budget(

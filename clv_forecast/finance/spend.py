@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from clv_forecast import columns
+from clv_forecast.column_titles import TEXT
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 
 CEILING: Final = "ceiling"
@@ -20,6 +23,7 @@ BASES: Final = (CEILING, RETAIN, GROW, ACQUIRE)
 CONFIDENCES: Final = (50, 60, 70, 75, 80, 85, 90, 95)
 """Levels whose quantiles are stored, in per cent."""
 
+_AMOUNTS: Final = ("value_at_stake", "allowable_expected", "allowable_pooled", "allowable_single")
 WHAT_THE_BASIS_MEANS: Final[Mapping[str, str]] = MappingProxyType(
     {
         CEILING: "An upper limit: all that the account is expected to bring. It is no recommendation to spend.",
@@ -120,3 +124,25 @@ class AllowableSpend:
             *(f"  Note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        new = self.basis == ACQUIRE
+        sums = {name: self.totals[name].sum() for name in _AMOUNTS if not new}
+        groups = () if len(self.totals) == 1 and not new else ("group",)
+        return notebook_html(
+            f"Allowable spend ({self.basis}) over {self.horizon} at {self.target_roi:.0%} return and "
+            f"{self.confidence:.0%} confidence, most at stake first",
+            self.table.sort_values("value_at_stake", ascending=False, kind="stable"),
+            shown=(columns.CUSTOMER_ID, *groups, "customers", *_AMOUNTS, "p_loss", "payback_months", "reason"),
+            total=None if new else {columns.CUSTOMER_ID: f"All {len(self.table):,}"} | sums,
+            titles={"reason": ("Why 0 for itself", TEXT)},
+            missing={"payback_months": f"not within {self.horizon}"},
+            lead=(WHAT_THE_BASIS_MEANS[self.basis],),
+            see=[
+                (".table", f"all {len(self.table):,} rows"),
+                (".totals", "by pool, with payback"),
+                (".zeros", "why allowances are 0"),
+                (".levels", "what is reached with each confidence"),
+            ],
+            notes=self.notes,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from clv_forecast.errors import InputError
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 
 READ: Final = "read"
@@ -189,27 +189,22 @@ class Audit:
         return f"<Audit of {self.ledger[0].rows:,} rows: {len(self.findings)} findings, {cautions} cautions>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("step", "rows", "customers", "money", "what"))
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td>{html.escape(text)}</td>"
-                for text in (
-                    s.name,
-                    f"{s.rows:,}",
-                    f"{s.customers:,}",
-                    format_money(s.amount, group=True),
-                    s.sentence + (f" For example: {s.example}" if s.example else ""),
-                )
-            )
-            + "</tr>"
+        rows = [
+            {
+                "step": s.name,
+                "rows": s.rows,
+                "customers": s.customers,
+                "amount": format_money(s.amount, group=True),
+                "what": s.sentence + (f" For example: {s.example}" if s.example else ""),
+            }
             for s in self.ledger
+        ]
+        return notebook_html(
+            f"Audit of {self.ledger[0].rows:,} rows",
+            pd.DataFrame(rows),
+            notes=[f"{f.level}: {f.sentence}" for f in sorted(self.findings, key=lambda f: f.level)],
+            rows=len(rows),
         )
-        items = "".join(
-            f"<li><b>{html.escape(f.level)}</b> {html.escape(f.sentence)}</li>"
-            for f in sorted(self.findings, key=lambda f: f.level)
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{items}</ul>"
 
 
 def counted(number: int, noun: str) -> str:

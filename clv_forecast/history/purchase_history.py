@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,8 +20,8 @@ from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
 from clv_forecast.history.unusable import refuse_unusable
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
-from clv_forecast.printable_tables import printable_table
 from clv_forecast.tables.source import Source, column_names, open_source
 from clv_forecast.tables.text_format import TextFormat
 from clv_forecast.units import TimeUnit, check_unit
@@ -30,6 +29,10 @@ from clv_forecast.units import TimeUnit, check_unit
 DIAGNOSED_PURCHASES: Final = 500_000
 """Above this many purchase-days the diagnostics read those of about every n-th customer, to bound memory."""
 _ROWS_SHOWN: Final = 5
+_SHOWN: Final = (
+    *(c.CUSTOMER_ID, c.FIRST_PURCHASE, c.LAST_PURCHASE, c.FREQUENCY, c.RECENCY),
+    *(c.T, c.MONETARY_VALUE, c.TOTAL_REVENUE),
+)
 
 
 _UNDATED: Final = Finding(
@@ -103,8 +106,16 @@ class PurchaseHistory:
     def _repr_html_(self) -> str:
         what = f"{counted(len(self.table), 'customer')} as of {self.as_of.date()}, times in {self.unit}s"
         money = f", money in {printable(self.currency)}" if self.currency else ""
-        rows = printable_table(self.table.head(_ROWS_SHOWN)).to_html(index=False, escape=True)
-        return f"<p><b>PurchaseHistory</b> of {html.escape(what + money)}</p>{rows}{self.audit._repr_html_()}"
+        return (
+            notebook_html(
+                f"PurchaseHistory of {what}{money}",
+                self.table.assign(currency=self.currency),
+                shown=_SHOWN,
+                see=[(".table", f"all {len(self.table):,} customers"), (".purchases()", "what they bought, by day")],
+                rows=_ROWS_SHOWN,
+            )
+            + self.audit._repr_html_()
+        )
 
     def purchases(self) -> pd.DataFrame:
         """Purchase-days net of refunds: customer_id, date, amount, sorted by customer and date.

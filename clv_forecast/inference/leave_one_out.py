@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from html import escape
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +17,7 @@ from clv_forecast.inference.draws import ASYMPTOTIC, POINT, POSTERIOR
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.loo import Loo, loo_in_blocks, purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.model import Model
-from clv_forecast.printable_tables import printable_table
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.progress import Progress, automatic, shows_progress
 
 Floats = NDArray[np.float64]
@@ -72,8 +71,7 @@ class LooResult:
         return f"<LooResult purchases elpd {self.purchases.elpd:,.1f} (se {self.purchases.se:,.1f}){spend}>"
 
     def _repr_html_(self) -> str:
-        table = printable_table(self.table).to_html(index=False, float_format=lambda value: f"{value:,.2f}", na_rep="-")
-        return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
+        return notebook_html("Leave-one-out", self.table, notes=self.sentences)
 
 
 @shows_progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from clv_forecast.inference.draws import ParameterDraws
 from clv_forecast.inference.encoding import encode_model
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.report import FitReport
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable_tables import printable_table
 from clv_forecast.units import TimeUnit
 
@@ -126,9 +126,9 @@ class Model:
         return f"<Model {self._title()}: {self.report.status.value}>"
 
     def _repr_html_(self) -> str:
-        shown = printable_table(self.parameters)
-        table = shown.to_html(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")
-        return f"<h4>{escape(self._title())}</h4>{table}<pre>{escape(str(self.report))}</pre>"
+        see = [(".parameters", f"all {len(self.parameters):,}"), (".report", "how the fit went"), (".draws", "draws")]
+        table = notebook_html(self._title(), self.parameters, see=see, rows=30)
+        return table + self.report._repr_html_()
 
     def _footnotes(self) -> list[str]:
         """One line per note, with the parameters it is about."""

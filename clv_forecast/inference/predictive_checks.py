@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,6 +34,7 @@ from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.spend_data import spend_data
 from clv_forecast.inference.sufficient import compress
 from clv_forecast.models import TransactionModel, gamma_gamma, transaction_model
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import KeyedStreams, as_seed, customer_keys
 
@@ -88,8 +88,8 @@ class PredictiveCheck:
         return f"<PredictiveCheck of the {self.of}: {self.replicas:,} replicas of {self.customers:,} customers>"
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, float_format=_short, na_rep="-")
-        return table + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
+        title = f"Predictive check of the {self.of}: {self.replicas:,} replicas of {self.customers:,} customers"
+        return notebook_html(title, self.table, notes=self.sentences, rows=len(self.table))
 
 
 @shows_progress

@@ -90,7 +90,7 @@ def test_examples_stay_on_their_line(raw: str, shown: str) -> None:
 def test_unknown_money_is_a_dash(amount: str | None) -> None:
     audit = Audit(ledger=(step("read", 2, amount), step("kept", 2, amount)), findings=())
     assert [line.split()[-1] for line in str(audit).splitlines()[1:3]] == ["-", "-"]
-    assert audit._repr_html_().count("<td>-</td>") == 2
+    assert audit._repr_html_().count(">-</td>") == 2
     assert json.loads(json.dumps(audit.to_dict()))["steps"][0]["amount"] is None
 
 
