@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict, dataclass, fields
-from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +13,16 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.atomic_folder import atomic_folder
+from clv_forecast.column_titles import RATIO
+from clv_forecast.evaluation.baseline_table import closer_totals
 from clv_forecast.evaluation.score_tables import ALL
-from clv_forecast.evaluation.verdict import Verdict
+from clv_forecast.evaluation.verdict import Standing, Verdict, standing_of, summary_of
 from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.inference.leave_one_out import LooResult
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.json_text import json_text
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 from clv_forecast.printable_tables import printable_table
 
@@ -194,21 +196,56 @@ class Certificate:
             for name in TABLES:
                 _write_table(getattr(self, name), made / f"{name}.parquet")
 
+    def standing(self, horizon: str | None = None) -> Standing:
+        """How far forecasts over a horizon (the longest tested by default) can be trusted, in a word.
+
+        Customers' bands, totals' bands and naive forecasts all count: see ``summary``.
+        """
+        return standing_of(self.verdict.statuses, self.verdict.naive_wins, horizon or self.horizons[-1])
+
+    def summary(self, horizon: str | None = None) -> str:
+        """Say how customers' bands, totals and naive forecasts did over a horizon, and what was too little to tell.
+
+        Parameters
+        ----------
+        horizon : str, optional
+            One of the certificate's; the longest by default.
+        """
+        fitted = self.origins.loc[~self.origins["failed"], "origin"].tolist()
+        return summary_of(
+            self.verdict.statuses,
+            self.verdict.naive_wins,
+            scores=self.scores,
+            closer=closer_totals(self.baselines, fitted),
+            horizon=horizon or self.horizons[-1],
+        )
+
     def __str__(self) -> str:
-        """Title, verdict and the scores of everyone."""
+        """Title, summary, verdict and the scores of everyone."""
         shown = printable_table(self._main())
         table = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
-        return f"{self._heading()}\n{self.verdict}\n{table}"
+        return f"{self._heading()}\n{self.summary()}\n{self.verdict}\n{table}"
 
     def __repr__(self) -> str:
         """One line."""
         return f"<Certificate {self._heading()}>"
 
     def _repr_html_(self) -> str:
-        told = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.verdict)
-        shown = printable_table(self._main())
-        table = shown.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-")
-        return f"<h4>{escape(self._heading())}</h4><ul>{told}</ul>{table}"
+        limits = {"total_lower": ("Total, lower", RATIO), "total_upper": ("Total, upper", RATIO)}
+        return notebook_html(
+            self._heading(),
+            self._main(),
+            titles=limits,
+            lead=(self.summary(),),
+            see=[
+                (".verdict", "what can be trusted"),
+                (".scores", "all scores"),
+                (".baselines", "against naive forecasts"),
+                (".calibration", "coverage"),
+                ("clv.figures.draw_calibration(certificate.calibration)", "draws it"),
+            ],
+            notes=tuple(self.verdict),
+        )
 
     def _heading(self) -> str:
         count = int((~self.origins["failed"]).sum())

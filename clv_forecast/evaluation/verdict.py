@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 
@@ -29,6 +29,9 @@ from clv_forecast.printable import printable
 
 FEWEST_ORIGINS: Final = 3
 _GROUPS_NAMED: Final = 5
+_MEASURES: Final = {"rmse": "root mean squared error", "gini": "ordering (Gini)", "top_decile_capture": "top decile"}
+_TOLD: Final = {status: status for status in (TRUSTED, TOO_NARROW, TOO_WIDE)} | {NOT_PROVEN: "too little to tell"}
+_TOLD_OF_TOTALS: Final = _TOLD | {NOT_PROVEN: "too few windows to tell"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,93 @@ class Verdict:
         return NOT_PROVEN
 
 
+Standing = Literal["trusted", "trusted in part", "not proven", "failed"]
+
+
+def standing_of(statuses: Sequence[BandStatus], wins: Sequence[NaiveWin], horizon: str) -> Standing:
+    """How far forecasts over a horizon can be trusted, all told: at single customers, at totals, against naive ones.
+
+    "failed" where the bands of customers or totals are too narrow; "trusted" where all of them are trusted and no
+    naive forecast is better; "trusted in part" where some are trusted; else "not proven".
+    """
+    found = {one.status for one in _judged(statuses, horizon)}
+    if TOO_NARROW in found:
+        return "failed"
+    if found == {TRUSTED} and not any(win.horizon == horizon for win in wins):
+        return "trusted"
+    return "trusted in part" if TRUSTED in found else "not proven"
+
+
+def summary_of(
+    statuses: Sequence[BandStatus],
+    wins: Sequence[NaiveWin],
+    *,
+    scores: pd.DataFrame,
+    closer: pd.DataFrame,
+    horizon: str,
+) -> str:
+    """Say in a few sentences how far forecasts over a horizon can be trusted, what failed, and what is not known.
+
+    Parameters
+    ----------
+    statuses : sequence of BandStatus
+    wins : sequence of NaiveWin
+    scores, closer : DataFrame
+        Of the certificate, and from ``closer_totals``.
+    horizon : str
+    """
+    judged = _judged(statuses, horizon)
+    customers = [
+        f"{_percent(one.coverage)} of {one.quantity} ({_TOLD[one.status]})"
+        for one in judged
+        if one.subject == "customers"
+    ]
+    totals = [_total_in_words(one, scores) for one in judged if one.subject != "customers"]
+    told = [f"{standing_of(statuses, wins, horizon).capitalize()} over {horizon}."]
+    if customers:
+        told.append(f"Customers' 90 % bands held {_listed(customers)}.")
+    told.extend(totals)
+    won = [win for win in wins if win.horizon == horizon]
+    for method in dict.fromkeys(win.method for win in won):
+        parts = dict.fromkeys(f"{_MEASURES[win.measure]} of {win.quantity}" for win in won if win.method == method)
+        told.append(f"A naive forecast was better, {IN_WORDS[method]}: in {_listed(list(parts))}.")
+    for _, row in closer.iterrows():
+        if row["horizon"] == horizon and 2 * row["closer"] > row["origins"]:
+            told.append(
+                f"The total of {row['quantity']} was closer by {IN_WORDS[str(row['method'])]}, in {row['closer']} of "
+                f"{row['origins']} windows."
+            )
+    if not won:
+        told.append("No naive forecast was clearly better at single customers.")
+    return " ".join(told)
+
+
+def _judged(statuses: Sequence[BandStatus], horizon: str) -> list[BandStatus]:
+    """Everyone's bands that count: customers', and totals' with the common shock where it could be tested."""
+    mine = [one for one in statuses if one.horizon == horizon and one.group == EVERYONE]
+    shocked = {one.quantity for one in mine if one.subject == "total with shock" and one.windows}
+    return [
+        one
+        for one in mine
+        if one.subject == "customers" or (one.subject == "total with shock") == (one.quantity in shocked)
+    ]
+
+
+def _total_in_words(found: BandStatus, scores: pd.DataFrame) -> str:
+    rows = scores[(scores["group"] == EVERYONE) & (scores["origin"] == ALL)]
+    rows = rows[(rows["horizon"] == found.horizon) & (rows["quantity"] == found.quantity)]
+    bias = float(rows["bias"].iloc[0]) if len(rows) else float("nan")
+    missed = ""
+    if bias == bias:
+        size = f"{100.0 * abs(bias):.1f} %"
+        missed = f" was expected {size} too {'high' if bias > 0.0 else 'low'}, and"
+    windows = "window" if found.windows == 1 else "windows"
+    return (
+        f"The total of {found.quantity}{missed} lay in its 90 % band in {_held(found)} {windows} "
+        f"({_TOLD_OF_TOTALS[found.status]})."
+    )
+
+
 def sentences_of(
     *,
     results: Sequence[OriginResult],
@@ -94,11 +184,10 @@ def sentences_of(
 
 def naive_sentences(wins: Sequence[NaiveWin], closer: pd.DataFrame) -> list[str]:
     """Where naive forecasts were better: at single customers, and at totals."""
-    words = {"rmse": "root mean squared error", "gini": "ordering (Gini)", "top_decile_capture": "top decile"}
     told = []
     for method in dict.fromkeys(win.method for win in wins):
         parts = [
-            f"{words[w.measure]} of {w.quantity} over {w.horizon} ({w.naive:.3g} against {w.model:.3g}, "
+            f"{_MEASURES[w.measure]} of {w.quantity} over {w.horizon} ({w.naive:.3g} against {w.model:.3g}, "
             f"standard error of the difference {w.error:.2g})"
             for w in wins
             if w.method == method

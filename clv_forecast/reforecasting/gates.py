@@ -15,7 +15,6 @@ from scipy import stats
 from clv_forecast.configuration.sections_run import GatesSection
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.history.audit import Audit
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.units import years_back
@@ -211,10 +210,9 @@ def result_gates(
     if section.fit:
         found.append(_gate(FIT, "", status is not FitStatus.FAILED, None, None, f"The fit is {status.value}."))
     if section.certificate and certificate is not None:
-        words = () if certificate.evidence is None else certificate.evidence.horizons
-        failed = [years for years, word in words if word == FAILED]
-        told = "no horizon failed" if not failed else "the bands of customers failed"
-        sentence = f"In the backtest as of {certificate.as_of.date()} {told}."
+        failed = [horizon for horizon in certificate.horizons if certificate.standing(horizon) == "failed"]
+        told = " ".join(certificate.summary(horizon) for horizon in failed or certificate.horizons[-1:])
+        sentence = f"The backtest as of {certificate.as_of.date()}: {told}"
         found.append(_gate(CERTIFICATE, "", not failed, None, None, sentence))
     return found
 

@@ -80,6 +80,7 @@ class Reforecast:
         what = "held back" if self.held else "published" if self.published else "kept; a run of a later day is current"
         lines = [
             f"Run {self.run_id}, as of {self.as_of.date()}: {what}.",
+            f"  backtest: {self.record['certificate'].get('summary') or 'none stands behind these figures.'}",
             f"  value over {value['horizon']} of {value['customers']:,} accounts: {value['value']:z,.0f} "
             f"({value['prob']:.0%} band {value['value_lower']:z,.0f} to {value['value_upper']:z,.0f})",
             f"  model: {self.record['model']['reason']} Backtest: {self.record['certificate']['reason']}",

@@ -67,6 +67,8 @@ def record_of(
             "as_of": None if tested.certificate is None else tested.certificate.as_of.date().isoformat(),
             "runs_since": tested.runs_since,
             "reason": tested.reason,
+            "standing": None if tested.certificate is None else tested.certificate.standing(),
+            "summary": "" if tested.certificate is None else tested.certificate.summary(),
         },
         "value": _value(configuration, results),
         "left_out": left_out_share(results.forecast.history.audit),

@@ -7,13 +7,12 @@ from typing import Final
 
 import pandas as pd
 
-from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.finance.spend import ACQUIRE, WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.ranking.account_facts import ORDERS
 from clv_forecast.report.page_accounts import RULE_OF_PERSONS
-from clv_forecast.report.page_text import MISSING, counted, money, percent, short_money
+from clv_forecast.report.page_text import counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
@@ -84,18 +83,14 @@ def evidence_of(report: Report) -> str:
     return str(table.loc[table["horizon"] == report.horizon, "evidence"].iloc[0])
 
 
-def band_line(certificate: Certificate) -> tuple[str, str]:
-    """How customers' bands did in the backtest: a number, and a sentence."""
-    found = [s for s in certificate.verdict.statuses if s.subject == "customers" and s.group == EVERYONE]
-    if not found:
-        return MISSING, "The backtest looked at no customers' bands."
-    one = found[-1]
-    held = percent(one.coverage, digits=1)
-    sentence = (
-        f"In the backtest the 90 % bands of customers' {one.quantity} over {one.horizon} held {held} of outcomes in "
-        f"{counted(one.windows, 'window')}: {one.status}."
-    )
-    return held, sentence
+def trust_line(report: Report) -> str:
+    """How far to trust the figures, at customers and at totals: what the backtest says, or that there is none."""
+    certificate = report.certificate
+    if certificate is None:
+        return "No backtest stands behind these figures."
+    tested = _tested(report)
+    beyond = "" if tested == report.horizon else f" The figures over {report.horizon} are extrapolated from that."
+    return f"Backtest: {certificate.summary(tested)}{beyond}"
 
 
 def _opening(report: Report) -> str:
@@ -167,6 +162,14 @@ def _warnings(report: Report) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _tested(report: Report) -> str | None:
+    """The horizon tested that is nearest to the report's: its own, or else the longest; None without a backtest."""
+    if report.certificate is None:
+        return None
+    known = report.certificate.horizons
+    return report.horizon if report.horizon in known else known[-1]
+
+
 def _not_tested(report: Report) -> str:
     """Why no backtest stands behind the horizon."""
     if report.certificate is None:
@@ -213,16 +216,10 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         note = f"of the first {int(report.ranking.table['top_k'].iloc[0]):,}"
         found.append(KeyFigure(number=f"{persons:,}", what="need a person", note=note, link="ranking"))
     if report.certificate is not None:
-        held, _ = band_line(report.certificate)
-        note = f"backtest over {report.certificate.horizons[-1]}"
-        found.append(
-            KeyFigure(
-                number=held,
-                what="of outcomes in 90 % bands",
-                note=note,
-                link="certificate",
-            )
-        )
+        certificate = report.certificate
+        number = certificate.standing(_tested(report)).capitalize()
+        note = f"{counted(int((~certificate.origins['failed']).sum()), 'window')}, customers and totals"
+        found.append(KeyFigure(number=number, what="in the backtest", note=note, link="certificate"))
     return tuple(found)
 
 

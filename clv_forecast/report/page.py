@@ -13,7 +13,7 @@ from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.printable import printable
 from clv_forecast.report.atomic_file import atomic_file
-from clv_forecast.report.headline import band_line, headline_of
+from clv_forecast.report.headline import headline_of, trust_line
 from clv_forecast.report.page_accounts import account_table
 from clv_forecast.report.page_data import page_data
 from clv_forecast.report.page_text import Section
@@ -23,7 +23,6 @@ from clv_forecast.report.sections_customers import cohorts_section, drivers_sect
 from clv_forecast.report.sections_evidence import audit_section, certificate_section
 from clv_forecast.report.sections_spend import losers_section, spend_section
 
-_NO_BACKTEST: Final = "How the bands did: no backtest was given."
 
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
@@ -92,7 +91,7 @@ def page_html(report: Report) -> str:
         accounts=len(accounts),
         currency=report.forecast.currency,
         headline=headline_of(report, accounts),
-        bands=_NO_BACKTEST if report.certificate is None else band_line(report.certificate)[1],
+        bands=trust_line(report),
         sections=sections_of(report),
         tables=tables,
         details=details,

@@ -10,7 +10,7 @@ from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.printable import printable
-from clv_forecast.report.headline import band_line
+from clv_forecast.report.headline import trust_line
 from clv_forecast.report.page_charts import Line, lines
 from clv_forecast.report.page_text import (
     Block,
@@ -67,7 +67,7 @@ def certificate_section(report: Report) -> Section:
             fold="Every window: totals and bands against what came",
         )
     )
-    return Section(name="certificate", title=title, lead=band_line(certificate)[1], blocks=tuple(blocks))
+    return Section(name="certificate", title=title, lead=trust_line(report), blocks=tuple(blocks))
 
 
 def _calibration(certificate: Certificate) -> Figure | None:

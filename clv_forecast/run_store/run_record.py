@@ -70,6 +70,8 @@ class _Certificate(TypedDict):
     as_of: str | None
     runs_since: int
     reason: str
+    standing: NotRequired[str | None]
+    summary: NotRequired[str]
 
 
 class _Record(TypedDict):
