@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from clv_forecast.finance.spend import ACQUIRE, WHAT_THE_BASIS_MEANS, AllowableSpend
+from clv_forecast.finance.losing_accounts import AHEAD, BOTH, EXPECTED_TO_LOSE, ON_AVERAGE, TO_DATE
+from clv_forecast.finance.spend import ACQUIRE, CEILING, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.ranking.account_facts import ORDERS
@@ -16,6 +18,7 @@ from clv_forecast.report.page_text import counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
+_TO: Final = {RETAIN: "To keep accounts", GROW: "To grow accounts", ACQUIRE: "To win customers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Headline:
         How to read it.
     figures : tuple of KeyFigure
     persons, losing : int
-        Accounts that need a person, and that lose money.
+        Accounts that need a person, and that are expected to lose money.
     """
 
     warnings: tuple[str, ...]
@@ -56,13 +59,14 @@ class Headline:
 def headline_of(report: Report, accounts: pd.DataFrame) -> Headline:
     """Make the first lines from a report and its ``account_table``."""
     persons = int((accounts["person"] != "").sum())
-    losing = 0 if report.losers is None else len(report.losers)
+    losing = 0 if report.losers is None else int(report.losers["loses"].isin(EXPECTED_TO_LOSE).sum())
     parts = [_opening(report)]
-    rules = []
-    if report.spends:
-        rules.append(_rule_of_spend(report.spends[0]))
+    rules = [_rule_of_spend(spend) for spend in _with_effect(report)]
+    found = break_even_of(report) if report.forecast.plan.has_spend and not rules else None
+    if found is not None:
+        rules.append(_rule_of_break_even(found, report.horizon, report.forecast.currency))
     if report.losers is not None:
-        parts.append(f"{counted(losing)} lose{'s' if losing == 1 else ''} money")
+        parts.append(f"{counted(losing)} {'is' if losing == 1 else 'are'} expected to lose money")
         rules.append(_rule_of_losers(report.losers, report.horizon))
     if report.ranking is not None:
         parts.append(f"{persons:,} need{'s' if persons == 1 else ''} a person")
@@ -94,31 +98,84 @@ def trust_line(report: Report) -> str:
 
 
 def _opening(report: Report) -> str:
+    """What may be spent, where what a spend changes is known; else what is expected, and when a spend pays."""
     currency = report.forecast.currency
-    if report.spends:
-        return _opening_of_spend(report.spends[0])
+    spends = _with_effect(report)
+    if spends:
+        return "; ".join(_opening_of_spend(spend) for spend in spends)
     total_row = _total(report)
+    whom = f"Over {report.horizon} {counted(int(total_row['customers']))} are expected to"
     if not report.forecast.plan.has_spend:
-        return (
-            f"Over {report.horizon} {counted(int(total_row['customers']))} are expected to make "
-            f"{total_row['purchases']:,.0f} purchases"
-        )
-    return (
-        f"Over {report.horizon} {counted(int(total_row['customers']))} are expected to bring "
-        f"{money(total_row['value'], currency, digits=0)}"
-    )
+        return f"{whom} make {total_row['purchases']:,.0f} purchases"
+    bring = f"{whom} bring {money(total_row['value'], currency, digits=0)}"
+    found = break_even_of(report)
+    if found is None:
+        return bring
+    spent = money(found.amount, currency, digits=0)
+    return f"{bring}; {spent} spent on {counted(found.accounts)} pays if it keeps {found.in_words}"
+
+
+def _with_effect(report: Report) -> list[AllowableSpend]:
+    """Spends of which it is known what they change: not the upper limit of what is at stake."""
+    return [spend for spend in report.spends if spend.basis != CEILING]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """What a spend must achieve to pay for itself.
+
+    Parameters
+    ----------
+    amount : float
+        A round sum, between 2 and 5 % of ``value``.
+    accounts : int
+        All that are expected to bring money.
+    value : float
+        What they are expected to bring over the horizon.
+    """
+
+    amount: float
+    accounts: int
+    value: float
+
+    @property
+    def in_words(self) -> str:
+        """How many of the accounts it must keep that would leave at once without it: amount / value, rounded up."""
+        return f"{math.ceil(100.0 * self.amount / self.value - 1e-9)} in 100 of them from leaving"
+
+
+def break_even_of(report: Report) -> BreakEven | None:
+    """When a spend on all accounts that are expected to bring money pays; None where there is no money to speak of."""
+    table = report.forecast.customers
+    value = table.loc[table["horizon"] == report.horizon, "value"].to_numpy(dtype=float)
+    brings = value[value > 0.0]
+    most = 0.05 * float(brings.sum())
+    if not most >= 1.0:
+        return None
+    size = 10.0 ** math.floor(math.log10(most))
+    amount = max(step * size for step in (1.0, 2.0, 5.0) if step * size <= most)
+    return BreakEven(amount=amount, accounts=len(brings), value=float(brings.sum()))
 
 
 def _opening_of_spend(spend: AllowableSpend) -> str:
-    at = f"At {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence, up to"
+    at = f"at {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence up to"
     pooled = spend.table["allowable_pooled"]
     if spend.basis == ACQUIRE:
         span = money(pooled.max(), spend.currency)
         if len(pooled) > 1:
             span = f"{money(pooled.min())} to {span}, by group,"
-        return f"{at} {span} for each new customer"
+        return f"{_TO[spend.basis]} {at} {span} for each"
     total = money(float(spend.totals["allowable_pooled"].sum()), spend.currency, digits=0)
-    return f"{at} {total} on {counted(int((pooled > 0.0).sum()))}"
+    return f"{_TO[spend.basis]} {at} {total} on {counted(int((pooled > 0.0).sum()))}"
+
+
+def _rule_of_break_even(found: BreakEven, horizon: str, currency: str | None) -> str:
+    return (
+        "A spend pays if it keeps so large a share of these accounts, which would leave at once without it, as it is "
+        f"of what they are expected to bring over {horizon} ({money(found.value, currency, digits=0)}). What may be "
+        "spent stands here where it is known what a measure changes (an uplift); the upper limit stands under "
+        "allowable spend."
+    )
 
 
 def _rule_of_spend(spend: AllowableSpend) -> str:
@@ -131,17 +188,24 @@ def _rule_of_spend(spend: AllowableSpend) -> str:
         else f"accounts of each of {pools} pools"
     )
     return (
-        f"What may be spent, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is pooled: at that "
+        f"{_TO[spend.basis]}, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is pooled: at that "
         f"confidence it holds for the {whom} together, not for each alone."
     )
 
 
 def _rule_of_losers(losers: pd.DataFrame, horizon: str) -> str:
+    words = {
+        AHEAD: "are",
+        BOTH: "are and have lost money so far",
+        ON_AVERAGE: "lose money on average but most likely not",
+        TO_DATE: "have only lost money so far",
+    }
     counts = losers["loses"].value_counts()
-    told = [f"{int(counts.get(name, 0)):,} {words}" for name, words in (
-        ("to date", "lost money so far only"), ("forecast", f"are expected to over {horizon}"), ("both", "both"),
-    )]  # fmt: skip
-    return f"Of the accounts that lose money {told[0]}, {told[1]}, {told[2]}."
+    told = ", ".join(f"{int(counts.get(kind, 0)):,} {text}" for kind, text in words.items())
+    return (
+        f"Accounts are expected to lose money over {horizon} where their mean is below 0 and a loss is more likely "
+        f"than not: {told}."
+    )
 
 
 def _warnings(report: Report) -> tuple[str, ...]:
@@ -190,8 +254,7 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         note = f"{band}{f'; {row["note"]}' if row['note'] else ''}"
         number = f"{short_money(row['value'])} {currency}".strip()
         found.append(KeyFigure(number=number, what=f"value over {report.horizon}", note=note, link="value"))
-    if report.spends:
-        spend = report.spends[0]
+    for spend in _with_effect(report):
         one = spend.table.iloc[0]
         sums = one if spend.basis == ACQUIRE else spend.totals.select_dtypes("number").sum()
         whom = f"each new customer of {one['group']}; " if spend.basis == ACQUIRE and len(spend.table) > 1 else ""
@@ -200,14 +263,19 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
             f"each alone {short_money(sums['allowable_single'])}"
         )
         number = f"{short_money(sums['allowable_pooled'])} {currency}".strip()
-        found.append(KeyFigure(number=number, what=f"allowable spend ({spend.basis})", note=note, link="spend"))
+        found.append(KeyFigure(number=number, what=_TO[spend.basis].lower(), note=note, link="spend"))
+    even = break_even_of(report) if forecast.plan.has_spend and not _with_effect(report) else None
+    if even is not None:
+        share = even.in_words.removesuffix(" of them from leaving")
+        note = f"accounts to keep, for {short_money(even.amount)} {currency}".strip()
+        found.append(KeyFigure(number=share, what="break-even of a spend", note=note, link="spend"))
     if report.losers is not None:
-        low = float(report.losers.loc[report.losers["value"] < 0.0, "value"].sum())
-        note = f"{money(low, digits=0)} expected over {report.horizon}" if losing else "so far or expected"
+        low = float(report.losers.loc[report.losers["loses"].isin(EXPECTED_TO_LOSE), "value"].sum())
+        note = f"{money(low, digits=0)} over {report.horizon}"
         found.append(
             KeyFigure(
                 number=f"{losing:,}",
-                what="account loses money" if losing == 1 else "accounts lose money",
+                what="expected to lose money",
                 note=note,
                 link="losers",
             )

@@ -7,7 +7,7 @@ import hashlib
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
@@ -22,7 +22,6 @@ from clv_forecast.report.sections import changes_section, matrix_section, rankin
 from clv_forecast.report.sections_customers import cohorts_section, drivers_section
 from clv_forecast.report.sections_evidence import audit_section, certificate_section
 from clv_forecast.report.sections_spend import losers_section, spend_section
-
 
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> Path:

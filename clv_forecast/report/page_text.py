@@ -28,7 +28,7 @@ def money(amount: Any, currency: str | None = None, *, digits: int | None = None
         return MISSING
     value = float(amount)
     places = (2 if 0.005 <= abs(value) < _SMALL else 0) if digits is None else digits
-    text = f"{round(value, places) + 0.0:,.{places}f}"
+    text = f"{value:z,.{places}f}"
     return f"{text} {currency}" if currency else text
 
 
@@ -43,7 +43,7 @@ def short_money(amount: float) -> str:
     for size, letter in _STEPS:
         if abs(amount) >= size:
             return f"{amount / size:.3g}{letter}" if abs(amount) < 1000.0 * size else f"{amount / size:,.0f}{letter}"
-    return f"{amount:.3g}"
+    return f"{amount:z.3g}"
 
 
 def percent(share: Any, *, digits: int = 0) -> str:
@@ -54,7 +54,7 @@ def percent(share: Any, *, digits: int = 0) -> str:
     >>> percent(0.8), percent(0.8765, digits=1)
     ('80 %', '87.6 %')
     """
-    return MISSING if share is None or pd.isna(share) else f"{100.0 * float(share):.{digits}f} %"
+    return MISSING if share is None or pd.isna(share) else f"{100.0 * float(share):z.{digits}f} %"
 
 
 def tenths_of_percent(share: Any) -> str:
@@ -64,7 +64,7 @@ def tenths_of_percent(share: Any) -> str:
 
 def signed_percent(share: Any) -> str:
     """Return a share in per cent with its sign."""
-    return MISSING if pd.isna(share) else f"{100.0 * float(share):+.1f} %"
+    return MISSING if pd.isna(share) else f"{100.0 * float(share):+z.1f} %"
 
 
 def cents(amount: Any) -> str:

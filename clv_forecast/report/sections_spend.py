@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from clv_forecast.finance.losing_accounts import EXPECTED_TO_LOSE, ON_AVERAGE
 from clv_forecast.finance.spend import ACQUIRE, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.report.page_accounts import account_spend
 from clv_forecast.report.page_text import (
@@ -120,8 +121,8 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
 
 
 def losers_section(report: Report) -> Section:
-    """Accounts that lose money."""
-    title = "Accounts that lose money"
+    """Accounts that are expected to lose money, that do on average, or that did so far."""
+    title = "Losses, expected and so far"
     losers = report.losers
     if losers is None:
         missing = "The forecast has no money: fit with spend='gamma_gamma'."
@@ -136,14 +137,17 @@ def losers_section(report: Report) -> Section:
                 "than it brings."
             )
         return Section(name="losers", title=title, lead=told, missing=missing)
-    ahead = losers.loc[losers["value"] < 0.0, "value"]
+    ahead = losers.loc[losers["loses"].isin(EXPECTED_TO_LOSE), "value"]
+    average = losers.loc[losers["loses"] == ON_AVERAGE, "value"]
     past = losers.loc[losers["value_to_date"] < 0.0, "value_to_date"]
     currency = report.forecast.currency
     lead = (
-        f"{counted(len(past))} lost {money(-past.sum(), currency, digits=0)} so far; {counted(len(ahead))} "
-        f"{'is' if len(ahead) == 1 else 'are'} expected to lose {money(-ahead.sum(), currency, digits=0)} over "
-        f"{report.horizon}. Their allowance is 0 where a loss is expected. What is lost is lost: it is no ground to "
-        "leave an account that is expected to bring some again."
+        f"{counted(len(ahead))} {'is' if len(ahead) == 1 else 'are'} expected to lose money over {report.horizon}, "
+        f"{money(-ahead.sum(), currency, digits=0)} together: a loss is more likely than not. On average "
+        f"{counted(len(average))} more {'loses' if len(average) == 1 else 'lose'} "
+        f"{money(-average.sum(), currency, digits=0)}, though most likely none. So far {counted(len(past))} lost "
+        f"{money(-past.sum(), currency, digits=0)}. Allowances are 0 where the mean is below 0. What is lost is lost: "
+        "it is no ground to leave an account that is expected to bring some again."
     )
-    grid = Grid(name="losers", caption="Accounts that lose money")
+    grid = Grid(name="losers", caption="Losses, expected and so far")
     return Section(name="losers", title=title, lead=lead, blocks=(grid,))

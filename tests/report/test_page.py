@@ -19,7 +19,7 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.printable import printable
 from clv_forecast.ranking.order import Order
-from clv_forecast.report.headline import headline_of
+from clv_forecast.report.headline import break_even_of, headline_of
 from clv_forecast.report.page import page_html, sections_of, write_page
 from clv_forecast.report.page_accounts import account_table
 from clv_forecast.report.page_data import as_json, monthly_orders, page_data
@@ -127,15 +127,27 @@ def test_first_line_agrees_with_the_tables() -> None:
     assert pooled == pytest.approx(float(spend.totals["allowable_pooled"].sum()), abs=0.005)
     funded = int((spend.table["allowable_pooled"] > 0).sum())
     assert report.losers is not None and report.ranking is not None
-    assert headline.line == (
-        f"At 20 % return and 80 % confidence, up to {pooled:,.0f} EUR on {funded:,} accounts; "
-        f"{len(report.losers)} accounts lose money; {headline.persons} need a person."
+    kept = dataclasses.replace(report, spends=(dataclasses.replace(spend, basis="retain"),))
+    losing = int(report.losers["loses"].isin(["forecast", "both"]).sum())
+    ending = f"; {losing} accounts are expected to lose money; {headline.persons} need a person."
+    assert headline_of(kept, accounts).line == (
+        f"To keep accounts at 20 % return and 80 % confidence up to {pooled:,.0f} EUR on {funded:,} accounts{ending}"
     )
+    value = report.forecast.customers.query("horizon == '12 months'")["value"]  # the ceiling is no headline
+    found = break_even_of(report)
+    assert found is not None and found.accounts == (value > 0.0).sum()
+    assert found.value == pytest.approx(value[value > 0.0].sum()) and 0.02 <= found.amount / found.value <= 0.05
+    share = int(np.ceil(100.0 * found.amount / found.value))
+    assert headline.line == (
+        f"Over 12 months {len(value):,} accounts are expected to bring {value.sum():,.0f} EUR; {found.amount:,.0f} EUR "
+        f"spent on {found.accounts:,} accounts pays if it keeps {share} in 100 of them from leaving{ending}"
+    )
+    assert not any(str(spend.totals["allowable_pooled"].sum())[:4] in tile.number for tile in headline.figures)
     table = report.ranking.table
     first = table[table["rank"] <= 20]
     expected = (first["model_fit"] != "ok") | (first["value_at_risk"] > first["value"].clip(lower=0.0))
     assert headline.persons == int(expected.sum()) > 0
-    assert headline.losing == int((accounts["loses"] != "").sum()) > 0
+    assert headline.losing == losing > 0
     assert any("among the first 20 of the ranking" in rule for rule in headline.rules)
 
 
@@ -162,7 +174,7 @@ def test_first_line_of_new_customers_is_for_each_of_them() -> None:
     changed = dataclasses.replace(report, spends=(dataclasses.replace(spend, basis="acquire", table=groups), spend))
     line = headline_of(changed, account_table(changed)).line
     assert line.startswith(
-        "At 20 % return and 80 % confidence, up to 5.00 to 20.76 EUR, by group, for each new customer; 7 accounts lose"
+        "To win customers at 20 % return and 80 % confidence up to 5.00 to 20.76 EUR, by group, for each; 2 accounts"
     )
     tile = next(one for one in headline_of(changed, account_table(changed)).figures if one.link == "spend")
     assert tile.number == "20.8 EUR" and tile.note.startswith(f"each new customer of {groups['group'].iloc[0]}; ")
