@@ -18,7 +18,7 @@ from clv_forecast.report.page_text import counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
-_TO: Final = {RETAIN: "To keep accounts", GROW: "To grow accounts", ACQUIRE: "To win customers"}
+_TO: Final = {RETAIN: "to keep accounts", GROW: "to grow accounts", ACQUIRE: "to win customers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,11 @@ def _opening(report: Report) -> str:
     currency = report.forecast.currency
     spends = _with_effect(report)
     if spends:
-        return "; ".join(_opening_of_spend(spend) for spend in spends)
+        by_terms: dict[str, list[str]] = {}
+        for spend in spends:
+            terms = f"At {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence: "
+            by_terms.setdefault(terms, []).append(_opening_of_spend(spend))
+        return "; ".join(terms + ", ".join(parts) for terms, parts in by_terms.items())
     total_row = _total(report)
     whom = f"Over {report.horizon} {counted(int(total_row['customers']))} are expected to"
     if not report.forecast.plan.has_spend:
@@ -158,15 +162,14 @@ def break_even_of(report: Report) -> BreakEven | None:
 
 
 def _opening_of_spend(spend: AllowableSpend) -> str:
-    at = f"at {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence up to"
     pooled = spend.table["allowable_pooled"]
     if spend.basis == ACQUIRE:
         span = money(pooled.max(), spend.currency)
         if len(pooled) > 1:
             span = f"{money(pooled.min())} to {span}, by group,"
-        return f"{_TO[spend.basis]} {at} {span} for each"
+        return f"{_TO[spend.basis]} up to {span} each"
     total = money(float(spend.totals["allowable_pooled"].sum()), spend.currency, digits=0)
-    return f"{_TO[spend.basis]} {at} {total} on {counted(int((pooled > 0.0).sum()))}"
+    return f"{_TO[spend.basis]} up to {total} ({counted(int((pooled > 0.0).sum()))})"
 
 
 def _rule_of_break_even(found: BreakEven, horizon: str, currency: str | None) -> str:
@@ -188,8 +191,8 @@ def _rule_of_spend(spend: AllowableSpend) -> str:
         else f"accounts of each of {pools} pools"
     )
     return (
-        f"{_TO[spend.basis]}, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is pooled: at that "
-        f"confidence it holds for the {whom} together, not for each alone."
+        f"{_TO[spend.basis].capitalize()}, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is "
+        f"pooled: at that confidence it holds for the {whom} together, not for each alone."
     )
 
 
@@ -263,7 +266,7 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
             f"each alone {short_money(sums['allowable_single'])}"
         )
         number = f"{short_money(sums['allowable_pooled'])} {currency}".strip()
-        found.append(KeyFigure(number=number, what=_TO[spend.basis].lower(), note=note, link="spend"))
+        found.append(KeyFigure(number=number, what=_TO[spend.basis], note=note, link="spend"))
     even = break_even_of(report) if forecast.plan.has_spend and not _with_effect(report) else None
     if even is not None:
         share = even.in_words.removesuffix(" of them from leaving")

@@ -131,7 +131,7 @@ def test_first_line_agrees_with_the_tables() -> None:
     losing = int(report.losers["loses"].isin(["forecast", "both"]).sum())
     ending = f"; {losing} accounts are expected to lose money; {headline.persons} need a person."
     assert headline_of(kept, accounts).line == (
-        f"To keep accounts at 20 % return and 80 % confidence up to {pooled:,.0f} EUR on {funded:,} accounts{ending}"
+        f"At 20 % return and 80 % confidence: to keep accounts up to {pooled:,.0f} EUR ({funded:,} accounts){ending}"
     )
     value = report.forecast.customers.query("horizon == '12 months'")["value"]  # the ceiling is no headline
     found = break_even_of(report)
@@ -174,7 +174,7 @@ def test_first_line_of_new_customers_is_for_each_of_them() -> None:
     changed = dataclasses.replace(report, spends=(dataclasses.replace(spend, basis="acquire", table=groups), spend))
     line = headline_of(changed, account_table(changed)).line
     assert line.startswith(
-        "To win customers at 20 % return and 80 % confidence up to 5.00 to 20.76 EUR, by group, for each; 2 accounts"
+        "At 20 % return and 80 % confidence: to win customers up to 5.00 to 20.76 EUR, by group, each; 2 accounts"
     )
     tile = next(one for one in headline_of(changed, account_table(changed)).figures if one.link == "spend")
     assert tile.number == "20.8 EUR" and tile.note.startswith(f"each new customer of {groups['group'].iloc[0]}; ")
