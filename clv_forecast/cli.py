@@ -25,7 +25,7 @@ from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedE
 from clv_forecast.history.cleaning import MAX_UNREADABLE, check_refunds
 from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.json_text import json_text
-from clv_forecast.progress import progress_bars
+from clv_forecast.progress import bar_or_log
 from clv_forecast.report.stored_card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import read_run
 from clv_forecast.run_store.run_entry import check_run
@@ -64,7 +64,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the two runs.")] = Path("output"),
 ) -> None:
     """Run the main job on the real CDNOW log, and on simulated accounts: from orders to page, workbook and CRM file."""
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         made = run_demo(output, progress=progress)
     tell(demo_text(made))
 
@@ -99,7 +99,7 @@ def audit(
     ] = MAX_UNREADABLE,
 ) -> None:
     """Say what an order log holds, what would be merged, netted or left out, and what it means for the models."""
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         progress("read", 0, 1)
         history = purchase_history(
             file,

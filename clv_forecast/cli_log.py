@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from clv_forecast.printable import printable, printable_lines, without_logins
+from clv_forecast.progress import erase_bar
 
 _OWN: Final = "clv_forecast"
 
@@ -54,6 +55,10 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     @stream.setter
     def stream(self, value: object) -> None:
         pass
+
+    def emit(self, record: logging.LogRecord) -> None:
+        erase_bar()
+        super().emit(record)
 
 
 def log_to_stderr(form: LogFormat) -> None:

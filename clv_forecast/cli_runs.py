@@ -17,7 +17,7 @@ from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
 from clv_forecast.json_text import json_text
 from clv_forecast.printable import printable, printable_lines
-from clv_forecast.progress import progress_bars
+from clv_forecast.progress import bar_or_log, erase_bar
 from clv_forecast.reforecasting.backfill import backfill
 from clv_forecast.reforecasting.backtest_configuration import backtest_configuration
 from clv_forecast.reforecasting.check import check as check_configuration
@@ -82,7 +82,8 @@ def init(
 
 def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Connect to everything that a run needs, count, and write nothing."""
-    found = check_configuration(config, as_of=as_of)
+    with bar_or_log() as progress:
+        found = check_configuration(config, as_of=as_of, progress=progress)
     tell(_json(found.to_dict()) if as_json else str(found))
     if not found.ok:
         raise typer.Exit(EXIT_BAD_DATA)
@@ -101,7 +102,7 @@ def run(
     """Make one run, or those of earlier days: read, fit or score, compare, and publish what no gate holds."""
     if (start is None) != (end is None) or (start is not None and (as_of is not None or accept)):
         raise DomainError("A backfill takes --from and --to, and neither --as-of nor --accept.")
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         if start is not None:
             made = _each(backfill(config, start=start, end=end, every=every, progress=progress), as_json=as_json)
         else:
@@ -117,7 +118,7 @@ def run(
 
 def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Test the configured model on the past, from the configured sources; nothing is published."""
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         certificate = backtest_configuration(config, as_of=as_of, progress=progress)
     tell(_json(certificate.to_dict()) if as_json else str(certificate))
 
@@ -129,7 +130,7 @@ def runs(
 ) -> None:
     """List the runs of the store; damaged ones say what is wrong with them."""
     store = open_store(read_configuration(config, connects=False).store, create=False)
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         table = run_table(store, every_byte=not quick, progress=progress)
     tell(
         _json(plain_value(table))
@@ -152,7 +153,7 @@ def compare(
     folders = [_folder(name, config) for name in (before, after)]
     for one in folders:
         check_run(one)
-    with progress_bars() as progress:
+    with bar_or_log() as progress:
         found = compare_runs(*folders, horizon=horizon, progress=progress)
     if figure is not None:
         _log.info("Drawn: %s", save_bridge(found.bridge, figure))
@@ -174,6 +175,7 @@ def publish(
 
 def tell(text: str) -> None:
     """Print text of one or several lines; nothing in it steers the terminal."""
+    erase_bar()
     typer.echo(printable_lines(text))
 
 

@@ -18,7 +18,7 @@ from clv_forecast.history.purchase_history import PurchaseHistory, purchase_hist
 from clv_forecast.history.samples import load_cdnow
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.model import Model
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.loss_drivers import loss_drivers
 from clv_forecast.ranking.migration import migration
 from clv_forecast.ranking.potential import potential
@@ -63,7 +63,8 @@ class Demo:
     b2b: DemoRun
 
 
-def run_demo(folder: Path, *, accounts: int = 300, progress: Progress = silent) -> Demo:
+@shows_progress
+def run_demo(folder: Path, *, accounts: int = 300, progress: Progress = automatic) -> Demo:
     """Audit, fit, backtest, forecast, rank and report the full CDNOW log (23,570 customers), and a simulated base.
 
     Each run's folder is written aside and put in place at the end, so it is complete or not there.

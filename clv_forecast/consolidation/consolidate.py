@@ -37,11 +37,12 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import KEPT, Finding, counted, format_money
 from clv_forecast.history.cleaning import MAX_UNREADABLE, check_time_zone
 from clv_forecast.printable import printable
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.tables.ids import folded, in_one_kind
 from clv_forecast.tables.text_format import ISO
 
 
+@shows_progress
 def consolidate(
     sources: Sequence[OrderSource],
     folder: str | os.PathLike[str],
@@ -52,7 +53,7 @@ def consolidate(
     same_orders: bool = True,
     time_zone: str | None = None,
     max_unreadable: float = MAX_UNREADABLE,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Consolidated:
     """Bring the order logs of several systems together under one id per account.
 

@@ -30,12 +30,13 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.inference.model import Model
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.potential import Potential
 
 Floats = NDArray[np.float64]
 
 
+@shows_progress
 def allowable_spend(
     forecast: Forecast,
     *,
@@ -50,7 +51,7 @@ def allowable_spend(
     by: str | None = None,
     new_customers: int = 1000,
     accept_failed: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> AllowableSpend:
     r"""Say how much may be spent on each account so that it earns a return with a confidence, and when it pays back.
 

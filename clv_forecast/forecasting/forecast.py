@@ -26,13 +26,14 @@ from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.printable import printable
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit, units_per_year
 
 DEFAULT_HORIZONS: Final = ("12 months", "36 months", "lifetime")
 
 
+@shows_progress
 def forecast(
     model: Model | Stack,
     history: PurchaseHistory,
@@ -51,7 +52,7 @@ def forecast(
     evidence: Evidence | None = None,
     rng: int | np.random.Generator = 1,
     chunk_customers: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Forecast:
     r"""Forecast what every customer will be worth, with bands.
 

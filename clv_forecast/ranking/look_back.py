@@ -17,7 +17,7 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe, fit_recipe
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import carried_forward, revenue_by_customer
 from clv_forecast.ranking.outlook import DRAWS_FOR_SPREAD, Floats, Outlook, outlook_of
@@ -65,6 +65,7 @@ class LookBack:
         return f"<LookBack from {self.origin.date()}: {len(self.actual):,} accounts, {self.days} days>"
 
 
+@shows_progress
 def look_back(
     history: PurchaseHistory,
     now: Forecast,
@@ -74,7 +75,7 @@ def look_back(
     origin: Any = None,
     recipe: Recipe | None = None,
     rng: int | np.random.Generator = 1,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> LookBack | str:
     """Fit and forecast as of an earlier day, under today's margins, costs and discount rate, and add what came after.
 
@@ -111,12 +112,12 @@ def look_back(
     if isinstance(chosen, str):
         return chosen
     day, days, notes = chosen
-    progress("look back", 0, 3)
+    progress("earlier origin", 0, 3)
     split = history.split(day)
     recipe = recipe or _recipe_of(now)
     try:
         model = fit_recipe(recipe, split.calibration, rng=rng)
-        progress("look back", 1, 3)
+        progress("earlier origin", 1, 3)
         terms = {name: now.assumptions[name] for name in ("margin", "cost_to_serve", "cost_per_order")}
         plan = make_plan(
             model,
@@ -130,7 +131,7 @@ def look_back(
         )
     except (FitError, InputError) as error:
         return f"Nothing could be forecast as of {day.date()}: {error}"
-    progress("look back", 2, 3)
+    progress("earlier origin", 2, 3)
     held = split.holdout_orders
     end = day + pd.Timedelta(days=days)
     carried = carried_forward(split.calibration, days)
@@ -145,7 +146,7 @@ def look_back(
         carried=carried,
         notes=(*notes, f"Looking back: {recipe.title}, fitted as of {day.date()}, against the {days} days after it."),
     )
-    progress("look back", 3, 3)
+    progress("earlier origin", 3, 3)
     return seen
 
 

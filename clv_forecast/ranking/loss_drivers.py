@@ -14,7 +14,7 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.ranking.drivers import driver_table
 from clv_forecast.ranking.look_back import LookBack, look_back, years_of
@@ -23,6 +23,7 @@ from clv_forecast.streams import as_seed
 from clv_forecast.tables.source import read_frame
 
 
+@shows_progress
 def loss_drivers(
     history: PurchaseHistory,
     forecast: Forecast,
@@ -35,7 +36,7 @@ def loss_drivers(
     recipe: Recipe | None = None,
     fdr: float = 0.1,
     rng: int | np.random.Generator = 1,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> pd.DataFrame:
     """Find what goes with value at risk, and with money lost since an earlier day: attributes and recorded events.
 

@@ -92,7 +92,7 @@ def outlook_of(plan: Plan, years: float, *, progress: Progress = silent) -> Outl
         out["revenue_sd"][rows] = predictive_money(few, rows, boundaries[horizon:][:1]).revenue[:, 0].std(axis=-1)
         out["spend"][rows] = plan.expected_spend(rows).mean(axis=0)
         done += len(rows)
-        progress("outlook", done, plan.customers)
+        progress("expected revenue", done, plan.customers)
     spend = out.pop("spend")
     rate = plan.margin - np.divide(plan.cost_per_order, spend, out=np.zeros_like(spend), where=spend > 0.0)
     contribution = rate * _even_discount(plan, years)

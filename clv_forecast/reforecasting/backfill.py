@@ -12,7 +12,7 @@ from clv_forecast.arguments import parse_day
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic
 from clv_forecast.reforecasting.outcome import Reforecast
 from clv_forecast.reforecasting.reforecast import reforecast
 
@@ -33,7 +33,7 @@ def backfill(
     start: Any,
     end: Any,
     every: str = "week",
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Iterator[Reforecast]:
     """Run the past: each day on what the log says up to it, the earliest first.
 

@@ -12,14 +12,15 @@ from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.reforecasting.inputs import read_inputs
 from clv_forecast.reforecasting.reforecast import today
 from clv_forecast.reforecasting.results import made_certificate
 
 
+@shows_progress
 def backtest_configuration(
-    configuration: str | os.PathLike[str] | Configuration, *, as_of: Any = None, progress: Progress = silent
+    configuration: str | os.PathLike[str] | Configuration, *, as_of: Any = None, progress: Progress = automatic
 ) -> Certificate:
     """Read the sources and test the model as a run would, whether a test is due or not.
 

@@ -21,6 +21,7 @@ from clv_forecast.forecasting.money import OBSERVED, resolve_terms
 from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.customer_attributes import COHORTS
 from clv_forecast.printable import printable
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.reforecasting.inputs import order_sources, other_tables, read_inputs
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.reforecast import today
@@ -66,7 +67,10 @@ class Check:
         return f"<Check: {'all well' if self.ok else 'something is missing'}>"
 
 
-def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any = None) -> Check:
+@shows_progress
+def check(
+    configuration: str | os.PathLike[str] | Configuration, *, as_of: Any = None, progress: Progress = automatic
+) -> Check:
     """Connect to every source, table and database, and count what a run would read.
 
     Parameters
@@ -74,6 +78,7 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
     configuration : path or Configuration
     as_of : date, Timestamp or ISO text, optional
         Default: by the clock, as ``reforecast``.
+    progress : callable
 
     Returns
     -------
@@ -96,7 +101,7 @@ def check(configuration: str | os.PathLike[str] | Configuration, *, as_of: Any =
         for name, read in other_tables(told)
     ]
     if all(row["ok"] for row in rows):
-        rows.append(_tried("history", "", lambda: _history(told, day)))
+        rows.append(_tried("history", "", lambda: _history(told, day, progress)))
     rows.append(_tried("store", "", lambda: _store(told, day, by_clock=as_of is None)))
     if told.outputs.database is not None:
         rows.append(_tried("database", "", lambda: _database(told, day)))
@@ -121,10 +126,10 @@ def _lines(source: OrderSource, told: Configuration, day: pd.Timestamp) -> str:
     return f"{found}{old}"
 
 
-def _history(told: Configuration, day: pd.Timestamp) -> str:
+def _history(told: Configuration, day: pd.Timestamp, progress: Progress) -> str:
     """What the sources make together, up to the fit: their history, and the terms of its customers."""
     with scratch_folder() as folder:
-        inputs = read_inputs(told, folder, as_of=day)
+        inputs = read_inputs(told, folder, as_of=day, progress=progress)
         history = inputs.history(told, day)
         terms = told.forecast
         resolve_terms(

@@ -16,7 +16,7 @@ from clv_forecast.arguments import parse_day
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.reforecasting.gates import check_accepted
 from clv_forecast.reforecasting.one_run import OneRun
 from clv_forecast.reforecasting.outcome import Reforecast
@@ -29,12 +29,13 @@ _log = logging.getLogger(__name__)
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
+@shows_progress
 def reforecast(
     configuration: str | os.PathLike[str] | Configuration,
     *,
     as_of: Any = None,
     accept: Mapping[str, str] = _NOTHING,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Reforecast:
     r"""Read the sources, fit or score, rank, allow, compare with the last run, and publish: all of it, or nothing.
 

@@ -6,13 +6,14 @@ from typing import Final
 
 import pandas as pd
 
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.run_store.store import RunStore
 
 _VALUE: Final = ("value", "value_lower", "value_upper", "prob", "horizon", "currency", "customers")
 
 
-def run_table(store: RunStore, *, every_byte: bool = True, progress: Progress = silent) -> pd.DataFrame:
+@shows_progress
+def run_table(store: RunStore, *, every_byte: bool = True, progress: Progress = automatic) -> pd.DataFrame:
     """List the runs, the earliest day first.
 
     Parameters

@@ -20,7 +20,7 @@ from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
 from clv_forecast.json_text import json_text
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.account_categories import LateCategories, late_categories
 from clv_forecast.report.assumptions import hash_of, plain_assumptions, plain_value
 from clv_forecast.report.crm import csv_holds_ids, write_crm
@@ -38,6 +38,7 @@ _NO_TABLES: Final[Mapping[str, pd.DataFrame]] = MappingProxyType({})
 _NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+@shows_progress
 def write_run(
     report: Report,
     folder: str | os.PathLike[str],
@@ -48,7 +49,7 @@ def write_run(
     facts: Mapping[str, Any] = _NO_FACTS,
     files: Callable[[Path], None] | None = None,
     replaces: Callable[[Path], bool] = is_run,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> StoredRun:
     """Write a run folder: tables, audit, certificate, model, page, workbook, file for the customer system, manifest.
 
