@@ -17,7 +17,7 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe, fit_recipe
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model
-from clv_forecast.progress import Progress, automatic, shows_progress
+from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import carried_forward, revenue_by_customer
 from clv_forecast.ranking.outlook import DRAWS_FOR_SPREAD, Floats, Outlook, outlook_of
@@ -65,7 +65,6 @@ class LookBack:
         return f"<LookBack from {self.origin.date()}: {len(self.actual):,} accounts, {self.days} days>"
 
 
-@shows_progress
 def look_back(
     history: PurchaseHistory,
     now: Forecast,
@@ -75,7 +74,7 @@ def look_back(
     origin: Any = None,
     recipe: Recipe | None = None,
     rng: int | np.random.Generator = 1,
-    progress: Progress = automatic,
+    progress: Progress = silent,
 ) -> LookBack | str:
     """Fit and forecast as of an earlier day, under today's margins, costs and discount rate, and add what came after.
 
