@@ -110,7 +110,7 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "value_per_customer": ("Value per customer", MONEY),
         "lower": ("Lower", MONEY),
         "upper": ("Upper", MONEY),
-        "value_at_equal_age": ("Value at equal age, per customer", MONEY),
+        "value_at_equal_age": ("Value at equal age", MONEY),
         "equal_age_lower": ("Value at equal age, lower", MONEY),
         "equal_age_upper": ("Value at equal age, upper", MONEY),
         "total": ("Total value", MONEY),
@@ -159,10 +159,11 @@ def kind_of(name: str, dtype: Any) -> str:
     """
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return DATE
+    listed = TITLES[name][1] if name in TITLES else None
     if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-        return TEXT
-    if name in TITLES:
-        return TITLES[name][1]
+        return MONTHS if listed == MONTHS else TEXT  # words may stand where there is no month
+    if listed is not None:
+        return listed
     return COUNT if pd.api.types.is_integer_dtype(dtype) else RATIO
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from clv_forecast.comparison.drift import input_drift, largest_drift, parameter_
 from clv_forecast.comparison.since import EARLIER, came_since
 from clv_forecast.comparison.snapshot import Snapshot, ids_alike, snapshot_of
 from clv_forecast.comparison.value_bridge import ValueBridge, value_bridge
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress, silent
 from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.report.assumptions import plain_value
 from clv_forecast.report.run_tables import RANKING
@@ -80,15 +79,17 @@ class Comparison:
         return f"<Comparison: {self.bridge!r}>"
 
     def _repr_html_(self) -> str:
-        return self.bridge._repr_html_() + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences())
+        steps = replace(self.bridge, notes=(*self.bridge.notes, *self.sentences()))
+        return steps._repr_html_()
 
 
+@shows_progress
 def compare_runs(
     before: StoredRun | str | os.PathLike[str],
     after: StoredRun | str | os.PathLike[str],
     *,
     horizon: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Comparison:
     """Compare two runs: the value bridge, what came since, drift, and moves between cells.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,9 @@ from clv_forecast import columns
 from clv_forecast.comparison.bridge_states import States, states_between, values_of
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.report.changes import NOW, THEN
 from clv_forecast.report.picture import save_picture
 
@@ -118,11 +118,18 @@ class ValueBridge:
         return f"<ValueBridge from {then:z,.2f} to {now:z,.2f} in {len(STEPS)} steps>"
 
     def _repr_html_(self) -> str:
-        shown = self.steps[["step", "accounts", "value"]].assign(meaning=self.steps["step"].map(_MEANING).fillna(""))
-        return shown.to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        table = self.steps.assign(meaning=self.steps["step"].map(_MEANING))
+        return notebook_html(
+            str(self).split("\n")[0],
+            table,
+            shown=("step", "accounts", "value", "meaning"),
+            notes=self.notes,
+            rows=len(table),
+        )
 
 
-def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = silent) -> ValueBridge:
+@shows_progress
+def value_bridge(before: Snapshot, after: Snapshot, *, progress: Progress = automatic) -> ValueBridge:
     r"""Explain the change of total value between two runs, one cause after the other.
 
     With :math:`V` the expected discounted value over the horizon, in closed form, and the causes in the fixed order of

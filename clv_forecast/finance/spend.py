@@ -56,6 +56,31 @@ def payback_column(confidence: int) -> str:
     return f"repaid_{confidence}"
 
 
+def payback_in_words(table: pd.DataFrame, cost: str, *, horizon: str, unknown: str) -> list[float | str]:
+    """Payback months of a table's rows; words where there is none, or where it comes with the first order.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With payback_months.
+    cost : str
+        The column that is missing where there is nothing to pay back.
+    horizon, unknown : str
+        How far was looked; what to say of such rows.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"payback_months": [7.0, 0.0, None, None], "cac": [5.0, 5.0, 5.0, None]})
+    >>> payback_in_words(table, "cac", horizon="12 months", unknown="not known")
+    [7.0, 'with the first order', 'not within 12 months', 'not known']
+    """
+    months, known = table["payback_months"], table[cost].notna()
+    return [
+        unknown if not there else f"not within {horizon}" if pd.isna(month) else month or "with the first order"
+        for month, there in zip(months.tolist(), known.tolist(), strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AllowableSpend:
     """What may be spent on each account. Made by `allowable_spend`.
@@ -106,6 +131,10 @@ class AllowableSpend:
     as_of: pd.Timestamp
     currency: str | None
 
+    def payback_in_words(self) -> list[float | str]:
+        """Payback months of each row; words where nothing is spent, or too little comes back within the horizon."""
+        return payback_in_words(self.table, "p_payback", horizon=self.horizon, unknown="nothing is spent")
+
     def __repr__(self) -> str:
         what = "groups of new customers" if self.basis == ACQUIRE else "accounts"
         return f"<AllowableSpend ({self.basis}) on {len(self.table):,} {what} over {self.horizon}>"
@@ -132,11 +161,12 @@ class AllowableSpend:
         return notebook_html(
             f"Allowable spend ({self.basis}) over {self.horizon} at {self.target_roi:.0%} return and "
             f"{self.confidence:.0%} confidence, most at stake first",
-            self.table.sort_values("value_at_stake", ascending=False, kind="stable"),
+            self.table.assign(payback_months=self.payback_in_words()).sort_values(
+                "value_at_stake", ascending=False, kind="stable"
+            ),
             shown=(columns.CUSTOMER_ID, *groups, "customers", *_AMOUNTS, "p_loss", "payback_months", "reason"),
             total=None if new else {columns.CUSTOMER_ID: f"All {len(self.table):,}"} | sums,
             titles={"reason": ("Why 0 for itself", TEXT)},
-            missing={"payback_months": f"not within {self.horizon}"},
             lead=(WHAT_THE_BASIS_MEANS[self.basis],),
             see=[
                 (".table", f"all {len(self.table):,} rows"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -22,12 +21,16 @@ from clv_forecast.forecasting.plan import Plan, chunks_of, customers_per_chunk
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
-from clv_forecast.printable_tables import printable_table
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.units import DAYS_PER_YEAR
 
 _DRAWS_FOR_SHAPE: Final = 200
+_SHOWN: Final = (
+    *("group", "horizon", "customers", "value", "value_lower", "value_upper"),
+    *("revenue", "revenue_lower", "revenue_upper", "purchases", "purchases_lower", "purchases_upper", "note"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -154,7 +157,8 @@ class Forecast:
         else:
             raise DomainError("by must be 'customer' or 'draw'.", value=repr(by))
 
-    def cash_flow(self, grid: str = "month", *, progress: Progress = silent) -> pd.DataFrame:
+    @shows_progress
+    def cash_flow(self, grid: str = "month", *, progress: Progress = automatic) -> pd.DataFrame:
         """Revenue and value of all customers in each coming calendar period, with bands: the cash-flow curve.
 
         Parameters
@@ -203,7 +207,8 @@ class Forecast:
         table["value_so_far"] = table["value"].cumsum()
         return table.assign(prob=self.prob, as_of=self.as_of, currency=self.currency)
 
-    def value_between(self, start: Any, end: Any, *, progress: Progress = silent) -> pd.DataFrame:
+    @shows_progress
+    def value_between(self, start: Any, end: Any, *, progress: Progress = automatic) -> pd.DataFrame:
         """Each customer's revenue and value between two future dates (discounted to ``as_of``), with bands.
 
         Parameters
@@ -291,9 +296,14 @@ class Forecast:
         return f"<Forecast of {self.plan.customers:,} customers as of {self.as_of.date()}: {horizons}>"
 
     def _repr_html_(self) -> str:
-        notes = (_terms_sentence(self.assumptions), *self.notes)
-        rounded = self.totals.round(dict.fromkeys(self.totals.select_dtypes("number"), 2))
-        return printable_table(rounded).to_html(index=False) + "".join(f"<p>{escape(note)}</p>" for note in notes)
+        return notebook_html(
+            f"Forecast of {self.plan.customers:,} customers from {self.as_of.date()} on, totals",
+            self.totals,
+            shown=_SHOWN,
+            lead=(f"{_terms_sentence(self.assumptions)}; bands hold {self.prob:.0%}",),
+            see=[(".customers", "each customer"), (".totals", "by group and horizon"), (".top()", "the most valuable")],
+            notes=self.notes,
+        )
 
     def _rows(self, ids: list[Any]) -> NDArray[np.intp]:
         index = pd.Index(self.customer_ids)

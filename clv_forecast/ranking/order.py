@@ -50,7 +50,7 @@ def choose_order(order_by: str, check: RankingCheck | None) -> Order:
                 "order_by='stack' needs a look back to weigh by.", remedy="Pass potential=..., which makes one."
             )
         asked: OrderBy = "mean" if order_by == "auto" else order_by  # type: ignore[assignment]
-        return Order(by=asked, weight=1.0, why="No look back stands behind this order: pass potential=... for one.")
+        return Order(by=asked, weight=1.0, why="No look back stands behind this order: it comes with potential.")
     if order_by != "auto":
         return Order(by=order_by, weight=check.weight, why=check.sentence)  # type: ignore[arg-type]
     if not check.carrying_wins:

@@ -141,7 +141,7 @@ def referrals_of(accounts: Accounts) -> Referrals:
     """
     size = len(accounts.table)
     if not accounts.has(columns.REFERRED_BY):
-        note = f"Nothing is known of referrals: a column {columns.REFERRED_BY} with the referrer's id would bring them."
+        note = "Nothing is known of referrals: a column with the referrer's id would bring them."
         nobody = np.full(size, -1, dtype=np.intp)
         return Referrals(parent=nobody, depth=np.zeros(size, dtype=np.intp), known=False, notes=(note,))
     given = accounts.table[columns.REFERRED_BY].reset_index(drop=True)

@@ -22,6 +22,7 @@ from clv_forecast.report.workbook_method import write_method
 from clv_forecast.report.workbook_settings import ASSUMPTIONS, settings_of
 from clv_forecast.report.workbook_spend import spend_sheets, write_spend
 from clv_forecast.report.workbook_tables import static_tables, write_table
+from clv_forecast.report.workbook_technical import TECHNICAL, write_technical
 from clv_forecast.report.workbook_totals import TOTALS, write_totals
 
 _NO_GUESSING: Final = {
@@ -66,10 +67,11 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     Sheets: Assumptions; Totals; one for each allowable spend; Ranking, Losers and Cohorts where they are given;
-    Method. The allowances are formulas with the published results stored beside them, so that a viewer that does not
-    calculate shows the published run. They follow the target return, the confidence (one of the stored levels) and,
-    where one margin holds for all and there are no other costs, the margin. A spend of another return or confidence
-    than the first is fixed, and says so. A banner on every sheet says when the settings differ from the published
+    Method; Technical, with what formulas read and all assumptions as stored. The allowances are formulas with the
+    published results stored beside them, so that a viewer that does not calculate shows the published run. They follow
+    the target return, the confidence (one of the stored levels) and, where one margin holds for all and there are no
+    other costs, the margin. A spend of another return or confidence than the first is fixed, and says so. A banner on
+    every sheet says when the settings differ from the published
     run. Sheets are protected without a password. Text is written as text whatever it begins with, control
     characters in it as escapes. A whole number of more than 15 digits, which a spreadsheet would change, is written as
     text.
@@ -107,10 +109,18 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
         tables = static_tables(report)
         sheets = {
             name: book.add_worksheet(name)
-            for name in (ASSUMPTIONS, TOTALS, *(plan.name for plan in plans), *(name for name, *_ in tables), "Method")
+            for name in (
+                ASSUMPTIONS,
+                TOTALS,
+                *(plan.name for plan in plans),
+                *(name for name, *_ in tables),
+                "Method",
+                TECHNICAL,
+            )
         }
         write_assumptions(book, sheets[ASSUMPTIONS], report, settings, plans, look)
-        write_totals(book, sheets[TOTALS], report, plans, look)
+        write_totals(sheets[TOTALS], report, plans, look)
+        write_technical(book, sheets[TECHNICAL], report, settings, plans, look)
         for plan in plans:
             write_spend(book, sheets[plan.name], plan, look)
         for name, title, line, table in tables:
@@ -139,7 +149,6 @@ def _finish(sheet: Any, name: str) -> None:
     sheet.protect("", _MAY)
     sheet.hide_gridlines(2)
     sheet.set_landscape()
-    sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.set_footer("&L&A&RPage &P of &N")
     if name in _COLOURS:

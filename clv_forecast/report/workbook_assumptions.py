@@ -1,21 +1,19 @@
-"""The first sheet: live assumptions, what they make of the allowable spend, the locked ones, and all of them hashed."""
+"""The first sheet: live assumptions, those that need a re-run, and what they make of the allowable spend."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from clv_forecast.column_titles import COUNT, MONEY, TEXT, title_of
 from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES
 from clv_forecast.finance.spend_terms import MOST_ROI
-from clv_forecast.report.assumptions import flat_assumptions, hash_of, plain_assumptions
 from clv_forecast.report.report import Report
-from clv_forecast.report.workbook_cells import COUNT, LOW_HEADER, MONEY, NUMBER, TEXT, Look, put_headers, put_text
+from clv_forecast.report.workbook_cells import LOW_HEADER, Look, clean_zeros, print_whole, put_headers, put_text
 from clv_forecast.report.workbook_settings import (
     ASSUMPTIONS,
     Settings,
-    as_published_formula,
     banner_formula,
     banner_text,
-    valid_formula,
 )
 from clv_forecast.report.workbook_spend import ALLOWANCES, SpendSheet
 
@@ -23,11 +21,9 @@ _BANNER: Final = 1
 _HEAD: Final = 4
 _LIVE: Final = "Live: change it, and the allowable spend follows."
 _RE_RUN: Final = "Locked: it needs a re-run."
-_LEVELS_FROM: Final = 1
-_NOT_THERE: Final = object()
 _ONE_LINE: Final = 16.0
 _BANNER_COLUMNS: Final = 50
-_WIDTHS: Final = (34.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0)
+_WIDTHS: Final = (34.0, *[20.0] * 7)
 
 
 def write_assumptions(
@@ -52,11 +48,10 @@ def write_assumptions(
     row = _write_locked(sheet, report, settings, row, look)
     if settings.live:
         row = _write_outcome(sheet, plans, row + 1, look)
-        row = _write_worked_out(workbook, sheet, settings, row + 1, look)
     else:
         put_text(sheet, row + 1, 0, "No allowable spend was given, so nothing here is live.", look, "quiet")
         row += 2
-    _write_all(sheet, report, row + 1, look)
+    print_whole(sheet, row - 1, len(_WIDTHS) - 1, width=sum(_WIDTHS))
     for place, width in enumerate(_WIDTHS):
         sheet.set_column(place, place, width)
     sheet.freeze_panes(_BANNER + 1, 0)
@@ -164,13 +159,11 @@ def _write_locked(sheet: Any, report: Report, settings: Settings, row: int, look
 def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Look) -> int:
     """Write what the settings make of each allowable spend."""
     put_text(sheet, row, 0, "Allowable spend at these settings", look, "section")
+    currency = plans[0].spend.currency
     heads = [
         ("Basis", TEXT),
         ("Horizon", TEXT),
-        ("Value at stake", MONEY),
-        ("Allowable on average", MONEY),
-        ("Allowable, risk pooled", MONEY),
-        ("Allowable, each for itself", MONEY),
+        *((title_of(name, MONEY, currency), MONEY) for name in ("value_at_stake", *ALLOWANCES)),
         ("Rows with a pooled allowance", COUNT),
         ("Rows with one for themselves", COUNT),
     ]
@@ -188,61 +181,6 @@ def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Lo
             formula, count = f'=COUNTIF({plan.cells(name)},">0")', int((table[name] > 0.0).sum())
             sheet.write_formula(row, place, formula, look.kinds[COUNT], count)
         row += 1
+    for place in range(2, 6):
+        clean_zeros(sheet, (row - len(plans), row - 1), place, look)
     return row
-
-
-def _write_worked_out(workbook: Any, sheet: Any, settings: Settings, row: int, look: Look) -> int:
-    """Write the cells between the settings and the sheets: few formulas, so that the many stay short."""
-    put_text(sheet, row, 0, "Worked out from the settings", look, "section")
-    put_text(sheet, row + 1, 0, "Confidence levels stored", look, "plain")
-    for place, level in enumerate(CONFIDENCES, start=_LEVELS_FROM):
-        sheet.write_number(row + 1, place, level / 100, look.roles["level"])
-        sheet.write_number(row + 2, place, level, look.kinds[COUNT])
-    put_text(sheet, row + 2, 0, "The same in per cent", look, "plain")
-    workbook.define_name("confidence_levels", f"={ASSUMPTIONS}!$B${row + 2}:$I${row + 2}")
-    levels = f"$B${row + 3}:$I${row + 3}"
-    place_of = CONFIDENCES.index(round(100 * (settings.confidence or 0.0))) + 1
-    scale = "margin/published_margin" if settings.margin is not None else "1"
-    lines: list[tuple[str, str, str, Any, str]] = [
-        ("settings_valid", "Settings can be calculated with", valid_formula(settings, levels), True, "yes_or_no"),
-        ("as_published", "Settings are the published ones", as_published_formula(settings), True, "yes_or_no"),
-        (
-            "confidence_place",
-            "Place of the confidence among the levels",
-            f"=IF(settings_valid,MATCH(ROUND(100*confidence,6),{levels},0),NA())",
-            place_of,
-            COUNT,
-        ),
-        (
-            "roi_factor",
-            "1 + target return",
-            "=IF(settings_valid,1+target_roi,NA())",
-            1.0 + (settings.target_roi or 0.0),
-            NUMBER,
-        ),
-        ("margin_scale", "Margin over the published margin", f"=IF(settings_valid,{scale},NA())", 1.0, NUMBER),
-    ]
-    for offset, (name, label, formula, value, kind) in enumerate(lines, start=3):
-        put_text(sheet, row + offset, 0, label, look, "plain")
-        sheet.write_formula(row + offset, 1, formula, look.kinds.get(kind) or look.roles[kind], value)
-        workbook.define_name(name, f"={ASSUMPTIONS}!$B${row + offset + 1}")
-    return row + 3 + len(lines)
-
-
-def _write_all(sheet: Any, report: Report, row: int, look: Look) -> None:
-    """Write all assumptions of the published run, and their hash."""
-    plain = plain_assumptions(report)
-    put_text(sheet, row, 0, "All assumptions of the published run", look, "section")
-    put_text(sheet, row + 1, 0, "SHA-256 of them", look, "plain")
-    put_text(sheet, row + 1, 1, hash_of(plain), look, "aside")
-    rows = flat_assumptions(plain)
-    given = {name: value for name, value in rows if name.startswith("forecast.")}
-    # A spend repeats the terms of the forecast: they are hashed, but need not be read twice
-    shown = [one for one in rows if one[1] != given.get(f"forecast.{one[0].rpartition('.')[2]}", _NOT_THERE)]
-    for offset, (name, value) in enumerate([*given.items(), *(one for one in shown if one[0] not in given)], start=2):
-        put_text(sheet, row + offset, 0, name, look, "plain")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            sheet.write_number(row + offset, 1, value, look.roles["aside"])
-        else:
-            text = {None: "none", True: "yes", False: "no"}.get(value, value)
-            put_text(sheet, row + offset, 1, str(text), look, "aside")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,56 +9,32 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from clv_forecast import columns
+from clv_forecast.column_titles import COUNT, DATE, MONEY, MONTHS, RATIO, SHARE, TEXT, kind_of, title_of
 from clv_forecast.printable import printable
 from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
-
-TEXT: Final = "text"
-MONEY: Final = "money"
-SHARE: Final = "share"
-COUNT: Final = "count"
-NUMBER: Final = "number"
-MONTHS: Final = "months"
-DATE: Final = "date"
 
 _NUMBER_FORMATS: Final[Mapping[str, str]] = {
     TEXT: "@",
     MONEY: "#,##0.00;[Red]-#,##0.00",
     SHARE: "0.0%",
     COUNT: "#,##0",
-    NUMBER: "0.00",
+    RATIO: "#,##0.00",
     MONTHS: "0",
     DATE: "yyyy-mm-dd",
 }
-_WIDTHS: Final[Mapping[str, float]] = {MONEY: 14.0, SHARE: 10.0, COUNT: 10.0, NUMBER: 10.0, MONTHS: 10.0, DATE: 12.0}
-_WIDEST: Final = 80.0
+_WIDTHS: Final[Mapping[str, float]] = {MONEY: 12.0, SHARE: 9.0, COUNT: 9.0, RATIO: 10.0, MONTHS: 20.0, DATE: 12.0}
+_WIDEST: Final = 60.0
 HEADER_HEIGHT: Final = 46.0
 """Three lines: the arrow of a filter hides no word."""
 LOW_HEADER: Final = 31.0
 """Two lines, where there is no filter."""
 _ROWS_MEASURED: Final = 500
+_A3: Final = 8
+_A4: Final = 9
+_FITS_A4: Final = 190.0
+"""Characters side by side that can still be read on a page of A4."""
 _EXACT_DIGITS: Final = 15
 """A spreadsheet keeps so many digits of a number: a longer whole number is written as text."""
-
-_SHARES: Final = frozenset(
-    {
-        "prob",
-        "confidence",
-        "target_roi",
-        "readiness",
-        "share_of_wallet",
-        "parameter_share",
-        "process_share",
-        "common_share",
-        "share_repaying",
-        "share",
-    }
-)
-_COUNTS: Final = frozenset(
-    {"rank", "rank_lower", "rank_upper", "top_k", "customers", "accounts", "new_customers", "reactivated", "sharing"}
-)
-_MONTHS: Final = frozenset({"payback_months", "payback_limit_months", "age_months"})
-_NUMBERS: Final = frozenset({"ltv_to_cac", "expected_future_referrals", "expected_purchases", "purchases"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +48,9 @@ class Look:
     @classmethod
     def of(cls, workbook: Any) -> Look:
         """Add the formats to a workbook of xlsxwriter."""
+        words = {"indent": 1, "text_wrap": True}
         kinds = {
-            kind: workbook.add_format({"num_format": shape, **({"indent": 1} if kind == TEXT else {})})
+            kind: workbook.add_format({"num_format": shape, "valign": "top", **(words if kind == TEXT else {})})
             for kind, shape in _NUMBER_FORMATS.items()
         }
         line = {"border": 1, "border_color": "#BFBFBF"}
@@ -102,10 +78,11 @@ class Look:
             "words": {"text_wrap": True, "valign": "top"},
             "plain": {"valign": "top"},
             "aside": {"valign": "top", "align": "left", "indent": 1},
-            "yes_or_no": {"align": "right"},
+            "right": {"align": "right", "valign": "top"},
             "quiet": {"italic": True, "font_color": "#595959"},
             "warning": {"bold": True, "font_color": "#9C0006", "bg_color": "#FFC7CE"},
             "banner": {"bold": True, "font_color": "#006100", "bg_color": "#E2EFDA"},
+            "zero": {"num_format": "0.00;0.00"},
             "stale": {"italic": True, "font_color": "#808080"},
             "live_share": {"num_format": "0.0%", **live},
             "live_level": {"num_format": "0%", **live},
@@ -118,7 +95,7 @@ class Look:
         }
         return cls(
             kinds=kinds,
-            quoted=workbook.add_format({"num_format": "@", "indent": 1, "quote_prefix": True}),
+            quoted=workbook.add_format({"num_format": "@", "valign": "top", "quote_prefix": True, **words}),
             roles={name: workbook.add_format(dict(shape)) for name, shape in roles.items()},
         )
 
@@ -134,50 +111,10 @@ class Column:
 
 
 def column_of(table: pd.DataFrame, name: str, currency: str | None, header: str | None = None) -> Column:
-    """Describe one column of a table."""
+    """Describe one column of a table: its kind and what stands above it have one source."""
     kind = kind_of(name, table[name].dtype)
-    words = in_words(name) if header is None else header
-    if kind == MONEY and currency:
-        words = f"{words} ({currency})"
-    return Column(name=name, header=words, kind=kind, width=_width(table[name], kind))
-
-
-def kind_of(name: str, dtype: Any) -> str:
-    """Tell what a column holds from its name, and where the name says nothing, from its type.
-
-    Examples
-    --------
-    >>> kind_of("p_loss", np.dtype(float)), kind_of("value", np.dtype(float)), kind_of("customer_id", np.dtype(int))
-    ('share', 'money', 'text')
-    """
-    if name == columns.CUSTOMER_ID:
-        return TEXT
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return DATE
-    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-        return TEXT
-    for kind, names in ((SHARE, _SHARES), (COUNT, _COUNTS), (MONTHS, _MONTHS), (NUMBER, _NUMBERS)):
-        if name in names or name.removesuffix("_lower").removesuffix("_upper") in names:
-            return kind
-    if name.startswith("p_"):
-        return SHARE
-    return COUNT if pd.api.types.is_integer_dtype(dtype) else MONEY
-
-
-def in_words(name: str) -> str:
-    """Turn the name of a column into what stands above it.
-
-    Examples
-    --------
-    >>> in_words("p_alive"), in_words("value_lower"), in_words("ltv_to_cac")
-    ('P(alive)', 'Value lower', 'LTV to CAC')
-    """
-    if name.startswith("p_"):
-        return f"P({name[2:].replace('_', ' ').replace('cac', 'CAC')})"
-    if name == columns.CUSTOMER_ID:
-        return "Customer"
-    words = name.replace("_", " ").capitalize()
-    return re.sub(r"\b(cac|ltv)\b", lambda found: found[0].upper(), words, flags=re.IGNORECASE)
+    title = title_of(name, kind, currency) if header is None else header
+    return Column(name=name, header=title, kind=kind, width=_width(table[name], kind, title))
 
 
 def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> None:
@@ -200,11 +137,13 @@ def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> No
         return
     if isinstance(value, float | np.floating):
         if np.isfinite(value):
-            sheet.write_number(row, col, float(value), look.roles["plain"] if kind == TEXT else look.kinds[kind])
+            # Adding 0 turns -0.0 into 0.0
+            sheet.write_number(row, col, float(value) + 0.0, look.roles["plain"] if kind == TEXT else look.kinds[kind])
         return
     if value is None or value is pd.NA or value is pd.NaT:
         return
-    put_text(sheet, row, col, value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value), look)
+    text = value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
+    put_text(sheet, row, col, text, look, "right" if kind == MONTHS else None)
 
 
 def put_text(sheet: Any, row: int, col: int, text: str, look: Look, role: str | None = None) -> None:
@@ -231,11 +170,27 @@ def put_headers(
     sheet.set_row(row, height)
 
 
-def _width(values: pd.Series[Any], kind: str) -> float:
+def clean_zeros(sheet: Any, rows: tuple[int, int], place: int, look: Look) -> None:
+    """Show amounts between -0.005 and 0 without a sign: "-0.00" says nothing."""
+    first, last = rows
+    rule = {"type": "cell", "criteria": "between", "minimum": -0.00499999, "maximum": -1e-300}
+    sheet.conditional_format(first, place, last, place, {**rule, "format": look.roles["zero"]})
+
+
+def print_whole(sheet: Any, last_row: int, last_place: int, *, width: float) -> None:
+    """Print all of a sheet, a page wide: on the larger paper where there is much of it."""
+    sheet.print_area(0, 0, last_row, last_place)
+    sheet.set_paper(_A3 if width > _FITS_A4 else _A4)
+
+
+def _width(values: pd.Series[Any], kind: str, title: str) -> float:
+    """Room for the values, and for the longest word above them."""
+    least = max((len(word) for word in title.split()), default=0) + 3.0
     if kind == MONEY:
         largest = float(pd.to_numeric(values, errors="coerce").abs().max()) if len(values) else 0.0
-        return max(_WIDTHS[MONEY], len(f"{largest:,.2f}") + 2.0) if np.isfinite(largest) else _WIDTHS[MONEY]
+        room = len(f"{largest:,.2f}") + 2.0 if np.isfinite(largest) else 0.0
+        return max(_WIDTHS[MONEY], least, room)
     if kind != TEXT:
-        return _WIDTHS[kind]
+        return max(_WIDTHS[kind], least)
     longest = max((len(printable(value)) for value in values.head(_ROWS_MEASURED)), default=0)
-    return float(min(max(longest + 2.0, 11.0), _WIDEST))
+    return float(min(max(longest + 2.0, least), _WIDEST))

@@ -1,4 +1,4 @@
-"""The last sheet: how the figures come about, in words."""
+"""The sheet of method: how the figures come about, in words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from clv_forecast.finance.spend import WHAT_THE_BASIS_MEANS
 from clv_forecast.report.report import Report
-from clv_forecast.report.workbook_cells import Look, put_text
-from clv_forecast.report.workbook_settings import Settings
+from clv_forecast.report.workbook_cells import Look, print_whole, put_text
+from clv_forecast.report.workbook_settings import Settings, per_cent
 
 _WIDTH: Final = 110.0
 _LINE: Final = 120
@@ -83,6 +83,7 @@ def write_method(sheet: Any, report: Report, settings: Settings, look: Look) -> 
     sheet.set_column(0, 0, 30.0)
     sheet.set_column(1, 1, _WIDTH)
     sheet.freeze_panes(3, 0)
+    print_whole(sheet, row - 1, 1, width=30.0 + _WIDTH)
 
 
 def _lines(report: Report, settings: Settings) -> list[tuple[str, str]]:
@@ -94,7 +95,7 @@ def _lines(report: Report, settings: Settings) -> list[tuple[str, str]]:
             "Discounted contribution: each purchase brings amount x margin less the cost of an order, discounted at "
             "the time of the purchase, less a yearly cost to serve while the account is alive. It may be negative.",
         ),
-        ("Bands", f"Hold {forecast.prob:.0%} of what may come, luck included."),
+        ("Bands", f"Hold {per_cent(forecast.prob)} of what may come, luck included."),
         *(("Note", note) for note in forecast.notes),
     ]
     if report.certificate is not None:

@@ -62,9 +62,7 @@ def _margin(report: Report) -> tuple[float | None, str, str]:
     terms = report.forecast.assumptions
     given = terms["margin"]
     if isinstance(given, bool) or not isinstance(given, int | float):
-        # It stands in a formula: no quotation mark may end it there, and no constant there is longer than 255
-        words = "from {!r}".format(given.replace('"', "'")[:40]) if isinstance(given, str) else "differs by account"
-        return None, words, "Locked: margins differ by account, so values are not proportional to one number."
+        return None, "by account", "Locked: margins differ by account, so values are not proportional to one number."
     words = per_cent(given)
     if given <= 0.0:
         return None, words, "Locked: values can only be scaled from a margin above 0."
@@ -150,4 +148,4 @@ def per_cent(share: float) -> str:
     >>> per_cent(0.225)
     '22.5 %'
     """
-    return f"{round(100.0 * share, 4):g} %"
+    return f"{round(100.0 * share, 4):zg} %"

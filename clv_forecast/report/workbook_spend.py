@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.column_titles import COUNT, MONEY, RATIO, SHARE
 from clv_forecast.finance.allowances import BARELY_MORE
 from clv_forecast.finance.spend import (
     ACQUIRE,
@@ -19,17 +20,21 @@ from clv_forecast.finance.spend import (
     level_column,
     payback_column,
 )
-from clv_forecast.report.workbook_cells import COUNT, MONEY, SHARE, Column, Look, column_of, put, put_headers, put_text
+from clv_forecast.report.workbook_cells import (
+    Column,
+    Look,
+    clean_zeros,
+    column_of,
+    print_whole,
+    put,
+    put_headers,
+    put_text,
+)
 from clv_forecast.report.workbook_settings import at_level, cents, per_cent
 
 ALLOWANCES: Final = ("allowable_expected", "allowable_pooled", "allowable_single")
 HEADERS: Final = {
     "customers": "New customers pooled",
-    "value_at_stake": "Value at stake",
-    "allowable_expected": "Allowable on average",
-    "allowable_pooled": "Allowable, risk pooled",
-    "allowable_single": "Allowable, each for itself",
-    "p_loss": "P(loss)",
     "payback_months": "Payback month (published)",
     "p_payback": "P(payback) (published)",
     "reason": "Why 0 for itself (published)",
@@ -108,12 +113,17 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
         known = names.set_index(columns.CUSTOMER_ID)[columns.NAME]
         table.insert(1, columns.NAME, known.reindex(table[columns.CUSTOMER_ID]).to_numpy())
     pools = {group: place for place, group in enumerate(spend.totals["group"].tolist(), start=1)}
-    wanted = (columns.CUSTOMER_ID, columns.NAME, "group", *HEADERS)
+    wanted = (
+        *(columns.CUSTOMER_ID, columns.NAME, "group", "customers", "value_at_stake", *ALLOWANCES, "p_loss"),
+        *_AS_PUBLISHED,
+    )
     shown = tuple(
         column_of(table, name, spend.currency, HEADERS.get(name))
         for name in wanted
         if name in table and not (name == "group" and len(pools) == 1 and spend.basis != ACQUIRE)
     )
+    words = spend.payback_in_words()
+    table["payback_months"] = [words[place] for place in order]
     behind = [
         Column(name="eligible", header="May have an allowance", kind=COUNT, width=10.0),
         Column(name="pool", header="Pool no.", kind=COUNT, width=8.0),
@@ -153,6 +163,8 @@ def write_spend(workbook: Any, sheet: Any, plan: SpendSheet, look: Look) -> None
     _write_rows(sheet, plan, look)
     for place, column in enumerate(plan.shown):
         sheet.set_column(place, place, column.width)
+        if column.kind in (MONEY, RATIO):
+            clean_zeros(sheet, (4, last - 1), place, look)
     first, width = len(plan.shown), len(plan.shown) + len(plan.behind)
     sheet.set_column(first, width - 1, 13.0, None, {"level": 1, "hidden": True})
     sheet.set_column(width, width, None, None, {"collapsed": True})
@@ -167,7 +179,7 @@ def write_spend(workbook: Any, sheet: Any, plan: SpendSheet, look: Look) -> None
         {"type": "formula", "criteria": "=NOT(as_published)", "format": look.roles["stale"]},
     )
     sheet.repeat_rows(0, _HEADER_ROW)
-    sheet.print_area(0, 0, last - 1, len(plan.shown) - 1)
+    print_whole(sheet, last - 1, len(plan.shown) - 1, width=sum(column.width for column in plan.shown))
 
 
 def _write_rows(sheet: Any, plan: SpendSheet, look: Look) -> None:

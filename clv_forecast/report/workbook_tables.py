@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.column_titles import MONEY, RATIO
 from clv_forecast.report.report import Report
-from clv_forecast.report.workbook_cells import Look, column_of, put, put_headers, put_text
+from clv_forecast.report.workbook_cells import Look, clean_zeros, column_of, print_whole, put, put_headers, put_text
+from clv_forecast.report.workbook_settings import per_cent
 
 if TYPE_CHECKING:
     from clv_forecast.finance.cohorts import Cohorts
@@ -30,7 +32,6 @@ _RANKING: Final = (
     "potential_value",
     "p_alive",
     "cell",
-    "reason",
     "rank_lower",
     "rank_upper",
     "p_top",
@@ -42,9 +43,15 @@ _RANKING: Final = (
     "p_cell",
     "grade",
     "model_fit",
+    "reason",
 )
-_PRINTED: Final = 14
-"""Columns of a wide table that fit on a page."""
+_ORDERS: Final = {
+    "mean": "the mean of the adjusted value",
+    "lower": "the lower end of the adjusted value",
+    "p_top": "the probability of being among the first",
+    "carried": "the last year's value, carried forward",
+    "stack": "a stack of forecast and carried value",
+}
 
 
 def static_tables(report: Report) -> list[tuple[str, str, str, pd.DataFrame]]:
@@ -53,10 +60,10 @@ def static_tables(report: Report) -> list[tuple[str, str, str, pd.DataFrame]]:
     if report.ranking is not None:
         ranking = report.ranking
         table = ranking.table[[name for name in _RANKING if name in ranking.table]]
-        title = f"Ranking over {ranking.horizon}, by {ranking.order.by}"
-        found.append(("Ranking", title, f"Bands hold {ranking.prob:.0%}.", table))
+        title = f"Ranking over {ranking.horizon}, by {_ORDERS[ranking.order.by]}"
+        found.append(("Ranking", title, f"Bands hold {per_cent(ranking.prob)}.", table))
     if report.losers is not None:
-        title = f"Accounts that lost money, or are expected to over {report.horizon}"
+        title = f"Accounts that lose money: so far, or over {report.horizon}"
         found.append(("Losers", title, "Their allowable spend is 0 where the forecast is a loss.", report.losers))
     if report.cohorts is not None:
         found.extend(_cohorts(report.cohorts))
@@ -65,42 +72,45 @@ def static_tables(report: Report) -> list[tuple[str, str, str, pd.DataFrame]]:
 
 def _cohorts(cohorts: Cohorts) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     line = (
-        f"Bands hold {cohorts.prob:.0%}; one may cost what is allowed at {cohorts.target_roi:.0%} return and "
-        f"{cohorts.confidence:.0%} confidence, over {cohorts.horizon}."
+        f"Bands hold {per_cent(cohorts.prob)}; one may cost what is allowed at {per_cent(cohorts.target_roi)} return "
+        f"and {per_cent(cohorts.confidence)} confidence, over {cohorts.horizon}."
     )
-    yield "Cohorts", f"New customers by {cohorts.period} and channel", line, cohorts.table
+    yield "Cohorts", f"New customers by {cohorts.period} and channel", line, cohorts.paid_back_in_words(cohorts.table)
     yield (
         "Cohort totals",
         "New customers: all, by channel and by cohort",
         f"{line} Do not add up its rows.",
-        cohorts.totals,
+        cohorts.paid_back_in_words(cohorts.totals),
     )
     if len(cohorts.same_age):
-        line = f"Bands hold {cohorts.prob:.0%}. Each cohort against earlier ones when they were as old."
+        line = f"Bands hold {per_cent(cohorts.prob)}. Each cohort against earlier ones when they were as old."
         yield "Cohorts at one age", "New customers at the same age", line, cohorts.same_age
 
 
 def write_table(sheet: Any, title: str, line: str, table: pd.DataFrame, currency: str | None, look: Look) -> None:
     """Fill a sheet with a finished table."""
     put_text(sheet, 0, 0, title, look, "title")
-    put_text(sheet, 2, 0, f"The figures of this sheet are those of the published run. {line}", look, "quiet")
+    line = f"The figures of this sheet are those of the published run; an empty cell is not known. {line}"
+    put_text(sheet, 2, 0, line, look, "quiet")
     names = _shown(table)
     shown = [column_of(table, name, currency) for name in names]
     put_headers(sheet, _HEADER_ROW, [(column.header, column.kind) for column in shown], look)
     if not len(table):
-        put_text(sheet, _HEADER_ROW + 1, 0, "None.", look, "plain")
+        put_text(sheet, _HEADER_ROW + 1, 0, "Nothing to list.", look, "plain")
     cells = zip(*(table[name].tolist() for name in names), strict=True)
     for row, values in enumerate(cells, start=_HEADER_ROW + 1):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
             put(sheet, row, place, value, column.kind, look)
+    last = _HEADER_ROW + max(len(table), 1)
     for place, column in enumerate(shown):
         sheet.set_column(place, place, column.width)
-    last = _HEADER_ROW + max(len(table), 1)
+        if column.kind in (MONEY, RATIO):
+            clean_zeros(sheet, (_HEADER_ROW + 1, last), place, look)
     sheet.autofilter(_HEADER_ROW, 0, last, len(shown) - 1)
     head = [place for place, name in enumerate(names) if name in (columns.CUSTOMER_ID, columns.NAME, "cohort")]
     sheet.freeze_panes(_HEADER_ROW + 1, max(head, default=0) + 1)
     sheet.repeat_rows(_HEADER_ROW)
-    sheet.print_area(0, 0, last, min(len(shown), _PRINTED) - 1)
+    print_whole(sheet, last, len(shown) - 1, width=sum(column.width for column in shown))
 
 
 def _shown(table: pd.DataFrame) -> Sequence[str]:

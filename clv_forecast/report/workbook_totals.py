@@ -1,110 +1,101 @@
-"""The sheet of totals: allowable spend by pool, live, with what each pool reaches; and the totals of the forecast."""
+"""The sheet of totals: allowable spend by pool, live; and the totals of the forecast."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from clv_forecast.finance.allowances import allowance
-from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES, AllowableSpend
+from clv_forecast.column_titles import COUNT, MONEY, RATIO, TEXT, title_of
+from clv_forecast.finance.spend import ACQUIRE
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import (
-    COUNT,
     LOW_HEADER,
-    MONEY,
-    TEXT,
     Look,
+    clean_zeros,
     column_of,
+    print_whole,
     put,
     put_headers,
     put_text,
 )
-from clv_forecast.report.workbook_settings import at_level, cents
+from clv_forecast.report.workbook_settings import per_cent
 from clv_forecast.report.workbook_spend import ALLOWANCES, SpendSheet, letter_of
+from clv_forecast.report.workbook_technical import pool_of
 
 TOTALS: Final = "Totals"
 _FROM_ROWS: Final = ("value_at_stake", *ALLOWANCES)
-_HEADERS: Final = (
-    "Accounts",
-    "Sharing the pool",
-    "Value at stake",
-    "Allowable on average",
-    "Allowable, risk pooled",
-    "Allowable, each for itself",
-    "The pool, in cents",
-    "Rows add up to the pool",
+_MEANS: Final = (
+    *("group", "horizon", "customers", "value", "value_lower", "value_upper"),
+    *("revenue", "revenue_lower", "revenue_upper", "purchases", "purchases_lower", "purchases_upper"),
 )
-_FRONT: Final = (
-    "group",
-    "horizon",
-    "customers",
-    "value",
-    "value_lower",
-    "value_upper",
-    "revenue",
-    "revenue_lower",
-    "revenue_upper",
+_BANDS: Final = (
+    *("group", "horizon", "value", "mean_lower", "mean_upper"),
+    *("parameter_share", "process_share", "common_share", "note"),
 )
 _POOL: Final = 7
-_LEVELS_FROM: Final = 10
-_WIDTH: Final = 18.0
+_WIDTH: Final = 17.0
 
 
-def write_totals(workbook: Any, sheet: Any, report: Report, plans: tuple[SpendSheet, ...], look: Look) -> None:
-    """Fill the sheet of totals; names the cells with the cents of each pool."""
+def write_totals(sheet: Any, report: Report, plans: tuple[SpendSheet, ...], look: Look) -> None:
+    """Fill the sheet of totals."""
     put_text(sheet, 0, 0, "Totals", look, "title")
     row = 3
     for plan in plans:
-        row = _write_pools(workbook, sheet, plan, row, look)
-    _write_forecast(sheet, report, row, look)
-    widest = _LEVELS_FROM + 2 * len(CONFIDENCES)
+        row = _write_pools(sheet, plan, row, look)
+    band = per_cent(report.forecast.prob)
+    title = f"Forecast (as published): means with {band} bands, by group and horizon"
+    row = _write_table(sheet, title, report, _MEANS, row, look)
+    title = f"What the bands of value are made of: {band} bands of the mean, and shares of the variance"
+    row = _write_table(sheet, title, report, _BANDS, row + 1, look)
     sheet.set_column(0, 0, 24.0)
-    sheet.set_column(1, widest, _WIDTH)
+    sheet.set_column(1, len(_MEANS) - 1, _WIDTH)
     sheet.freeze_panes(3, 1)
+    print_whole(sheet, row - 1, len(_MEANS) - 1, width=24.0 + _WIDTH * len(_MEANS))
 
 
-def _write_forecast(sheet: Any, report: Report, row: int, look: Look) -> None:
-    """Write the totals of the forecast: what is read first in front, the rest behind."""
-    currency = report.forecast.currency
-    put_text(sheet, row, 0, "Forecast (as published; means with bands, by group and horizon)", look, "section")
+def _write_table(sheet: Any, title: str, report: Report, wanted: tuple[str, ...], row: int, look: Look) -> int:
+    """Write some columns of the forecast's totals; returns the row after them."""
+    put_text(sheet, row, 0, title, look, "section")
     table = report.forecast.totals
-    known = [name for name in table.columns if table[name].notna().any() and name not in ("currency", "as_of")]
-    front = [name for name in _FRONT if name in known]
-    names = [*front, *(name for name in known if name not in (*front, "note")), *(["note"] if "note" in known else [])]
-    shown = [column_of(table, name, currency) for name in names]
+    shown = [
+        column_of(table, name, report.forecast.currency) for name in wanted if name in table and _said(table[name])
+    ]
     put_headers(sheet, row + 1, [(column.header, column.kind) for column in shown], look, height=LOW_HEADER)
-    cells = zip(*(table[name].tolist() for name in names), strict=True)
+    cells = zip(*(table[column.name].tolist() for column in shown), strict=True)
     for index, values in enumerate(cells, start=row + 2):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
             put(sheet, index, place, value, column.kind, look)
-    sheet.print_area(0, 0, row + 1 + len(table), _POOL + 1)
+    last = row + 1 + len(table)
+    for place, column in enumerate(shown):
+        if column.kind in (MONEY, RATIO):
+            clean_zeros(sheet, (row + 2, last), place, look)
+    return last + 1
 
 
-def _write_pools(workbook: Any, sheet: Any, plan: SpendSheet, row: int, look: Look) -> int:
+def _said(values: pd.Series[Any]) -> bool:
+    """Whether a column holds anything."""
+    return bool((values.notna() & (values.astype("string") != "")).any())
+
+
+def _write_pools(sheet: Any, plan: SpendSheet, row: int, look: Look) -> int:
     """Write the pools of one allowable spend; returns the row after them."""
     spend = plan.spend
     put_text(sheet, row, 0, f"Allowable spend ({spend.basis}) over {spend.horizon}, by pool", look, "section")
-    money = f" ({spend.currency})" if spend.currency else ""
-    heads = [f"{head}{money}" if head in _HEADERS[2:6] else head for head in _HEADERS]
-    if spend.basis == ACQUIRE:
-        heads = ["New customers pooled" if head == "Accounts" else head for head in heads]
-    limited = "repaid" in spend.pools
-    behind = [f"The pool reaches, with {level} %" for level in CONFIDENCES]
-    if limited:
-        behind += [f"Within the payback limit, with {level} %" for level in CONFIDENCES]
-    kinds = [TEXT, COUNT, COUNT, *[MONEY] * 4, COUNT, TEXT]
-    put_headers(sheet, row + 1, list(zip(("Pool", *heads), kinds, strict=True)), look, height=LOW_HEADER)
-    put_headers(sheet, row + 1, [(head, MONEY) for head in behind], look, first=_LEVELS_FROM, height=LOW_HEADER)
+    new = spend.basis == ACQUIRE
+    heads = [("Pool", TEXT), ("New customers pooled" if new else "Accounts", COUNT), ("Sharing the pool", COUNT)]
+    heads += [(title_of(name, MONEY, spend.currency), MONEY) for name in _FROM_ROWS]
+    heads.append(("The pool" + (f" ({spend.currency})" if spend.currency else ""), MONEY))
+    if not new:
+        heads.append(("Rows add up to the pool", TEXT))
+    put_headers(sheet, row + 1, heads, look, height=LOW_HEADER)
     first = row + 2
     for index, group in enumerate(spend.totals["group"].tolist()):
         _write_pool(sheet, plan, first + index, index, group, look)
     last = first + len(spend.totals) - 1
-    letter = letter_of(_POOL)
-    workbook.define_name(plan.pool, f"={TOTALS}!${letter}${first + 1}:${letter}${last + 1}")
-    if spend.basis == ACQUIRE:
+    for place in range(3, _POOL + 1):
+        clean_zeros(sheet, (first, last + 1), place, look)
+    if new:
         return last + 3
     put_text(sheet, last + 1, 0, "All", look, "sum_words")
     for place in range(1, _POOL):
@@ -126,37 +117,11 @@ def _write_pool(sheet: Any, plan: SpendSheet, row: int, index: int, group: Any, 
         sheet.write_number(row, 2, int(total["sharing"]), look.kinds[COUNT])
     for place, name in enumerate(_FROM_ROWS, start=3):
         formula = f"=ROUND(SUMIFS({plan.cells(name)},{plan.cells('pool')},{index + 1}),2)"
-        sheet.write_formula(row, place, formula, look.kinds[MONEY], round(float(total[name]), 2))
-    levels = _levels_of(spend.pools, group)
-    spans = [
-        f"${letter_of(start)}{row + 1}:${letter_of(start + len(CONFIDENCES) - 1)}{row + 1}"
-        for start in range(_LEVELS_FROM, _LEVELS_FROM + len(levels) * len(CONFIDENCES), len(CONFIDENCES))
-    ]
-    formula = "=" + cents(at_level(spans[0]), at_level(spans[1]) if len(spans) > 1 else None)
-    pool = _pool_of(spend, levels)
-    if plan.live:
-        sheet.write_formula(row, _POOL, formula, look.kinds[COUNT], pool)
-    else:
-        sheet.write_number(row, _POOL, pool, look.kinds[COUNT])
+        sheet.write_formula(row, place, formula, look.kinds[MONEY], round(float(total[name]), 2) + 0.0)
+    pool = pool_of(spend, group)
+    sheet.write_formula(row, _POOL, f"=INDEX({plan.pool},{index + 1})/100", look.kinds[MONEY], pool / 100.0)
     if spend.basis != ACQUIRE:
-        letter, rows = letter_of(_POOL), letter_of(3 + _FROM_ROWS.index("allowable_pooled"))
+        rows = letter_of(3 + _FROM_ROWS.index("allowable_pooled"))
         adds_up = abs(100.0 * float(total["allowable_pooled"]) - pool) < 0.5
-        check = f'=IF(ABS(100*{rows}{row + 1}-{letter}{row + 1})<0.5,"yes","no")'
+        check = f'=IF(ABS({rows}{row + 1}-{letter_of(_POOL)}{row + 1})<0.005,"yes","no")'
         sheet.write_formula(row, _POOL + 1, check, look.roles["aside"], "yes" if adds_up else "no")
-    values = np.concatenate(levels)
-    for place, value in enumerate(values.tolist(), start=_LEVELS_FROM):
-        if np.isfinite(value):
-            sheet.write_number(row, place, value, look.kinds[MONEY])
-
-
-def _levels_of(pools: pd.DataFrame, group: Any) -> list[NDArray[np.float64]]:
-    """What one pool reaches with the stored levels, and within the payback limit where there is one."""
-    own = pools[(pools["group"] == group).fillna(False)].set_index("confidence").loc[list(CONFIDENCES)]
-    return [own[name].to_numpy(dtype=np.float64) for name in ("reached", "repaid") if name in own]
-
-
-def _pool_of(spend: AllowableSpend, levels: list[NDArray[np.float64]]) -> float:
-    """Cents of a pool at the published settings."""
-    place = CONFIDENCES.index(round(100 * spend.confidence))
-    reached, *repaid = (values[place : place + 1] for values in levels)
-    return float(allowance(reached, repaid[0] if repaid else None, spend.target_roi)[0])

@@ -65,7 +65,7 @@ def test_sentences_and_plain_values(found):
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["sentences"] == list(told) and len(plain["steps"]) == 14
     assert all(sentence in str(found) for sentence in told) and repr(found).startswith("<Comparison: <ValueBridge")
-    assert "<td>new customers</td>" in found._repr_html_()
+    assert ">new customers</td>" in found._repr_html_()
 
 
 def test_over_another_horizon(runs):
@@ -105,4 +105,4 @@ def test_notes_reach_reader_and_json():
     made = compare_snapshots(before(), after())
     noted = replace(made, bridge=replace(made.bridge, notes=("A <note>.",)))
     assert "Note: A <note>." in str(noted) and noted.to_dict()["notes"] == ["A <note>."]
-    assert "<p>A &lt;note&gt;.</p>" in noted._repr_html_()
+    assert "<li>A &lt;note&gt;.</li>" in noted._repr_html_()

@@ -109,7 +109,7 @@ def test_absent_is_absent() -> None:
     found = referral_table(plain, value=[1.0, 2.0], revenue_to_date=[1.0, 2.0], years_observed=[1, 1], horizon_years=1)
     assert list(found) == ["customer_id"]
     assert not referrals_of(plain).known
-    assert "column referred_by" in referrals_of(plain).notes[0]
+    assert "column with the referrer's id" in referrals_of(plain).notes[0]
     assert list(referral_table(CHAIN)) == ["customer_id", "referred_accounts", "referred_all"]
     counted = referral_table(CHAIN, years_observed=np.ones(6), horizon_years=1.0)
     assert "expected_future_referral_value" not in counted

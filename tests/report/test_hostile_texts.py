@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.finance.allowable_spend import allowable_spend
+from clv_forecast.finance.budget import allocate_budget
 from clv_forecast.report.card import card
 from clv_forecast.report.crm import write_crm
 from clv_forecast.report.report import Report, make_report
@@ -120,11 +123,15 @@ def test_texts_for_a_terminal_stay_on_their_lines(base: Base) -> None:
 
 
 def test_notebooks_show_escapes(base: Base) -> None:
-    fc = base.report.forecast
-    for one in (fc, fc.history, fc.history.audit):
+    fc, spend = base.report.forecast, base.report.spends[0]
+    retain = allowable_spend(fc, basis="retain", uplift=0.3, by="region")
+    shown = (base.report.potential, base.report.ranking, spend, allocate_budget(retain, 50.0, cost=5.0))
+    for one in (fc, fc.history, fc.history.audit, *shown, clv.cohorts(fc, by="region", period="year")):
         text = one._repr_html_()
-        assert not set(text) & STEERING
-        assert "<b>&amp;amp;" not in text
+        assert not set(text) & STEERING, type(one)
+        assert "<b>&amp;amp;" not in text and not re.search(r"<(?!/?(?:div|p|b|table|t[a-z]+|ul|li|code)[ >])", text)
+        words = html.unescape(re.sub("<[^>]*>", " ", text))
+        assert not re.search(r"\b(?:None|nan|NaT|True|False)\b|<NA>|-0(?:\.0+)?(?: %|\s|$)", words), type(one)
 
 
 def test_only_what_changed_is_found_by_ids_of_any_kind(base: Base, tmp_path: Path) -> None:
