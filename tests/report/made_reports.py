@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -37,6 +38,10 @@ HOSTILE = (
     "http://example.invalid/path",
     "\ufffe\uffff",
 )
+PYTHON = re.compile(
+    r"\b(?:None|nan|NaN|NaT|True|False|inf)\b|<NA>|\b[a-z]+_[a-z_]+\b|\w=['\"\w.]|['\"]\w+['\"]|\bp_\w|-0(?:\.0+)?$"
+)
+"""What a reader of finance should never meet in a file, nor in a workbook but for its last sheet."""
 BROKEN = "half \ud800 a pair"
 """Tables of text cannot hold it; lists of objects can."""
 

@@ -17,7 +17,7 @@ from clv_forecast.report.crm import crm_table, csv_holds_ids, write_crm
 from clv_forecast.report.crm_fields import FIELDS, field_names
 from clv_forecast.report.report import Report
 from clv_forecast.report.spreadsheet_text import starts_a_formula
-from tests.report.made_reports import BROKEN, HOSTILE, forecast_of, hostile_report, renamed, report_of
+from tests.report.made_reports import BROKEN, HOSTILE, PYTHON, forecast_of, hostile_report, renamed, report_of
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -55,6 +55,14 @@ def test_values_as_written(tmp_path: Path) -> None:
     assert list(rows[0]) == [name for name in FIELDS if name in rows[0]]
     # Made without potential, so its columns are not there
     assert {"rank_lower", "adjusted_value", "potential_value", "cell"} - set(rows[0]) == {"potential_value", "cell"}
+
+
+def test_texts_are_plain_sentences(tmp_path: Path) -> None:
+    rows = json.loads(write_crm(report_of(), tmp_path / "x.json").path.read_text(encoding="utf-8"))
+    texts = [str(one) for row in rows for one in row.values() if one is not None]
+    texts += [one for row in read(write_crm(report_of(), tmp_path / "x.csv").path) for one in row.values()]
+    assert [text for text in texts if PYTHON.search(text)] == []
+    assert all(row["reason"][0].isdigit() and row["reason"].endswith(".") for row in rows)
 
 
 def test_absent_inputs_are_no_columns(tmp_path: Path) -> None:

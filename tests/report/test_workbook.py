@@ -23,7 +23,7 @@ from clv_forecast.report.assumptions import assumptions_hash, plain_assumptions,
 from clv_forecast.report.report import make_report
 from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
 from clv_forecast.report.workbook import write_workbook
-from tests.report.made_reports import HOSTILE, forecast_of, hostile_report, renamed, report_of
+from tests.report.made_reports import HOSTILE, PYTHON, forecast_of, hostile_report, renamed, report_of
 from tests.report.recalculation import formulas_of, rows_of
 
 OURS = re.compile(
@@ -274,12 +274,6 @@ def test_an_earlier_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(StoreError, match="not a folder"):
         (tmp_path / "folder.xlsx").mkdir()
         write_workbook(report_of(), tmp_path / "folder.xlsx")
-
-
-PYTHON = re.compile(
-    r"\b(?:None|nan|NaN|NaT|True|False|inf)\b|<NA>|\b[a-z]+_[a-z_]+\b|\w=['\"\w.]|['\"]\w+['\"]|\bp_\w|-0(?:\.0+)?$"
-)
-"""What a reader of finance should never meet outside the last sheet."""
 
 
 def words_of(path: Path) -> Iterator[tuple[str, str]]:
