@@ -48,15 +48,15 @@ def notes_on(
     if judged_by == POOLED:
         notes.append(
             "The model pools all customers: what is to come differs between cohorts only by what their customers have "
-            "done so far. Differences in the forecast part are understated; same_age compares what really came."
+            "done so far. Differences in the forecast part are understated; what really came is compared at the same age."
         )
     elif judged_by == COVARIATES:
         notes.append(
             "Customers differ by covariates in the model: cohorts differ in the forecast part as far as these tell."
         )
     notes.append(
-        "An older cohort has had more time: its value per customer is larger for that alone. Compare cohorts by "
-        "value_at_equal_age and in same_age."
+        "An older cohort has had more time: its value per customer is larger for that alone. Compare cohorts at the "
+        "same age."
     )
     if not new.complete.all():
         cut = [name for name, whole in zip(new.cohorts, new.complete, strict=True) if not whole]

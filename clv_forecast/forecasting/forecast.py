@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from clv_forecast.forecasting.adjustments import CommonShock, Correction, Eviden
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.customer_table import CustomerColumns
 from clv_forecast.forecasting.expectation import expected_money
-from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.horizons import DEFAULT_HORIZONS, Horizons, either_name
 from clv_forecast.forecasting.money import CostRule, MarginRule, Terms, resolve_terms
 from clv_forecast.forecasting.plan import Plan, chunks_of, make_plan
 from clv_forecast.forecasting.predictive import predictive_money
@@ -30,15 +29,14 @@ from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, discount_per_unit, units_per_year
 
-DEFAULT_HORIZONS: Final = ("12 months", "36 months", "lifetime")
-
 
 @shows_progress
 def forecast(
     model: Model | Stack,
     history: PurchaseHistory,
     *,
-    horizons: str | Sequence[str] = DEFAULT_HORIZONS,
+    horizons: str | Sequence[str] | None = None,
+    horizon: str | Sequence[str] | None = None,
     discount_rate_annual: float = 0.10,
     margin: MarginRule = 0.30,
     cost_to_serve: CostRule = 0.0,
@@ -68,8 +66,11 @@ def forecast(
         From ``fit``; or several models, from ``stack``.
     history : PurchaseHistory
         Customers to forecast; usually the history the model was fitted on.
-    horizons : str or sequence of str
-        Such as ``"12 months"``, ``"39 weeks"`` or ``"lifetime"`` (capped at ``lifetime_years``).
+    horizons : str or sequence of str, optional
+        Such as ``"12 months"``, ``"39 weeks"`` or ``"lifetime"`` (capped at ``lifetime_years``). Default: 12 months,
+        36 months and lifetime.
+    horizon : str or sequence of str, optional
+        The same by its other name.
     discount_rate_annual : float
         Yearly rate, 0.10 for 10 %.
     margin : float, str or mapping
@@ -136,7 +137,7 @@ def forecast(
     if evidence is not None:
         instance_of(evidence, Evidence, "evidence", "the evidence of a certificate")
     check_prob(prob)
-    ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
+    ends = Horizons.parse(either_name(horizons, horizon, DEFAULT_HORIZONS), lifetime_years=lifetime_years)
     terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
     plan = make_plan(
         model,
@@ -166,7 +167,7 @@ def forecast(
             "cost_per_order": cost_per_order,
             "lifetime_years": lifetime_years,
             "draws": draws,
-            "discounting": "exp(-ln(1 + discount_rate_annual) x years) at the time of each purchase",
+            "discounting": "by the annual rate, continuously, at the time of each purchase",
             "days_per_year": DAYS_PER_YEAR,
             "seed": plan.seed,
             "shock": shock,
@@ -230,7 +231,7 @@ def _fit_notes(model: Model | Stack, history: PurchaseHistory) -> tuple[str, ...
         return (f"A stack of models: {shares}.", *(f"{t}{n}" for t, m in named for n in _fit_notes(m, history)))
     parts = [("purchases", model.report.purchases), ("spend", model.report.spend)]
     notes = [
-        f"The fit of {name} is {part.status.value}: {part.message}"
+        f"The fit of {name} is {part.status.value}: {part.message.removeprefix(f'{part.model}: ')}"
         for name, part in parts
         if part is not None and part.status is not FitStatus.CONVERGED
     ]
@@ -250,9 +251,9 @@ def _notes(plan: Plan, terms: Terms, ends: Horizons, evidence: Evidence | None) 
         notes.append(f"Bands of totals treat customers as independent ({NO_SHOCK_NOTE}).")
     if "lifetime" in ends.labels:
         years = ends.years[ends.labels.index("lifetime")]
-        notes.append(f"'lifetime' is cut off after {years:g} years.")
+        notes.append(f"Lifetime is cut off after {years:g} years.")
     if evidence is None:
-        notes.append("No backtest has proven these horizons yet: evidence is 'extrapolated'.")
+        notes.append("No backtest has reached these horizons yet: bands are extrapolated.")
     else:
         notes.append(evidence.sentence)
     if not plan.has_spend:

@@ -240,9 +240,10 @@ def format_example(fields: Iterable[tuple[str, Any]]) -> str:
     Examples
     --------
     >>> format_example([("customer_id", 7), ("amount", None)])
-    'customer_id=7, amount=missing'
+    'customer id 7, amount missing'
     """
-    text = printable(", ".join(f"{name}={'missing' if value is None else value}" for name, value in fields))
+    shown = (f"{name.replace('_', ' ')} {'missing' if value is None else value}" for name, value in fields)
+    text = printable(", ".join(shown))
     return text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 3] + "..."
 
 

@@ -220,9 +220,9 @@ def silence_before_as_of(log: PurchaseLog, as_of: pd.Timestamp) -> Finding:
     return Finding(
         name="silence_before_as_of",
         level=level,
-        sentence=f"The log's last purchase is of {end}, and the {counted(silent, 'day')} up to as_of "
+        sentence=f"The log's last purchase is of {end}, and the {counted(silent, 'day')} up to the end "
         f"{'has' if silent == 1 else 'have'} none{meaning}."
         if silent > 0
-        else f"The log has purchases up to as_of, {end}.",
+        else f"The log has purchases up to its end, {end}.",
         values={"silent_days": silent, "purchases_expected": missed, "longest_silence_before": longest},
     )

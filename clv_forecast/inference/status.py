@@ -193,7 +193,9 @@ def _weakest_combination(problem: Problem, optimum: Optimum) -> str:
     weights = vectors[:, 0]
     weights = weights * np.sign(weights[np.argmax(np.abs(weights))])
     parts = [
-        f"{weight:+.2f} {name}" for weight, name in zip(weights, problem.coordinates, strict=True) if abs(weight) > 0.1
+        f"{weight:+.2f} {name.replace('_', ' ')}"
+        for weight, name in zip(weights, problem.coordinates, strict=True)
+        if abs(weight) > 0.1
     ]
     width = 1.0 / np.sqrt(values[0]) if values[0] > 0 else np.inf
     return f"the combination {' '.join(parts)} is not identified (standard deviation {width:.2g})"

@@ -14,8 +14,9 @@ from clv_forecast import columns
 from clv_forecast.arguments import MOST_TOP, draws_of, instance_of, number_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.grading import Grading
 from clv_forecast.ranking.joint_pass import JointTask, joint_pass
@@ -41,6 +42,10 @@ from clv_forecast.units import units_per_year
 
 Floats = NDArray[np.float64]
 _NOTES_FIRST: Final = 2
+_SHOWN: Final = (
+    "rank", columns.CUSTOMER_ID, columns.NAME, "adjusted_value", "adjusted_lower", "adjusted_upper", "value",
+    "potential_value", "p_alive", "cell", "grade", "reason",
+)  # fmt: skip
 DEFAULT_MATRIX: Final = MatrixRule()
 VALUE_AXES: Final = ("value", "current_revenue")
 POTENTIAL_AXES: Final = ("potential_value", "headroom")
@@ -98,7 +103,27 @@ class Ranking:
         ]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        table = self.table
+        sums = {name: table[name].sum(min_count=1) for name in ("value", "potential_value") if name in table}
+        return notebook_html(
+            f"Ranking of {len(table):,} accounts over {self.horizon}",
+            table,
+            shown=_SHOWN,
+            total={"rank": "All"} | sums,
+            see=[
+                (".table", f"all {len(table):,} accounts and {len(table.columns)} columns"),
+                (".matrix", "accounts and money by value and potential"),
+                (".concentration", "what the top 20 % bring"),
+                (".goals", "growth by owner"),
+                (".sensitivity", "who changes place if potential is 20 % more or less"),
+                ("clv.figures.draw_matrix(ranking.matrix)", "draws the matrix"),
+            ],
+            notes=self.notes,
+        )
 
+
+@shows_progress
 def rank(
     forecast: Forecast,
     *,
@@ -113,7 +138,7 @@ def rank(
     grading: Grading | Mapping[str, Any] | None = None,
     metrics: pd.DataFrame | None = None,
     draws: int = 500,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Ranking:
     r"""Put accounts in order of what they bring and could bring.
 
@@ -188,6 +213,8 @@ def rank(
     >>> int(found.table["rank"].iloc[0]), found.order.by
     (1, 'mean')
     """
+    instance_of(forecast, Forecast, "forecast", "forecast")
+    horizon = forecast.horizons.one(horizon)
     _check(forecast, potential, horizon, matrix, draws)
     k = number_of(top_k, "top_k", most=MOST_TOP)
     known = _accounts(forecast, accounts, potential)
@@ -278,9 +305,7 @@ def rank(
 
 
 def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix: MatrixRule, draws: int) -> None:
-    instance_of(forecast, Forecast, "forecast", "forecast")
     instance_of(matrix, MatrixRule, "matrix", "MatrixRule(...)")
-    forecast.horizons.only([horizon])
     if not forecast.plan.has_spend:
         raise DomainError("A ranking is of money: a spend part is needed.", remedy="Fit with spend='gamma_gamma'.")
     draws_of(draws)
@@ -333,13 +358,13 @@ def _notes(
     if order.by in ("lower", "p_top"):
         notes.append("Sensitivity is that of the order by mean.")
     if margin_unused:
-        notes.append("The accounts have a column 'margin', and the forecast was made at one rate: margin='margin'?")
+        notes.append("The accounts have margins of their own, and the forecast was made at one rate for all.")
     if potential is None:
         notes.append("Without potential: adjusted value is the forecast's value.")
     elif potential.table["potential_value"].isna().any():
         missing = int(potential.table["potential_value"].isna().sum())
         notes.append(f"{missing:,} of {accounts:,} accounts have no known potential: theirs is left out, not 0.")
     if credit is None:
-        notes.append("Referral value is shown and not added: name referral_credit to add it.")
+        notes.append("Referral value is shown and not added: nothing says what share of it referrers are credited with.")
     notes.extend(referral_notes)
     return (*notes, *(() if potential is None else potential.notes))

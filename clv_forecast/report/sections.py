@@ -94,9 +94,9 @@ def changes_section(report: Report) -> Section:
         )
     missing = []
     if changes is None:
-        missing.append("Pass changes=changes_since(previous, forecast, horizon), with the forecast of the last run.")
+        missing.append("There is no earlier forecast to compare with.")
     if moves is None:
-        missing.append("Pass migration=migration(before.table, after.table), with the rankings of both runs.")
+        missing.append("There is no earlier ranking, so no moves between cells.")
     return Section(name="changes", title="What changed", lead=lead, blocks=tuple(blocks), missing=" ".join(missing))
 
 
@@ -168,7 +168,7 @@ def value_section(report: Report) -> Section:
         blocks.append(Words(paragraphs=tuple(f"Bands of totals: {note}." for note in notes)))
     missing = ""
     if report.cash_flow is None:
-        missing = 'For the cash flow by period pass cash_flow=forecast.cash_flow("quarter") to make_report.'
+        missing = "The cash flow by period was not asked for."
     return Section(name="value", title="Value with bands", lead=lead, blocks=tuple(blocks), missing=missing)
 
 
@@ -202,13 +202,13 @@ def matrix_section(report: Report) -> Section:
     ranking = report.ranking
     title = "Value by potential"
     if ranking is None:
-        return Section(name="matrix", title=title, missing="Pass ranking=rank(forecast, potential=...) to make_report.")
+        return Section(name="matrix", title=title, missing="No ranking was asked for.")
     blocks: list[Block] = []
     missing = ""
     cells = ranking.matrix
     classed = cells[cells["value_class"].notna() & cells["potential_class"].notna()] if len(cells) else cells
     if report.potential is None and ("headroom" not in ranking.table or ranking.table["headroom"].isna().all()):
-        missing = "Accounts have no potential: pass potential=potential(history, forecast) to rank and to make_report."
+        missing = "The potential of the accounts was not estimated."
     elif len(classed):
         blocks.append(_matrix(classed, report.forecast.currency))
     blocks.append(_lorenz(ranking.lorenz))
@@ -300,7 +300,7 @@ def ranking_section(report: Report) -> Section:
     ranking = report.ranking
     grid = Grid(name="ranking", caption="Accounts")
     if ranking is None:
-        missing = "No ranking was given: accounts stand by value. Pass ranking=rank(forecast, potential=...)."
+        missing = "No ranking was asked for: accounts stand by value."
         return Section(name="ranking", title="Accounts", blocks=(grid,), missing=missing)
     lead = f"{counted(len(ranking.table))} by {ORDERS[ranking.order.by]} over {ranking.horizon}."
     return Section(

@@ -33,8 +33,8 @@ def cohorts_section(report: Report) -> Section:
     cohorts = report.cohorts
     if cohorts is None:
         missing = (
-            "Pass cohorts=cohorts(...) to make_report. The accounts' columns channel and acquired_on part customers by "
-            "channel, and a table acquisition_cost (cohort, channel, amount) tells what they cost."
+            "New customers were not looked at. The channel and the day of acquisition of each account would tell where "
+            "they come from, and a table of acquisition costs what they cost."
         )
         return Section(name="cohorts", title=title, missing=missing)
     table = cohorts.table.assign(cohort=_named(cohorts.table))
@@ -126,7 +126,7 @@ def cohorts_section(report: Report) -> Section:
     lead += " What the next one may cost: allowable spend, basis acquire."
     missing = ""
     if pd.isna(first["cac"]):
-        missing = "What they cost is not known: a table acquisition_cost (cohort, channel, amount) would tell."
+        missing = "What they cost is not known: a table of acquisition costs would tell."
     return Section(name="cohorts", title=title, lead=lead, blocks=tuple(blocks), missing=missing)
 
 
@@ -136,8 +136,8 @@ def drivers_section(report: Report) -> Section:
     drivers = report.drivers
     if drivers is None:
         missing = (
-            "Pass drivers=loss_drivers(history, forecast, events=...) to make_report. It reads attributes of the "
-            "accounts (region, segment, channel, ...) and events (customer_id, date, kind)."
+            "What goes with losses was not looked at. It takes attributes of the accounts (region, segment, channel) "
+            "and events (complaints, returns, late deliveries)."
         )
         return Section(name="drivers", title=title, missing=missing)
     clear = drivers[drivers["verdict"].astype(str).str.startswith("goes with")]

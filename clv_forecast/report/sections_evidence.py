@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
 
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.evaluation.score_tables import ALL
+from clv_forecast.forecasting.adjustments import CommonShock, Correction, Evidence
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.printable import printable
 from clv_forecast.report.headline import trust_line
@@ -36,10 +38,7 @@ def certificate_section(report: Report) -> Section:
     title = "How the bands did"
     certificate = report.certificate
     if certificate is None:
-        missing = (
-            "No backtest was given. Pass certificate=backtest(history, horizon=...) to make_report, and its evidence "
-            "and shock to forecast."
-        )
+        missing = "No backtest was made: nothing says how far the bands can be trusted."
         return Section(name="certificate", title=title, missing=missing)
     scores = certificate.scores[certificate.scores["group"] == EVERYONE]
     blocks: list[Block] = [Words(points=tuple(certificate.verdict.sentences))]
@@ -148,7 +147,18 @@ def audit_section(report: Report) -> Section:
 
 
 def _assumption(value: Any) -> str:
+    """An assumption in words."""
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:g}"
-    text = printable(value) if isinstance(value, str) else " ".join(str(value).split())
+    if isinstance(value, CommonShock):
+        return f"level {value.level:.2f}, noise {value.noise:.2f} every {value.period.removeprefix('1 ')}"
+    if isinstance(value, Evidence):
+        return value.sentence
+    if isinstance(value, Correction):
+        return f"times {value.factor:g}: {value.reason}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_assumption(one)}" for name, one in value.items())
+    text = printable(value).replace("_", " ") if isinstance(value, str) else " ".join(str(value).split())
     return text if len(text) <= 400 else f"{text[:399]}…"

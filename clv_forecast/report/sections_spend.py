@@ -32,12 +32,12 @@ _EFFECTS: Final = {
 }
 ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "On average (allowable_expected)": "What the account is expected to bring, less the target return. "
+        "On average": "What the account is expected to bring, less the target return. "
         "It is met on the average of many accounts and promises nothing for one: many single accounts bring less.",
-        "Pooled (allowable_pooled)": "The account's part of what its whole pool brings with the confidence asked "
+        "Pooled": "The account's part of what its whole pool brings with the confidence asked "
         "for. Chances even out over many accounts, so this is far more than the sum of the single ones; it holds for "
         "the pool as a whole, if the spend is made on all of it.",
-        "By itself (allowable_single)": "What this one account brings with the confidence asked for, whatever the "
+        "By itself": "What this one account brings with the confidence asked for, whatever the "
         "others do. Few accounts are that sure.",
     }
 )
@@ -47,7 +47,7 @@ def spend_section(report: Report) -> Section:
     """What may be spent: totals, what each allowance means, and why so many single ones are 0."""
     title = "Allowable spend"
     if not report.spends:
-        return Section(name="spend", title=title, missing="Pass spends=allowable_spend(forecast) to make_report.")
+        return Section(name="spend", title=title, missing="Allowable spend was not asked for.")
     blocks: list[Block] = [Words(terms=tuple(ALLOWANCES.items()))]
     for place, spend in enumerate(report.spends):
         blocks.extend(_one_spend(spend, first=place == 0))
@@ -125,16 +125,15 @@ def losers_section(report: Report) -> Section:
     title = "Losses, expected and so far"
     losers = report.losers
     if losers is None:
-        missing = "The forecast has no money: fit with spend='gamma_gamma'."
+        missing = "The forecast is of purchases only: there is no money in it."
         return Section(name="losers", title=title, missing=missing)
     if not len(losers):
         missing = ""
         told = "No account has cost more than it brought so far, and none is expected to."
         if all(report.forecast.assumptions[name] == 0.0 for name in ("cost_to_serve", "cost_per_order")):
             missing = (
-                "With no cost to serve and no cost per order this can hardly be otherwise: columns cost_to_serve and "
-                "margin of the accounts, or forecast(cost_to_serve=..., cost_per_order=...), would show who costs more "
-                "than it brings."
+                "With no cost to serve and no cost per order this can hardly be otherwise: costs and margins of the "
+                "accounts would show who costs more than it brings."
             )
         return Section(name="losers", title=title, lead=told, missing=missing)
     ahead = losers.loc[losers["loses"].isin(EXPECTED_TO_LOSE), "value"]
