@@ -76,7 +76,7 @@ def test_a_ridge_names_the_combination():
     precision = 1e4 * np.array([[1.0, 1.0], [1.0, 1.0]]) + 0.05 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     _, diagnosis = diagnosed(quadratic(precision, [0.0, 0.0], ("log_rate", "log_mean_spend")))
     assert diagnosis.status is FitStatus.RIDGE
-    assert "+0.71 log_rate -0.71 log_mean_spend is not identified" in diagnosis.message.replace("-0.71 log_rate +", "")
+    assert "+0.71 log rate -0.71 log mean spend is not identified" in diagnosis.message.replace("-0.71 log rate +", "")
     assert not diagnosis.identified.any()
     assert diagnosis.condition == pytest.approx(2e5, rel=1e-2)
 
