@@ -81,6 +81,10 @@ def account_table(report: Report) -> pd.DataFrame:
                 found[name] = spend.table[name].to_numpy(dtype=np.float64)
         found["spend_reason"] = spend.table["reason"].array
         found["spend_group"] = spend.table["group"].array
+        found["payback"] = [
+            told if isinstance(told, str) else f"{told:>2g} month{'' if told == 1 else 's'}"  # so that they sort
+            for told in spend.payback_in_words()
+        ]
     if report.losers is not None:
         _add_losers(found, report.losers)
     return _in_order(found, report)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clv_forecast.finance.losing_accounts import EXPECTED_TO_LOSE, ON_AVERAGE
-from clv_forecast.finance.spend import ACQUIRE, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend
+from clv_forecast.finance.spend import ACQUIRE, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend, payback_in_words
 from clv_forecast.report.page_accounts import account_spend
 from clv_forecast.report.page_text import (
     Block,
@@ -82,17 +82,19 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
     ]
     heads = ("value at stake", "on average", "pooled", "by themselves")
     form += [(name, head, cents) for name, head in zip(amounts, heads, strict=True)]
-    form += [("payback_months", "payback, months", decimal), ("p_payback", "P(payback)", percent)]
-    kept = [name for name, _, _ in form if name in spend.totals]
+    form += [("payback", "payback, months", _months), ("p_payback", "P(payback)", percent)]
+    paid = payback_in_words(spend.totals, "p_payback", horizon=spend.horizon, unknown="nothing is spent")
+    totals = spend.totals.assign(payback=paid)
+    kept = [name for name, _, _ in form if name in totals]
     foot = None
     if len(spend.totals) > 1:
         written = {name: write for name, _, write in form}
         foot = tuple(
-            "all" if n == "group" else "" if n in ("payback_months", "p_payback") else written[n](sums[n]) for n in kept
+            "all" if n == "group" else "" if n in ("payback", "p_payback") else written[n](sums[n]) for n in kept
         )
     what = "groups of new customers" if spend.basis == ACQUIRE else "accounts"
     blocks: list[Block] = [] if first else [Words(paragraphs=(f"{spend.basis.capitalize()}: {_lead(spend)}",))]
-    blocks.append(table_of(spend.totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot))
+    blocks.append(table_of(totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot))
     zero = int(spend.zeros["accounts"].sum())
     together = ""
     if sums["allowable_pooled"] > 0.0:
@@ -118,6 +120,10 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
     if spend.notes:
         blocks.append(Words(points=spend.notes))
     return blocks
+
+
+def _months(payback: float | str) -> str:
+    return payback if isinstance(payback, str) else decimal(payback)
 
 
 def losers_section(report: Report) -> Section:
