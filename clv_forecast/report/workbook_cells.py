@@ -22,12 +22,15 @@ _NUMBER_FORMATS: Final[Mapping[str, str]] = {
     MONTHS: "0",
     DATE: "yyyy-mm-dd",
 }
-_WIDTHS: Final[Mapping[str, float]] = {MONEY: 12.0, SHARE: 9.0, COUNT: 9.0, RATIO: 10.0, MONTHS: 20.0, DATE: 12.0}
+_WIDTHS: Final[Mapping[str, float]] = {MONEY: 12.0, SHARE: 9.0, COUNT: 9.0, RATIO: 10.0, MONTHS: 10.0, DATE: 12.0}
 _WIDEST: Final = 60.0
 HEADER_HEIGHT: Final = 46.0
 """Three lines: the arrow of a filter hides no word."""
 LOW_HEADER: Final = 31.0
 """Two lines, where there is no filter."""
+_LINE_HEIGHT: Final = 15.0
+_MOST_LINES: Final = 27
+"""A row is at most 409 points high."""
 _ROWS_MEASURED: Final = 500
 _A3: Final = 8
 _A4: Final = 9
@@ -48,7 +51,7 @@ class Look:
     @classmethod
     def of(cls, workbook: Any) -> Look:
         """Add the formats to a workbook of xlsxwriter."""
-        words = {"indent": 1, "text_wrap": True}
+        words = {"align": "left", "indent": 1, "text_wrap": True}
         kinds = {
             kind: workbook.add_format({"num_format": shape, "valign": "top", **(words if kind == TEXT else {})})
             for kind, shape in _NUMBER_FORMATS.items()
@@ -146,6 +149,16 @@ def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> No
     put_text(sheet, row, col, text, look, "right" if kind == MONTHS else None)
 
 
+def fit_height(sheet: Any, row: int, values: Sequence[Any], shown: Sequence[Column]) -> None:
+    """Make a row as high as its longest text: not every program does it by itself."""
+    lines = 1
+    for value, column in zip(values, shown, strict=True):
+        if column.kind == TEXT and isinstance(value, str) and len(value) > column.width - 2.0:
+            lines = max(lines, -(-len(value) // int(column.width - 5.0)))
+    if lines > 1:
+        sheet.set_row(row, _LINE_HEIGHT * min(lines, _MOST_LINES))
+
+
 def put_text(sheet: Any, row: int, col: int, text: str, look: Look, role: str | None = None) -> None:
     """Write text that no spreadsheet reads as a formula, not even after the cell has been edited."""
     safe = cell_text(text)
@@ -190,7 +203,7 @@ def _width(values: pd.Series[Any], kind: str, title: str) -> float:
         largest = float(pd.to_numeric(values, errors="coerce").abs().max()) if len(values) else 0.0
         room = len(f"{largest:,.2f}") + 2.0 if np.isfinite(largest) else 0.0
         return max(_WIDTHS[MONEY], least, room)
-    if kind != TEXT:
+    if kind != TEXT and pd.api.types.is_numeric_dtype(values.dtype):
         return max(_WIDTHS[kind], least)
     longest = max((len(printable(value)) for value in values.head(_ROWS_MEASURED)), default=0)
     return float(min(max(longest + 2.0, least), _WIDEST))

@@ -25,6 +25,7 @@ from clv_forecast.report.workbook_cells import (
     Look,
     clean_zeros,
     column_of,
+    fit_height,
     print_whole,
     put,
     put_headers,
@@ -112,6 +113,8 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
     if names is not None and columns.CUSTOMER_ID in table:
         known = names.set_index(columns.CUSTOMER_ID)[columns.NAME]
         table.insert(1, columns.NAME, known.reindex(table[columns.CUSTOMER_ID]).to_numpy())
+    words = spend.payback_in_words()
+    table["payback_months"] = [words[place] for place in order]
     pools = {group: place for place, group in enumerate(spend.totals["group"].tolist(), start=1)}
     wanted = (
         *(columns.CUSTOMER_ID, columns.NAME, "group", "customers", "value_at_stake", *ALLOWANCES, "p_loss"),
@@ -122,8 +125,6 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
         for name in wanted
         if name in table and not (name == "group" and len(pools) == 1 and spend.basis != ACQUIRE)
     )
-    words = spend.payback_in_words()
-    table["payback_months"] = [words[place] for place in order]
     behind = [
         Column(name="eligible", header="May have an allowance", kind=COUNT, width=10.0),
         Column(name="pool", header="Pool no.", kind=COUNT, width=8.0),
@@ -197,6 +198,7 @@ def _write_rows(sheet: Any, plan: SpendSheet, look: Look) -> None:
                 sheet.write_formula(row, place, formulas[column.name], money, values[index])
             else:
                 put(sheet, row, place, values[index], column.kind, look)
+        fit_height(sheet, row, [values[index] for _, _, values in shown], plan.shown)
         sheet.write_number(row, start - 2, int(eligible[index]))
         sheet.write_number(row, start - 1, int(plan.group[index]))
         for place, value in enumerate(behind[index].tolist(), start=start):

@@ -10,7 +10,16 @@ import pandas as pd
 from clv_forecast import columns
 from clv_forecast.column_titles import MONEY, RATIO
 from clv_forecast.report.report import Report
-from clv_forecast.report.workbook_cells import Look, clean_zeros, column_of, print_whole, put, put_headers, put_text
+from clv_forecast.report.workbook_cells import (
+    Look,
+    clean_zeros,
+    column_of,
+    fit_height,
+    print_whole,
+    put,
+    put_headers,
+    put_text,
+)
 from clv_forecast.report.workbook_settings import per_cent
 
 if TYPE_CHECKING:
@@ -101,6 +110,7 @@ def write_table(sheet: Any, title: str, line: str, table: pd.DataFrame, currency
     for row, values in enumerate(cells, start=_HEADER_ROW + 1):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
             put(sheet, row, place, value, column.kind, look)
+        fit_height(sheet, row, values, shown)
     last = _HEADER_ROW + max(len(table), 1)
     for place, column in enumerate(shown):
         sheet.set_column(place, place, column.width)

@@ -65,7 +65,10 @@ def _write_table(sheet: Any, title: str, report: Report, wanted: tuple[str, ...]
     cells = zip(*(table[column.name].tolist() for column in shown), strict=True)
     for index, values in enumerate(cells, start=row + 2):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
-            put(sheet, index, place, value, column.kind, look)
+            if column.name == "note":
+                put_text(sheet, index, place, str(value), look, "aside")
+            else:
+                put(sheet, index, place, value, column.kind, look)
     last = row + 1 + len(table)
     for place, column in enumerate(shown):
         if column.kind in (MONEY, RATIO):
