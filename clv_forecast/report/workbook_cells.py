@@ -29,6 +29,8 @@ HEADER_HEIGHT: Final = 46.0
 LOW_HEADER: Final = 31.0
 """Two lines, where there is no filter."""
 _LINE_HEIGHT: Final = 15.0
+_LETTERS_IN_A_UNIT: Final = 1.1
+"""A unit of width is a digit; letters are narrower on average."""
 _MOST_LINES: Final = 27
 """A row is at most 409 points high."""
 _ROWS_MEASURED: Final = 500
@@ -154,7 +156,7 @@ def fit_height(sheet: Any, row: int, values: Sequence[Any], shown: Sequence[Colu
     lines = 1
     for value, column in zip(values, shown, strict=True):
         if column.kind == TEXT and isinstance(value, str) and len(value) > column.width - 2.0:
-            lines = max(lines, -(-len(value) // int(column.width - 5.0)))
+            lines = max(lines, -(-len(value) // int(_LETTERS_IN_A_UNIT * column.width)))
     if lines > 1:
         sheet.set_row(row, _LINE_HEIGHT * min(lines, _MOST_LINES))
 
