@@ -116,12 +116,16 @@ def summary_of(
     for method in dict.fromkeys(win.method for win in won):
         parts = dict.fromkeys(f"{_MEASURES[win.measure]} of {win.quantity}" for win in won if win.method == method)
         told.append(f"A naive forecast was better, {IN_WORDS[method]}: in {_listed(list(parts))}.")
+    nearer: dict[tuple[str, int, int], list[str]] = {}
     for _, row in closer.iterrows():
         if row["horizon"] == horizon and 2 * row["closer"] > row["origins"]:
-            told.append(
-                f"The total of {row['quantity']} was closer by {IN_WORDS[str(row['method'])]}, in {row['closer']} of "
-                f"{row['origins']} windows."
-            )
+            key = (IN_WORDS[str(row["method"])], int(row["closer"]), int(row["origins"]))
+            nearer.setdefault(key, []).append(str(row["quantity"]))
+    for (method, count, windows), quantities in nearer.items():
+        told.append(
+            f"A naive forecast came closer to the total of {_listed(quantities)}, {method}: in {count} of {windows} "
+            f"window{'s' if windows != 1 else ''}."
+        )
     if not won:
         told.append("No naive forecast was clearly better at single customers.")
     return " ".join(told)

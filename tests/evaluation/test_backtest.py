@@ -247,6 +247,7 @@ def test_saved_certificate_is_valid_json(certificate, tmp_path):
 def test_it_prints(certificate):
     assert "13 weeks, 26 weeks from 2 origins" in repr(certificate)
     assert all(sentence in str(certificate) for sentence in certificate.verdict)
+    assert str(certificate).splitlines()[1] == certificate.summary("26 weeks") == certificate.summary()
     assert "<table" in certificate._repr_html_()
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from clv_forecast.evaluation import scores
-from clv_forecast.evaluation.baseline_table import MODEL, baseline_table, closer_totals, naive_wins
+from clv_forecast.evaluation.baseline_table import MODEL, NaiveWin, baseline_table, closer_totals, naive_wins
+from clv_forecast.evaluation.baselines import RATE
 from clv_forecast.evaluation.score_tables import ALL, Cell, calibration_table, decile_table, pit_table, score_table
 from clv_forecast.evaluation.shocked_totals import TotalBands
 from clv_forecast.evaluation.statuses import (
@@ -13,11 +14,19 @@ from clv_forecast.evaluation.statuses import (
     TOO_NARROW,
     TOO_WIDE,
     TRUSTED,
+    BandStatus,
     customer_statuses,
     evidence_of,
     total_statuses,
 )
-from clv_forecast.evaluation.verdict import band_sentences, bias_sentences, naive_sentences, total_sentences
+from clv_forecast.evaluation.verdict import (
+    band_sentences,
+    bias_sentences,
+    naive_sentences,
+    standing_of,
+    summary_of,
+    total_sentences,
+)
 from clv_forecast.evaluation.windows import Lengths
 
 LENGTHS = Lengths.parse("13 weeks")
@@ -277,3 +286,54 @@ def test_tables_of_cells(generator):
     assert 0.7 < inside <= 1.0
     deciles = decile_table(cells)
     assert set(deciles["origin"]) == {"2020-01-01", ALL} and deciles["share_of_actual"].isna().all()
+
+
+def band(status, *, subject="customers", quantity="purchases", coverage=0.9, windows=3):
+    return BandStatus(
+        horizon="13 weeks", quantity=quantity, group="all", subject=subject, status=status, coverage=coverage,
+        standard_error=None, level_for_90=0.9, windows=windows, independent=windows,
+    )  # fmt: skip
+
+
+WIN = NaiveWin(
+    method=RATE, measure="gini", horizon="13 weeks", quantity="purchases", naive=0.5, model=0.4, advantage=0.1,
+    error=0.01,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("customers", "total", "wins", "standing"),
+    [
+        (TRUSTED, TRUSTED, (), "trusted"),
+        (TRUSTED, TRUSTED, (WIN,), "trusted in part"),
+        (TRUSTED, NOT_PROVEN, (), "trusted in part"),
+        (TRUSTED, TOO_NARROW, (), "failed"),
+        (TOO_NARROW, TRUSTED, (), "failed"),
+        (TOO_WIDE, TRUSTED, (), "trusted in part"),
+        (NOT_PROVEN, NOT_PROVEN, (), "not proven"),
+    ],
+)
+def test_only_all_of_it_is_trusted(customers, total, wins, standing):
+    unshocked = band(TOO_NARROW if total == TRUSTED else total, subject="total", windows=3)  # the shocked one counts
+    found = [band(customers), unshocked, band(total, subject="total with shock", windows=2)]
+    assert standing_of(found, wins, "13 weeks") == standing
+
+
+def test_the_summary_says_all_of_it():
+    found = [band(TRUSTED, coverage=0.951), band(NOT_PROVEN, subject="total", coverage=0.0, windows=1)]
+    scores_of_all = pd.DataFrame(
+        {"group": ["all"], "origin": [ALL], "horizon": ["13 weeks"], "quantity": ["purchases"], "bias": [-0.182]}
+    )
+    closer = pd.DataFrame(
+        {"horizon": ["13 weeks"], "quantity": ["purchases"], "method": [RATE], "closer": [1], "origins": [1]}
+    )
+    given = {"scores": scores_of_all, "closer": closer, "horizon": "13 weeks"}
+    assert summary_of(found, (), **given) == (
+        "Trusted in part over 13 weeks. Customers' 90 % bands held 95.1 % of purchases (trusted). The total of "
+        "purchases was expected 18.2 % too low, and lay in its 90 % band in 0 of 1 window (too few windows to tell). A naive "
+        "forecast came closer to the total of purchases, each customer's own rate carried forward: in 1 of 1 window. "
+        "No naive forecast was clearly better at single customers."
+    )
+    assert "A naive forecast was better, each customer's own rate carried forward: in ordering" in summary_of(
+        found, (WIN,), **given
+    )

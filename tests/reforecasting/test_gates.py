@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -101,6 +102,21 @@ def test_gates_on_the_result():
     assert found(FitStatus.BOUNDARY, 70.0, 100.0) == {"total_move": False, "fit": True}
     assert found(FitStatus.FAILED, 100.0, None) == {"fit": False}
     assert found(FitStatus.FAILED, 200.0, 100.0, total_move=False, fit=False) == {}
+
+
+@pytest.mark.parametrize(("standing", "passes"), [("trusted in part", True), ("not proven", True), ("failed", False)])
+def test_the_gate_of_the_backtest_sees_totals_too(standing, passes):
+    certificate = SimpleNamespace(
+        as_of=AS_OF,
+        horizons=("12 months",),
+        standing=lambda horizon: standing,
+        summary=lambda horizon: "Totals: 0 of 3.",
+    )
+    gates = result_gates(
+        GatesSection(), status=FitStatus.CONVERGED, certificate=certificate, value=1.0, earlier_value=None
+    )
+    gate = next(one for one in gates if one.name == "certificate")
+    assert gate.passed is passes and gate.sentence.endswith("Totals: 0 of 3.")
 
 
 def test_acceptance_needs_a_known_gate_and_a_reason():
