@@ -331,8 +331,8 @@ def test_the_summary_says_all_of_it():
     assert summary_of(found, (), **given) == (
         "Trusted in part over 13 weeks. Customers' 90 % bands held 95.1 % of purchases (trusted). The total of "
         "purchases was expected 18.2 % too low, and lay in its 90 % band in 0 of 1 window (too few windows to tell). A "
-        "naive forecast came closer to the total of purchases, each customer's own rate carried forward: in 1 of 1 window. "
-        "No naive forecast was clearly better at single customers."
+        "naive forecast came closer to the total of purchases, each customer's own rate carried forward: in 1 of 1 "
+        "window. No naive forecast was clearly better at single customers."
     )
     assert "A naive forecast was better, each customer's own rate carried forward: in ordering" in summary_of(
         found, (WIN,), **given
