@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from openpyxl.utils import get_column_letter
+from openpyxl.utils import get_column_letter, rows_from_range
 
 import clv_forecast as clv
 from clv_forecast.column_titles import TITLES
@@ -299,6 +300,26 @@ def test_every_sheet_prints_whole(full: Path) -> None:
         area = str(sheet.print_area).rpartition("!")[2].replace("$", "")
         assert area == f"A1:{get_column_letter(last)}{sheet.max_row}", sheet.title
         assert (sheet.sheet_properties.pageSetUpPr.fitToPage, sheet.page_setup.fitToHeight) == (True, 0)
+
+
+def test_no_amount_shows_a_negative_zero(full: Path) -> None:
+    """Every cell of money that is read has the rule that shows amounts between half a cent below 0 and 0 as 0.00."""
+    for sheet in openpyxl.load_workbook(full).worksheets[:-1]:
+        ruled = {
+            coordinate
+            for one in sheet.conditional_formatting
+            if any(rule.dxf.numFmt is not None and rule.dxf.numFmt.formatCode == "0.00;0.00" for rule in one.rules)
+            for area in one.sqref.ranges
+            for coordinate in itertools.chain(*rows_from_range(area.coord))
+        }
+        hidden = min([one.min for one in sheet.column_dimensions.values() if one.hidden], default=10**6)
+        money = {
+            cell.coordinate
+            for row in sheet.iter_rows()
+            for cell in row
+            if "[Red]" in cell.number_format and cell.column < hidden
+        }
+        assert money <= ruled and (money or sheet.title in ("Losers", "Method")), sheet.title
 
 
 def test_money_alone_carries_the_currency(tmp_path: Path) -> None:
