@@ -18,13 +18,14 @@ from clv_forecast.finance.earned import earned_by
 from clv_forecast.finance.newcomer_fit import expected_repeats, fit_note
 from clv_forecast.finance.newcomers import AUTO, newcomers_of
 from clv_forecast.finance.same_age import MEASURES, same_age_table
-from clv_forecast.finance.spend import CONFIDENCES, level_column
+from clv_forecast.finance.spend import CONFIDENCES, level_column, payback_in_words
 from clv_forecast.finance.spend_terms import checked_roi
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
-from clv_forecast.progress import Progress, silent
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.units import month_in
 
@@ -35,6 +36,10 @@ _COLUMNS: Final = (
     *("total", "total_lower", "total_upper"),
     *("acquisition_cost", "cac", "ltv_to_cac", "p_repays_cac", "share_repaying", "allowable_cac", "payback_months"),
 )
+_SHOWN: Final = (
+    "cohort", "channel", "new_customers", "value_per_customer", "lower", "upper", "value_at_equal_age", "cac",
+    "p_repays_cac", "allowable_cac", "payback_months",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -91,6 +96,13 @@ class Cohorts:
     as_of: pd.Timestamp
     currency: str | None
 
+    def paid_back_in_words(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return ``table`` or ``totals`` with words where there is no month of payback, as far as costs are known."""
+        if "cac" not in table or not table["cac"].notna().any():
+            return table
+        words = payback_in_words(table, "cac", horizon=self.horizon, unknown="cost of one not known")
+        return table.assign(payback_months=words)
+
     def __repr__(self) -> str:
         new = int(self.table["new_customers"].sum())
         return f"<Cohorts: {new:,} new customers in {self.table['cohort'].nunique()} {self.period}s>"
@@ -111,7 +123,24 @@ class Cohorts:
             lines.append(f"  one cost {whole['cac']:z,.2f}{money}; repaid with {whole['p_repays_cac']:.0%}")
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
 
+    def _repr_html_(self) -> str:
+        whole = {str(name): value for name, value in self.paid_back_in_words(self.totals).iloc[0].items()}
+        return notebook_html(
+            f"New customers by {self.period}, so far and over {self.horizon}",
+            self.paid_back_in_words(self.table),
+            shown=_SHOWN,
+            total=whole | {"cohort": "All", "channel": ""},
+            see=[
+                (".table", f"all {len(self.table):,} rows and {len(self.table.columns)} columns"),
+                (".totals", "all, by channel and by cohort"),
+                (".same_age", "cohorts when they were as old"),
+                ("clv.figures.draw_cohorts(cohorts.table)", "draws them"),
+            ],
+            notes=self.notes,
+        )
 
+
+@shows_progress
 def cohorts(
     forecast: Forecast,
     *,
@@ -126,7 +155,7 @@ def cohorts(
     measure: str = "contribution",
     prob: float | None = None,
     accept_failed: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Cohorts:
     """Judge incoming customers: how many, what each is worth, what one cost and may cost, and whether it gets better.
 

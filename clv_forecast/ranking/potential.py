@@ -17,7 +17,8 @@ from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.progress import Progress, silent
+from clv_forecast.notebook_html import notebook_html
+from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.current import trailing_revenue
 from clv_forecast.ranking.lesson import Learnt, learn_from
@@ -35,6 +36,11 @@ Floats = NDArray[np.float64]
 _MOST_LOG_SD: Final = 1.0
 _DRAWS_FOR_BANDS: Final = 400
 _ROWS_AT_ONCE: Final = 20_000
+_SUMMED: Final = ("annual_revenue", "headroom", "potential_revenue", "potential_value")
+_SHOWN: Final = (
+    "p_alive", "current_revenue", "annual_revenue", "wallet", "wallet_source", "headroom", "readiness",
+    "potential_revenue", "potential_value",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -133,7 +139,26 @@ class Potential:
         ]
         return "\n".join([*lines, *(f"  Note: {note}" for note in self.notes)])
 
+    def _repr_html_(self) -> str:
+        by = "headroom" if self.readiness is None else "potential_value"
+        see = [(".table", f"all {len(self.table):,} accounts")]
+        if self.reliability is not None:
+            see.append(
+                (".reliability", "by tenth, what was expected above the forecast at the earlier day and what came")
+            )
+        if self.whitespace is not None:
+            see.append((".whitespace.table", "categories not bought yet"))
+        return notebook_html(
+            f"Potential of {len(self.table):,} accounts over {self.horizon}, the largest first",
+            self.table.sort_values(by, ascending=False, kind="stable"),
+            shown=(columns.CUSTOMER_ID, *_SHOWN),
+            total={columns.CUSTOMER_ID: "All"} | {name: self.table[name].sum(min_count=1) for name in _SUMMED},
+            see=[*see, ("clv.rank(forecast, potential=...)", "puts accounts in order")],
+            notes=self.notes,
+        )
 
+
+@shows_progress
 def potential(
     history: PurchaseHistory,
     forecast: Forecast,
@@ -146,7 +171,7 @@ def potential(
     origin: Any = None,
     recipe: Recipe | None = None,
     rng: int | np.random.Generator = 1,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Potential:
     r"""Estimate what every account could bring beyond its forecast, and how much of that is to be expected.
 
