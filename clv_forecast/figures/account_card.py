@@ -157,7 +157,7 @@ def _wallet(ax: Axes, table: pd.DataFrame) -> None:
     names = {
         "current_revenue": "last 12 months",
         "annual_revenue": "expected in a year,\nif it is there",
-        "wallet": titles.get(row.get("wallet_source"), "reachable with us"),
+        "wallet": titles.get(str(row.get("wallet_source")), "reachable with us"),
     }
     shown = [(name, text) for name, text in names.items() if not pd.isna(row.get(name))]
     title = "Revenue a year, and what it could be" if len(shown) > 1 else "Revenue a year"
