@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from clv_forecast.errors import DomainError
+from clv_forecast.errors import DomainError, InputError
 
 FEWEST_DRAWS: Final = 100
 MOST_DRAWS: Final = 100_000
@@ -28,7 +28,45 @@ LATEST_YEAR: Final = 2200
 """Days after it are an open end, not a last day."""
 
 _ISO_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+_COMMA: Final = re.compile(r"\s*[+-]?\d+(,\d+)+\s*")
 _LOCAL_DAY: Final = "Give the local day, such as '1997-09-30'; time_zone names the zone of the log's times."
+
+
+def with_a_point(value: Any) -> str:
+    """How to write a number that is text with a comma in it; empty for anything else.
+
+    Examples
+    --------
+    >>> with_a_point("0,35"), with_a_point("1,000"), with_a_point("margin")
+    ('0,35 is written with a comma; write 0.35.', '1,000 is written with commas; write 1000 or 1.000.', '')
+    """
+    if not isinstance(value, str) or not _COMMA.fullmatch(value):
+        return ""
+    text = value.strip()
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", text):
+        others = f" or {text.replace(',', '.')}" if text.count(",") == 1 else ""
+        return f"{text} is written with commas; write {text.replace(',', '')}{others}."
+    return f"{text} is written with a comma; write {text.replace(',', '.')}."
+
+
+def numbers_in(values: pd.Series[Any], name: str) -> pd.Series[Any]:
+    """A column as numbers, missing where it is none.
+
+    Raises
+    ------
+    InputError
+        If one is written with a comma: it would be taken for unknown.
+
+    Examples
+    --------
+    >>> numbers_in(pd.Series(["0.3", None]), "margin").tolist()
+    [0.3, nan]
+    """
+    numbers = pd.to_numeric(values, errors="coerce")
+    for text in values[(numbers.isna() & values.notna()).to_numpy(dtype=bool)]:
+        if told := with_a_point(text):
+            raise InputError(f"{name} must be numbers.", value=text, remedy=told)
+    return numbers
 
 
 def finite_number(value: Any, name: str) -> float:
@@ -45,7 +83,11 @@ def finite_number(value: Any, name: str) -> float:
     0.1
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise DomainError(f"{name} must be one number.", value=f"{type(value).__name__} {str(value)[:40]!r}")
+        raise DomainError(
+            f"{name} must be one number.",
+            value=f"{type(value).__name__} {str(value)[:40]!r}",
+            remedy=with_a_point(value),
+        )
     try:
         number = float(value)
     except OverflowError:

@@ -19,9 +19,9 @@ from typer.exceptions import TyperException
 
 from clv_forecast import __version__
 from clv_forecast.cli_log import LogFormat, log_to_stderr, say_error
-from clv_forecast.cli_runs import add_commands, tell
+from clv_forecast.cli_runs import EXIT_HELD, add_commands, current_run, tell
 from clv_forecast.demo import run_demo
-from clv_forecast.errors import ClvForecastError, DomainError, FitError, LockedError
+from clv_forecast.errors import ClvForecastError, DomainError, FitError, HeldError, LockedError
 from clv_forecast.history.cleaning import MAX_UNREADABLE, check_refunds
 from clv_forecast.history.purchase_history import purchase_history
 from clv_forecast.json_text import json_text
@@ -37,7 +37,12 @@ EXIT_USAGE = 2
 EXIT_FIT_FAILED = 3
 EXIT_LOCKED = 5
 EXIT_INTERRUPTED = 130
-_CODES: Final = ((LockedError, EXIT_LOCKED), (FitError, EXIT_FIT_FAILED), (DomainError, EXIT_USAGE))
+_CODES: Final = (
+    (LockedError, EXIT_LOCKED),
+    (FitError, EXIT_FIT_FAILED),
+    (HeldError, EXIT_HELD),
+    (DomainError, EXIT_USAGE),
+)
 _TRACEBACK: Final = "CLV_FORECAST_TRACEBACK"
 
 app = typer.Typer(
@@ -132,14 +137,18 @@ def audit(
 @app.command()
 def card(
     account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
-    run: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("output/cdnow"),
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run. Default: the current one of clv.toml here, else the demo's."),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the card too, to a file such as card.png or card.svg.")
     ] = None,
 ) -> None:
     """Tell all that a run knows and expects of one account, and what may be spent on it."""
-    check_run(run.resolve())
-    found = stored_card(read_run(run), account)
+    folder = current_run() or Path("output/cdnow") if run is None else run
+    check_run(folder.resolve())
+    found = stored_card(read_run(folder), account)
     if figure is not None:
         _log.info("Drawn: %s", save_card_figure(found, figure))
     tell(str(found))

@@ -38,7 +38,7 @@ EXIT_HELD = 6
 _log = logging.getLogger(__name__)
 _CONFIG = Path("clv.toml")
 _JSON_ONLY = ["value_lower", "value_upper", "prob", "horizon", "currency"]  # of the list of runs, which is wide enough
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, such as clv.toml.")]
+Config = Annotated[Path, typer.Argument(metavar="[CONFIG]", help="Configuration.")]
 ConfigOption = Annotated[Path, typer.Option("--config", help="Configuration that names the store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Accept = Annotated[list[str] | None, typer.Option("--accept", help="Gate that shall not hold the run; repeatable.")]
@@ -80,7 +80,7 @@ def init(
     tell(f"Written: {printable(output)}. Read it, change what is wrong, then: clv-forecast check {printable(output)}")
 
 
-def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
+def check(config: Config = _CONFIG, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Connect to everything that a run needs, count, and write nothing."""
     with bar_or_log() as progress:
         found = check_configuration(config, as_of=as_of, progress=progress)
@@ -90,7 +90,7 @@ def check(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
 
 
 def run(
-    config: Config,
+    config: Config = _CONFIG,
     as_of: AsOf = None,
     start: Annotated[str | None, typer.Option("--from", help="Backfill: the first day.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Backfill: the last day.")] = None,
@@ -116,7 +116,7 @@ def run(
         raise typer.Exit(EXIT_ALERT)
 
 
-def backtest(config: Config, as_of: AsOf = None, as_json: AsJson = False) -> None:
+def backtest(config: Config = _CONFIG, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Test the configured model on the past, from the configured sources; nothing is published."""
     with bar_or_log() as progress:
         certificate = backtest_configuration(config, as_of=as_of, progress=progress)
@@ -171,6 +171,16 @@ def publish(
     done = publish_run(config, run, accept=dict.fromkeys(accept or [], reason))
     told = {"run_id": done.run_id, "previous": done.previous, "rows_written": dict(done.rows)}
     tell(_json(told) if as_json else f"Published: {done.run_id} (before: {done.previous or 'none'}).")
+
+
+def current_run() -> Path | None:
+    """Folder of the current run of the store that clv.toml in this folder names; None where there is no clv.toml."""
+    if not _CONFIG.exists():
+        return None
+    entry = open_store(read_configuration(_CONFIG, connects=False).store, create=False).current()
+    if entry is None:
+        raise DomainError("No run is published yet.", value=_CONFIG, remedy="Make one: clv-forecast run.")
+    return entry.folder
 
 
 def tell(text: str) -> None:

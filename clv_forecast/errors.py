@@ -70,6 +70,10 @@ class DomainError(ClvForecastError, ValueError):
     """An argument lies outside its domain, or names something unknown (command line: exit code 2)."""
 
 
+class HeldError(DomainError):
+    """A gate holds a run, so that it is not published (command line: exit code 6)."""
+
+
 class FitError(ClvForecastError, RuntimeError):
     """A fit failed and nothing honest can be returned (command line: exit code 3).
 

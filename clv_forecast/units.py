@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -26,7 +27,7 @@ LIFETIME_YEARS: Final = 10.0
 MOST_YEARS: Final = 100.0
 """Longest horizon, also of a lifetime: beyond it a discounted value is nothing, and days end."""
 _ROUNDING: Final = 1e-9
-_LENGTH = re.compile(r"^\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>hour|day|week|month|year)s?\s*$")
+_LENGTH = re.compile(r"^\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>hour|day|week|month|year)s?\s*$", re.IGNORECASE)
 
 
 def check_unit(unit: str) -> TimeUnit:
@@ -116,21 +117,27 @@ class Horizon:
     years: float
 
     @classmethod
-    def parse(cls, text: str, *, lifetime_years: float = LIFETIME_YEARS) -> Horizon:
+    def parse(cls, text: str | Sequence[str], *, lifetime_years: float = LIFETIME_YEARS) -> Horizon:
         """Read ``"39 weeks"``, ``"12 months"``, ``"1.5 years"`` or ``"lifetime"`` (capped at ``lifetime_years``).
 
         Raises
         ------
         DomainError
-            If the text is none of these, or a length is not positive or above 100 years.
+            If the text, or the only one of a list, is none of these, or a length is not positive or above 100 years.
         """
+        if isinstance(text, (list, tuple)):
+            if len(text) != 1:
+                raise DomainError(
+                    "One horizon belongs here.", value=list(text), remedy="Name one, such as '12 months'."
+                )
+            (text,) = text
         if not isinstance(text, str):
             raise DomainError(
                 "A horizon is text such as '12 months', '39 weeks' or 'lifetime'.",
                 value=repr(text),
                 remedy="Name the unit: a bare number would not say whether it counts weeks or months.",
             )
-        if text.strip() == "lifetime":
+        if text.strip().casefold() == "lifetime":
             return cls(label="lifetime", years=check_lifetime(lifetime_years))
         match = _LENGTH.match(text)
         if match is None or float(match["count"]) <= 0:
@@ -139,10 +146,10 @@ class Horizon:
                 value=repr(text),
                 remedy="Write for example '12 months'.",
             )
-        years = float(match["count"]) * DAYS_PER_UNIT[match["unit"]] / DAYS_PER_YEAR
+        years = float(match["count"]) * DAYS_PER_UNIT[match["unit"].lower()] / DAYS_PER_YEAR
         if not years <= MOST_YEARS * (1.0 + _ROUNDING):
             raise DomainError(f"A horizon is at most {MOST_YEARS:g} years long.", value=repr(text[:40]))
-        return cls(label=text.strip(), years=years)
+        return cls(label=" ".join(text.split()).casefold(), years=years)
 
     def in_unit(self, unit: TimeUnit) -> float:
         """Length in ``unit``."""

@@ -54,12 +54,21 @@ def test_failures(monkeypatch, capsys, log: str, error: BaseException, code: int
         assert lines[0].startswith("Error: ") and (len(lines) == 1 or isinstance(error, DomainError))
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["run"], ["audit", "x", "--as-of"], ["--log", "loud", "runs"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["run", "--every"], ["audit", "x", "--as-of"], ["--log", "loud", "runs"]]
+)
 def test_usage_is_2_and_json_where_it_is_asked_for(monkeypatch, capsys, arguments: list[str]) -> None:
     code, _, err = run(monkeypatch, capsys, *arguments)
     assert code == 2 and err.startswith("Error: ") and len(err.splitlines()) == 1
     code, _, err = run(monkeypatch, capsys, "--log=json", *arguments[-1:])
     assert code == 2 and json.loads(err)["level"] == "ERROR"
+
+
+@pytest.mark.parametrize("command", ["run", "check", "backtest", "runs"])
+def test_without_a_name_it_is_clv_toml_in_this_folder(monkeypatch, capsys, tmp_path, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(monkeypatch, capsys, command)
+    assert code == 2 and "no such configuration. Got: 'clv.toml'." in err and "`clv-forecast init`" in err
 
 
 def test_what_python_warns_of_is_a_line_of_the_log(monkeypatch, capsys) -> None:

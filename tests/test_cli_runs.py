@@ -60,7 +60,8 @@ def test_a_gate_is_6_and_publish_releases_the_run(monkeypatch, capsys, folder):
     code, out, _ = run(monkeypatch, capsys, "runs", *at, "--json")
     assert code in (0, None) and [one["status"] for one in json.loads(out)][-1] == "held"
     code, _, err = run(monkeypatch, capsys, "publish", held["run_id"], *at)
-    assert code == 2 and "accepted" in err
+    assert code == 6 and "gate rows_ratio: " in err and "[gates] in clv.toml has rows_ratio = 0.98" in err
+    assert f"clv-forecast publish {held['run_id']} --accept rows_ratio" in err
     names = {gate["name"] for gate in held["gates"] if not gate["passed"]}
     accept = [part for name in names for part in ("--accept", name)]
     code, out, _ = run(monkeypatch, capsys, "publish", held["run_id"], *at, *accept, "--reason", "the archive moved")

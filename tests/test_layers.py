@@ -25,6 +25,7 @@ FLOORS = (
         "progress",
         "streams",
         "threads",
+        "toml_file",
         "units",
     },
     {"tables"},

@@ -61,19 +61,20 @@ def test_a_rate_outside_its_domain_is_refused(annual: float) -> None:
         ("12 months", "week", 52.1775),
         ("1.5 years", "month", 18.0),
         ("48hours", "day", 2.0),
-        ("  2   days ", "hour", 48.0),
+        ("  2   Days ", "hour", 48.0),
         ("lifetime", "year", 10.0),
-        (" lifetime ", "year", 10.0),
+        (" Lifetime ", "year", 10.0),
+        (["1 year"], "month", 12.0),
     ],
 )
-def test_horizons_read(text: str, unit: TimeUnit, length: float) -> None:
+def test_horizons_read(text: str | list[str], unit: TimeUnit, length: float) -> None:
     horizon = Horizon.parse(text)
     assert horizon.in_unit(unit) == pytest.approx(length, rel=1e-14)
-    assert horizon.label == text.strip()
+    assert horizon.label == " ".join("".join(text).split()).lower()
 
 
 @pytest.mark.parametrize(
-    "text", ["12", "0 weeks", "0.0 years", "-3 weeks", "weeks", "3 fortnights", "1e3 days", "1,5 years", "", "Lifetime"]
+    "text", ["12", "0 weeks", "0.0 years", "-3 weeks", "weeks", "3 fortnights", "1e3 days", "1,5 years", ""]
 )
 def test_horizons_refused(text: str) -> None:
     with pytest.raises(DomainError, match="positive number"):

@@ -10,9 +10,10 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
+from clv_forecast.report.one_account import known_id
 from clv_forecast.report.run_tables import RANKING, SPEND
-from clv_forecast.report.stored_card import known_id
 from clv_forecast.report.stored_run import StoredRun, read_run
 
 Runs = Iterable[StoredRun | str | os.PathLike[str]]
@@ -46,11 +47,9 @@ def value_over_runs(runs: Runs, *, horizon: str | None = None) -> pd.DataFrame:
     """
     rows = []
     for run in _opened(runs):
-        chosen = run.manifest["horizon"] if horizon is None else horizon
+        chosen = _horizon(run, horizon)
         totals = run.table("totals")
         found = totals[(totals["group"] == EVERYONE) & (totals["horizon"] == chosen)]
-        if not len(found):
-            raise DomainError("Every run must have the horizon.", value=f"{run.folder.name} without {chosen}")
         rows.append(found.assign(run=run.folder.name))
     first = ["run", "as_of", "horizon", "customers"]
     measures = [f"{name}{end}" for name in ("purchases", "revenue", "value") for end in ("", "_lower", "_upper")]
@@ -89,7 +88,7 @@ def account_over_runs(runs: Runs, customer_id: Any, *, horizon: str | None = Non
         except DomainError as error:
             problem = error
             continue
-        rows.append(_row(run, known, run.manifest["horizon"] if horizon is None else horizon))
+        rows.append(_row(run, known, _horizon(run, horizon)))
     if not rows:
         raise problem or DomainError("No run knows the account.", value=repr(customer_id))
     return pd.DataFrame(rows)
@@ -129,6 +128,13 @@ def _opened(runs: Runs) -> list[StoredRun]:
         raise DomainError("At least one run is needed.")
     opened = [run if isinstance(run, StoredRun) else read_run(run) for run in listed]
     return sorted(opened, key=lambda run: run.as_of)
+
+
+def _horizon(run: StoredRun, asked: str | None) -> str:
+    """The run's label of the horizon asked for; that of its report where none is."""
+    told = run.manifest["assumptions"]
+    known = Horizons.parse(told["horizons"], lifetime_years=told["forecast"]["lifetime_years"])
+    return str(run.manifest["horizon"]) if asked is None else known.one(asked, of=f"Run {run.folder.name}")
 
 
 def _row(run: StoredRun, known: Any, horizon: str) -> dict[str, Any]:

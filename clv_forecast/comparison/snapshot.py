@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import Terms, resolve_terms
 from clv_forecast.forecasting.plan import Plan, make_plan
 from clv_forecast.forecasting.result import Forecast
@@ -162,9 +163,9 @@ def snapshot_of(run: StoredRun, *, horizon: str | None = None) -> Snapshot:
     """
     manifest, told = run.manifest, run.manifest["assumptions"]["forecast"]
     chosen = manifest["horizon"] if horizon is None else horizon
-    known = manifest["assumptions"]["horizons"]
-    if chosen not in known:
-        raise DomainError("Both runs must have the horizon.", value=chosen, remedy=f"{run!r} has {', '.join(known)}.")
+    chosen = Horizons.parse(manifest["assumptions"]["horizons"], lifetime_years=told["lifetime_years"]).one(
+        chosen, of=f"Run {run.folder.name}"
+    )
     if "purchases" not in run.tables:
         raise InputError(
             "Runs are compared by their orders, and the history of this one was made from a summary.",
@@ -249,7 +250,7 @@ def snapshot_of_forecast(
         If the model has no spend part, or the history was made from a summary.
     """
     told, plan = forecast.assumptions, forecast.plan
-    forecast.horizons.only([horizon])
+    horizon = forecast.horizons.one(horizon)
     rows = forecast.customers[(forecast.customers["horizon"] == horizon).to_numpy(dtype=bool)]
     if not plan.has_spend:
         raise InputError("Value is compared: the model of both runs must have a spend part.", value=name)

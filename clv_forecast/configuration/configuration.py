@@ -31,6 +31,7 @@ from clv_forecast.configuration.sections_model import BacktestSection, ForecastS
 from clv_forecast.configuration.sections_run import AlertsSection, GatesSection, OutputsSection, RetentionSection
 from clv_forecast.errors import DomainError
 from clv_forecast.finance.spend import GROW
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.cleaning import check_time_zone
 from clv_forecast.ranking.grading_rules import Grading, grading_from
@@ -119,12 +120,16 @@ class Configuration(Section):
     @property
     def ranking_horizon(self) -> str:
         """What accounts are ranked over."""
-        return self.ranking.horizon or self.forecast.horizons[0]
+        return self._horizon_of(self.ranking.horizon or self.forecast.horizons[0])
 
     @property
     def spend_horizon(self) -> str:
         """What a spend is judged over."""
-        return self.finance.horizon or self.ranking_horizon
+        return self._horizon_of(self.finance.horizon or self.ranking_horizon)
+
+    def _horizon_of(self, text: str) -> str:
+        """A horizon as the forecast writes it."""
+        return Horizons.parse(self.forecast.horizons, lifetime_years=self.forecast.lifetime_years).one(text)
 
     @property
     def ranking_draws(self) -> int:
@@ -219,21 +224,23 @@ class Configuration(Section):
             yield "forecast.margin", '"observed" needs a source that names its column margin.'
 
     def _horizon_mistakes(self) -> Iterator[tuple[str, str]]:
-        known = self.forecast.horizons
+        known = True
         for key, horizon in (("ranking.horizon", self.ranking.horizon), ("finance.horizon", self.finance.horizon)):
-            if horizon is not None and horizon not in known:
-                yield key, f"It must be one of forecast.horizons: {', '.join(known)}."
-        spends = [name for name in (self.finance.payback,) if name is not None]
-        cap = self.forecast.lifetime_years
-        for payback in spends:
-            limit = Horizon.parse(payback, lifetime_years=cap).years
+            try:
+                self._horizon_of(horizon or self.forecast.horizons[0])
+            except DomainError:
+                known = False
+                yield key, f"It must be one of forecast.horizons: {', '.join(self.forecast.horizons)}."
+        cap, grows = self.forecast.lifetime_years, GROW in self.finance.bases
+        if known and self.finance.payback is not None:
+            limit = Horizon.parse(self.finance.payback, lifetime_years=cap).years
             if limit > Horizon.parse(self.spend_horizon, lifetime_years=cap).years * (1.0 + 1e-9):
                 yield "finance.payback", f"It must not be longer than the horizon of the spend, {self.spend_horizon}."
         if self.ranking.draws is not None and self.ranking.draws > self.forecast.draws:
             yield "ranking.draws", f"They are at most the forecast's, {self.forecast.draws}."
-        if GROW in self.finance.bases and not self.potential.enabled:
+        if grows and not self.potential.enabled:
             yield "finance.bases", "'grow' needs the potential of the accounts: potential.enabled = true."
-        if GROW in self.finance.bases and self.spend_horizon != self.ranking_horizon:
+        if known and grows and self.spend_horizon != self.ranking_horizon:
             yield "finance.horizon", f"'grow' needs the horizon of the potential, {self.ranking_horizon}."
 
 

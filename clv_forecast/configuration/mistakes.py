@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from clv_forecast.arguments import with_a_point
 from clv_forecast.configuration.section import no_such_key
 from clv_forecast.printable import printable, without_logins
 from clv_forecast.tables.connection_url import is_url
@@ -107,7 +108,7 @@ def _sentence(one: Mapping[str, Any], location: Location) -> str:
     secret = bool(location) and isinstance(location[-1], str) and location[-1].endswith("url")
     if kind == "missing" or secret or isinstance(value, (Mapping, list, tuple)):
         return text
-    return f"{text} Got: {_written(value)}."
+    return f"{text} Got: {_written(value)}. {with_a_point(value)}".rstrip()
 
 
 def _unknown(location: Location, root: type[BaseModel]) -> str:

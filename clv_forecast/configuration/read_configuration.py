@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from clv_forecast.configuration.section import FOLDER
 from clv_forecast.configuration.toml_lines import line_of, lines_of
 from clv_forecast.errors import DomainError
 from clv_forecast.tables.connection_url import variables_in
+from clv_forecast.toml_file import read_toml
 
 _MOST_TOLD: Final = 20
 _REMEDY: Final = "`clv-forecast init` writes a file with every key explained."
@@ -56,14 +56,7 @@ def read_configuration(
     ('amount', ('every', 1), 0.98)
     """
     place = Path(path)
-    try:
-        text = place.read_bytes().decode("utf-8").replace("\r\n", "\n")
-    except (OSError, ValueError) as error:
-        raise DomainError("The configuration cannot be read.", value=f"{str(path)!r}", remedy=_REMEDY) from error
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise DomainError(f"The configuration {place} is no TOML: {_told(error)}.", remedy=_REMEDY) from error
+    document, text = read_toml(place, remedy=_REMEDY)
     lines = lines_of(text)
     found = os.environ if environment is None else environment
     return _checked(
@@ -160,10 +153,3 @@ def _error(mistakes: list[Mistake], lines: Mapping[Location, int], name: str) ->
     count = "a mistake" if len(placed) == 1 else f"{len(placed)} mistakes"
     where = f"The configuration {name}" if name else "The configuration"
     return DomainError(f"{where} has {count}:", lines=told, remedy=_REMEDY)
-
-
-def _told(error: BaseException) -> str:
-    """What the parser says, on one line; a number too long or too deep a nesting in our words."""
-    if isinstance(error, tomllib.TOMLDecodeError):
-        return str(error).rstrip(".")
-    return "a value in it is too large or nested too deep"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from clv_forecast.arguments import finite_number
@@ -49,6 +49,17 @@ def no_such_key(name: str, known: Iterable[str]) -> str:
     listed = list(known)
     near = get_close_matches(name.casefold(), listed, n=1, cutoff=0.6)
     return f"There is no such key. {f'Nearest: {near[0]}' if near else f'Known here: {", ".join(listed)}'}."
+
+
+def other_name(other: str, own: str) -> Any:
+    """Validate a section whose key ``own`` may be written by another name too."""
+
+    def renamed(given: Any) -> Any:
+        if isinstance(given, Mapping) and other in given and own not in given:
+            return {own if key == other else key: value for key, value in given.items()}
+        return given
+
+    return model_validator(mode="before")(renamed)
 
 
 def refuse(mistakes: Iterable[tuple[str | tuple[str, ...], str]]) -> None:

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from clv_forecast.arguments import FEWEST_DRAWS, MOST_DRAWS, MOST_TOP
-from clv_forecast.configuration.section import Checked, Length, Section, Text, check_names, check_text, refuse
+from clv_forecast.configuration.section import (
+    Checked,
+    Length,
+    Section,
+    Text,
+    check_names,
+    check_text,
+    other_name,
+    refuse,
+)
 from clv_forecast.errors import ClvForecastError, DomainError
 from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GROW, RETAIN
 from clv_forecast.finance.spend_terms import MOST_ROI
@@ -61,6 +70,8 @@ class PotentialSection(Section):
 class RankingSection(Section):
     """The order of the accounts."""
 
+    _alike = other_name("horizons", "horizon")
+
     enabled: bool = Field(default=True, description="Whether to rank.")
     horizon: Length | None = Field(
         default=None, description="One of the forecast's; default: its first.", examples=["12 months"]
@@ -108,6 +119,8 @@ class UpliftSection(Section):
 
 class FinanceSection(Section):
     """What may be spent."""
+
+    _alike = other_name("horizons", "horizon")
 
     horizon: Length | None = Field(
         default=None, description="One of the forecast's; default: the ranking's.", examples=["12 months"]

@@ -6,16 +6,26 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from clv_forecast.arguments import FEWEST_DRAWS, MOST_DRAWS
-from clv_forecast.configuration.section import Checked, Names, Section, Text, check_names, check_text, refuse
+from clv_forecast.arguments import FEWEST_DRAWS, MOST_DRAWS, with_a_point
+from clv_forecast.configuration.section import (
+    Checked,
+    Names,
+    Section,
+    Text,
+    check_names,
+    check_text,
+    other_name,
+    refuse,
+)
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import MOST_COST, cost, margin_rate
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.units import LIFETIME_YEARS, MOST_YEARS
+from clv_forecast.models import model_name
+from clv_forecast.units import LIFETIME_YEARS, MOST_YEARS, Horizon
 
 EVERY: Final = "every"
 DRIFT: Final = "drift"
@@ -54,18 +64,18 @@ def _refit(value: Any) -> str:
 def _horizons(value: Any) -> tuple[str, ...]:
     listed = check_names(value)
     Horizons.parse(listed)
-    return tuple(text.strip() for text in listed)
+    return tuple(Horizon.parse(text).label for text in listed)
 
 
 def _tested(value: Any) -> tuple[str, ...]:
     listed = check_names(value)
     Lengths.parse(listed)
-    return tuple(text.strip() for text in listed)
+    return tuple(Horizon.parse(text).label for text in listed)
 
 
 def _margin(value: Any) -> float | str | dict[str, dict[str, float]]:
     if isinstance(value, str):
-        return check_text(value)
+        return _column(value)
     if not isinstance(value, Mapping):
         return margin_rate(value)
     if len(value) != 1:
@@ -77,7 +87,13 @@ def _margin(value: Any) -> float | str | dict[str, dict[str, float]]:
 
 
 def _cost(value: Any) -> float | str:
-    return check_text(value) if isinstance(value, str) else cost(value, "A cost")
+    return _column(value) if isinstance(value, str) else cost(value, "A cost")
+
+
+def _column(name: str) -> str:
+    if told := with_a_point(name):
+        raise DomainError("It must be a number, or the name of a column.", value=repr(name), remedy=told)
+    return check_text(name)
 
 
 Margin = Annotated[float | str | Mapping[str, Mapping[str, float]], Checked(_margin)]
@@ -87,8 +103,12 @@ Cost = Annotated[float | str, Checked(_cost)]
 class ModelSection(Section):
     """The model, and when it is fitted anew."""
 
-    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = Field(default="bg_nbd", description="Model of purchases.")
-    spend: Literal["gamma_gamma"] = Field(default="gamma_gamma", description="Model of spend.")
+    purchases: Annotated[Literal["bg_nbd", "mbg_nbd", "pareto_nbd"], BeforeValidator(model_name)] = Field(
+        default="bg_nbd", description="Model of purchases."
+    )
+    spend: Annotated[Literal["gamma_gamma"], BeforeValidator(model_name)] = Field(
+        default="gamma_gamma", description="Model of spend."
+    )
     method: Literal["mle", "laplace", "nuts"] = Field(
         default="mle",
         description="Maximum likelihood, the Laplace approximation of the posterior, or sampling in PyMC.",
@@ -156,6 +176,8 @@ class ModelSection(Section):
 class ForecastSection(Section):
     """What is forecast, and on which terms."""
 
+    _alike = other_name("horizon", "horizons")
+
     horizons: Annotated[tuple[str, ...], Checked(_horizons)] = Field(
         default=("12 months", "36 months"), description='How far to look, such as "12 months", "39 weeks", "lifetime".'
     )
@@ -196,6 +218,8 @@ class ForecastSection(Section):
 
 class BacktestSection(Section):
     """The test on the past that bands and common shock rest on."""
+
+    _alike = other_name("horizons", "horizon")
 
     enabled: bool = Field(default=True, description="Whether to test at all.")
     every: int = Field(

@@ -112,7 +112,9 @@ class GatesSection(Section):
         default=0.25, description="Most that the total value may move since the last run; 0.25 is 25 %."
     )
     fit: bool = Field(default=True, description="Whether a fit that did not converge holds the run.")
-    certificate: bool = Field(default=True, description="Whether a backtest that failed, at customers' bands or at totals', holds the run.")
+    certificate: bool = Field(
+        default=True, description="Whether a backtest that failed, at customers' bands or at totals', holds the run."
+    )
 
 
 class AlertsSection(Section):

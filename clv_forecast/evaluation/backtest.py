@@ -25,6 +25,7 @@ from clv_forecast.evaluation.windows import (
     longest_horizon,
     outcome_of,
 )
+from clv_forecast.forecasting.horizons import either_name
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.customer_attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
@@ -44,6 +45,7 @@ def backtest(
     *,
     origins: Any = None,
     horizon: str | Sequence[str] | None = None,
+    horizons: str | Sequence[str] | None = None,
     recipe: Recipe = DEFAULT_RECIPE,
     as_of: Any = None,
     by: str | None = None,
@@ -69,6 +71,8 @@ def backtest(
     horizon : str or sequence of str, optional
         Such as ``"39 weeks"``; whole days, rounded down. A window is (origin, origin + horizon]. Default: 12 months,
         or the longest that the log allows where that is shorter (half of it), which the certificate says.
+    horizons : str or sequence of str, optional
+        The same by its other name.
     recipe : Recipe
         The fit to repeat at every origin.
     as_of : date, Timestamp or ISO text, optional
@@ -117,7 +121,8 @@ def backtest(
     instance_of(recipe, Recipe, "recipe", "Recipe(...)")
     number = draws_of(draws)
     history = _history(data, as_of, unit)
-    chosen, told = (horizon, ()) if horizon is not None else _horizon(history)
+    asked = either_name(horizon, horizons, None)
+    chosen, told = (asked, ()) if asked is not None else _horizon(history)
     lengths, seed = Lengths.parse(chosen), as_seed(rng)
     undated = _undated(history, recipe, by)
     days, notes = _origins(origins, history, lengths)

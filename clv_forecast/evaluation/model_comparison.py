@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.stacking import stacked_log_density, stacking_replicates, stacking_weights
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.inference.leave_one_out import LooResult
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.streams import as_seed
@@ -235,11 +236,9 @@ def _horizon(named: Mapping[str, Backtested], asked: str | None) -> str:
                 "Certificates must be over the same horizons to be compared.",
                 value=f"{first_name}: {', '.join(first)}; {name}: {', '.join(labels)}",
             )
-    if asked is not None and asked not in first:
-        raise DomainError("The certificates have no such horizon.", value=repr(asked), remedy=f"Known: {first}.")
     if not first:
         raise DomainError("The certificates hold no forecast: every origin failed.")
-    return first[-1] if asked is None else asked
+    return first[-1] if asked is None else Horizons.parse(first).one(asked, of="Each certificate")
 
 
 def _check_outcomes(named: Mapping[str, Backtested]) -> None:

@@ -148,6 +148,7 @@ def allowable_spend(
         uplift=uplift,
         by=by,
     )
+    horizon = terms.horizon
     _check_evidence(forecast, horizon, accept_failed)
     if terms.basis == ACQUIRE:
         return _of_new_customers(forecast, model, terms, new_customers, progress)

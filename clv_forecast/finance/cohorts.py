@@ -236,6 +236,7 @@ def cohorts(
     [['1997-01', 777, 12.0], ['1997-02', 854, 9.0], ['1997-03', 718, 13.0]]
     """
     instance_of(forecast, Forecast, "forecast", "forecast")
+    horizon = forecast.horizons.one(horizon)
     terms = _checked(forecast, horizon, target_roi, confidence, prob, measure, accept_failed)
     plan, ahead = forecast.plan, forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
     known = accounts_of(forecast.history, accounts)
@@ -317,7 +318,6 @@ def _checked(
         raise DomainError(
             "Quality of customers is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'."
         )
-    forecast.horizons.only([horizon])
     words = forecast.customers.loc[forecast.customers["horizon"] == horizon, "evidence"]
     if not accept_failed and bool((words.astype("string") == FAILED).any()):
         raise InputError(

@@ -72,7 +72,7 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
     instance_of(forecast, Forecast, "forecast", "forecast")
     if not forecast.plan.has_spend:
         raise DomainError("Loss is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
-    forecast.horizons.only([horizon])
+    horizon = forecast.horizons.one(horizon)
     ahead = forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
     known = accounts_of(forecast.history, accounts)
     table = pd.DataFrame({columns.CUSTOMER_ID: ahead[columns.CUSTOMER_ID]})

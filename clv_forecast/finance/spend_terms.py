@@ -58,7 +58,8 @@ def spend_terms(
     if round(level) not in CONFIDENCES or abs(level - round(level)) > 1e-9:
         listed = ", ".join(f"{c / 100:.2f}" for c in CONFIDENCES)
         raise DomainError("confidence is one of the levels whose quantiles are kept.", value=confidence, remedy=listed)
-    years = forecast.horizons.only([horizon]).years[0]
+    horizon = forecast.horizons.one(horizon)
+    years = forecast.horizons.only(horizon).years[0]
     per_year = units_per_year(forecast.plan.unit)
     limit = None if payback is None else Horizon.parse(payback, lifetime_years=years).years
     if limit is not None and limit > years * (1.0 + 1e-9):

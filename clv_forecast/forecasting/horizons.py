@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,30 @@ from numpy.typing import NDArray
 from clv_forecast.errors import DomainError
 from clv_forecast.units import DAYS_PER_YEAR, LIFETIME_YEARS, Horizon, TimeUnit, check_lifetime, units_per_year
 
+DEFAULT_HORIZONS = ("12 months", "36 months", "lifetime")
 GRID_PERIODS = ("week", "month", "quarter", "year")
+_SAME = 1e-9  # of the logarithm: "1 year" and "12 months" are one length
 _CALENDAR = {"week": "W", "month": "M", "quarter": "Q", "year": "Y"}
 _GRID_YEARS = {"week": 7.0 / DAYS_PER_YEAR, "month": 1.0 / 12.0, "quarter": 0.25, "year": 1.0}
+
+
+def either_name[T](horizons: T | None, horizon: T | None, default: T) -> T:
+    """What a verb that takes several horizons was given, by one name of the argument or the other.
+
+    Raises
+    ------
+    DomainError
+        If it was given by both.
+
+    Examples
+    --------
+    >>> either_name(None, "12 months", "lifetime")
+    '12 months'
+    """
+    if horizons is not None and horizon is not None:
+        raise DomainError("horizon and horizons are one thing.", remedy="Give one of both.")
+    given = horizon if horizons is None else horizons
+    return default if given is None else given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +129,45 @@ class Horizons:
         """Calendar dates at which the horizons end."""
         return [as_of + pd.Timedelta(days=round(y * DAYS_PER_YEAR)) for y in self.years]
 
-    def only(self, labels: Iterable[str] | None) -> Horizons:
-        """Some of the horizons.
+    def one(self, horizon: str | Sequence[str], *, of: str = "The forecast") -> str:
+        """The label of the horizon that is meant: the one of that name, or of that length.
 
         Raises
         ------
         DomainError
-            If a label is not among them.
+            If it is not among them; the error names those that are, and the nearest.
+
+        Examples
+        --------
+        >>> Horizons.parse(["12 months", "lifetime"]).one("1 year")
+        '12 months'
+        """
+        listed = [horizon] if isinstance(horizon, str) else horizon
+        if isinstance(listed, (list, tuple)) and len(listed) == 1 and listed[0] in self.labels:
+            return str(listed[0])
+        wanted = Horizon.parse(horizon)
+        away = [abs(math.log(years / wanted.years)) for years in self.years]
+        nearest = self.labels[away.index(min(away))]
+        if min(away) > _SAME or wanted.label == "lifetime":
+            raise DomainError(
+                f"{of} has the horizons {', '.join(self.labels)}.",
+                value=repr(wanted.label),
+                remedy=f"Nearest: {nearest}.",
+            )
+        return nearest
+
+    def only(self, labels: str | Iterable[str] | None) -> Horizons:
+        """Some of the horizons, each named as `one` reads it.
+
+        Raises
+        ------
+        DomainError
+            If one is not among them, or none is named.
         """
         if labels is None:
             return self
-        wanted = [labels] if isinstance(labels, str) else list(labels)
-        unknown = [w for w in wanted if w not in self.labels]
-        if unknown or not wanted:
-            raise DomainError(f"The forecast has the horizons {', '.join(self.labels)}.", value=unknown or wanted)
+        wanted = [self.one(label) for label in ([labels] if isinstance(labels, str) else labels)]
+        if not wanted:
+            raise DomainError(f"Name one of the forecast's horizons: {', '.join(self.labels)}.")
         kept = [(label, year) for label, year in zip(self.labels, self.years, strict=True) if label in wanted]
         return Horizons(labels=tuple(k[0] for k in kept), years=tuple(k[1] for k in kept))

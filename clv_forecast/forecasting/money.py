@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
-from clv_forecast.arguments import finite_number
+from clv_forecast.arguments import finite_number, numbers_in, with_a_point
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.cleaning import LARGEST_AMOUNT
 from clv_forecast.history.customer_attributes import customer_attribute
@@ -179,7 +179,9 @@ def cost(value: float, name: str) -> float:
 
 
 def _numbers(history: PurchaseHistory, column: str) -> NDArray[np.float64]:
-    values = pd.to_numeric(customer_attribute(history, column).values, errors="coerce")
+    if told := with_a_point(column):
+        raise DomainError("A rate or cost is a number, or the name of a column.", value=repr(column), remedy=told)
+    values = numbers_in(pd.Series(customer_attribute(history, column).values), column)
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

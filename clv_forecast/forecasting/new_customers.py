@@ -14,7 +14,7 @@ from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.expectation import expected_money
-from clv_forecast.forecasting.horizons import Horizons
+from clv_forecast.forecasting.horizons import DEFAULT_HORIZONS, Horizons, either_name
 from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
@@ -28,7 +28,8 @@ _REPLICATES: Final = 50
 def new_customer_value(
     model: Model,
     *,
-    horizons: str | Sequence[str] = ("12 months", "36 months", "lifetime"),
+    horizons: str | Sequence[str] | None = None,
+    horizon: str | Sequence[str] | None = None,
     discount_rate_annual: float = 0.10,
     margin: float = 0.30,
     cost_to_serve: float = 0.0,
@@ -44,7 +45,7 @@ def new_customer_value(
     ----------
     model : Model
         With a spend part.
-    horizons, discount_rate_annual, margin, cost_to_serve, cost_per_order, lifetime_years, prob, rng
+    horizons, horizon, discount_rate_annual, margin, cost_to_serve, cost_per_order, lifetime_years, prob, rng
         As in ``forecast``; here all are numbers.
     attributes : mapping of str to value, optional
         Of a hierarchical fit: the customer's groups and covariates, such as ``{"region": "EU"}``. A group left out is
@@ -72,7 +73,7 @@ def new_customer_value(
     check_prob(prob)
     if model.draws.spend is None:
         raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
-    ends = Horizons.parse(horizons, lifetime_years=lifetime_years)
+    ends = Horizons.parse(either_name(horizons, horizon, DEFAULT_HORIZONS), lifetime_years=lifetime_years)
     seed = as_seed(rng)
     plan = replace(
         newcomers_plan(

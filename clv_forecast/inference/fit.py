@@ -30,6 +30,7 @@ from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.report import FitReport
 from clv_forecast.inference.spend_data import SpendData, spend_data
 from clv_forecast.inference.sufficient import PurchaseRows, compress
+from clv_forecast.models import model_name
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
 
@@ -71,7 +72,7 @@ def fit(
     ----------
     history : PurchaseHistory
     purchases : str
-        ``"bg_nbd"``, ``"mbg_nbd"`` or ``"pareto_nbd"``.
+        ``"bg_nbd"``, ``"mbg_nbd"`` or ``"pareto_nbd"``, or a title such as ``"BG/NBD"``.
     spend : str or None
         ``"gamma_gamma"``, or None to fit purchases only. Fitted to single orders when the history knows their spread,
         to customers' means otherwise (the report says which).
@@ -136,6 +137,7 @@ def fit(
     ['r', 'alpha', 'a', 'b']
     """
     _check_history(history)
+    purchases, spend = model_name(purchases), model_name(spend)
     _check_options(spend, method, draws)
     _check_belonging(method, groups=groups, covariates=covariates, priors=priors, sampler=sampler)
     structure = learn_structure(history, groups, covariates)

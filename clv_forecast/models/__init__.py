@@ -179,8 +179,26 @@ TRANSACTION_MODELS: Final[Mapping[str, TransactionModel]] = MappingProxyType(
 )
 
 
+def model_name(name: Any) -> Any:
+    """The name of a model by its title too, as reports print it; what is unknown comes back as it is.
+
+    Examples
+    --------
+    >>> model_name("BG/NBD"), model_name("Gamma-Gamma"), model_name("bg_nbd")
+    ('bg_nbd', 'gamma_gamma', 'bg_nbd')
+    """
+    if not isinstance(name, str):
+        return name
+    known = {_letters(one): one for one in (*TRANSACTION_MODELS, "gamma_gamma")}
+    return known.get(_letters(name), name)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold()
+
+
 def transaction_model(name: str) -> TransactionModel:
-    """Look up the module of a transaction model.
+    """Look up the module of a transaction model, by its name or title.
 
     Raises
     ------
@@ -189,11 +207,12 @@ def transaction_model(name: str) -> TransactionModel:
 
     Examples
     --------
-    >>> transaction_model("bg_nbd").PARAMETERS
-    ('r', 'alpha', 'a', 'b')
+    >>> transaction_model("bg_nbd").PARAMETERS, transaction_model("Pareto/NBD").TITLE
+    (('r', 'alpha', 'a', 'b'), 'Pareto/NBD')
     """
-    if name not in TRANSACTION_MODELS:
+    found = model_name(name)
+    if found not in TRANSACTION_MODELS:
         raise DomainError(
             "Unknown transaction model.", value=repr(name), remedy=f"Known: {', '.join(TRANSACTION_MODELS)}."
         )
-    return TRANSACTION_MODELS[name]
+    return TRANSACTION_MODELS[found]

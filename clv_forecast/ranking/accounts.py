@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast import columns
+from clv_forecast.arguments import numbers_in
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import align, read_attributes
 from clv_forecast.history.purchase_history import PurchaseHistory
@@ -61,7 +62,7 @@ class Accounts:
         if not self.has(column):
             return None
         given = self.table[column]
-        found = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        found = numbers_in(given, column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
         bad = (given.notna().to_numpy() & ~np.isfinite(found)) | (found < least)
         if bad.any():
             wanted = "a finite number" if least == -np.inf else f"a number of at least {least:g}"

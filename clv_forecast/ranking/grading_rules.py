@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
+from clv_forecast.toml_file import read_toml
 
 CutOn = Literal["score", "place"]
 
@@ -95,12 +95,7 @@ class Grading:
         DomainError
             If there is no such file or table, it is no TOML, or a field is unknown or outside its domain.
         """
-        try:
-            found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DomainError("The configuration cannot be read.", value=str(path)) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DomainError("The configuration is no TOML.", value=str(path), remedy=f"{error}.") from error
+        found, _ = read_toml(path)
         if not isinstance(found.get("grading"), dict):
             raise DomainError("The configuration has no table [grading].", value=str(path))
         return grading_from({"weights": {}, **found["grading"]})

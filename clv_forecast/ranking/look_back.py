@@ -157,9 +157,8 @@ def years_of(forecast: Forecast, horizon: str) -> float:
     DomainError
         If the text is no length of time.
     """
-    if horizon in forecast.horizons.labels:
-        return forecast.horizons.only([horizon]).years[0]
-    return Horizon.parse(horizon).years
+    wanted = Horizon.parse(horizon)
+    return forecast.horizons.only(wanted.label).years[0] if wanted.label in forecast.horizons.labels else wanted.years
 
 
 def _accounts_then(calibration: PurchaseHistory, accounts: Any) -> Accounts:

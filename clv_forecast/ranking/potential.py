@@ -31,6 +31,7 @@ from clv_forecast.ranking.realised import draw_realised, realised_if_active
 from clv_forecast.ranking.wallets import WalletOptions, Wallets, check_source, wallets_of
 from clv_forecast.ranking.whitespace import Whitespace
 from clv_forecast.streams import as_seed, customer_keys
+from clv_forecast.units import Horizon
 
 Floats = NDArray[np.float64]
 _MOST_LOG_SD: Final = 1.0
@@ -252,6 +253,7 @@ def potential(
         )
     if not 0.0 < finite_number(quantile, "quantile") < 1.0:
         raise DomainError("quantile must lie between 0 and 1.", value=quantile)
+    horizon = Horizon.parse(horizon).label
     chosen, seed, years = check_source(source), as_seed(rng), years_of(forecast, horizon)
     known = accounts_of(history, accounts)
     today = outlook_of(forecast.plan, years, progress=progress)

@@ -244,6 +244,18 @@ def accepted_gates(gates: Iterable[Gate], accept: Mapping[str, str]) -> tuple[Ga
     )
 
 
+def accepting(run_id: str, names: Iterable[str]) -> str:
+    """How to publish a run that gates hold.
+
+    Examples
+    --------
+    >>> accepting("2026-03-31-a1", ["total_move"])
+    'To publish it all the same: clv-forecast publish 2026-03-31-a1 --accept total_move --reason TEXT.'
+    """
+    options = " ".join(f"--accept {name}" for name in dict.fromkeys(names))
+    return f"To publish it all the same: clv-forecast publish {run_id} {options} --reason TEXT."
+
+
 def check_accepted(accept: Mapping[str, str]) -> None:
     """Refuse to accept a gate that there is not, or without a reason.
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from clv_forecast import columns
+from clv_forecast.arguments import numbers_in
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.consolidation.consolidate import consolidate
 from clv_forecast.consolidation.consolidated import Consolidated
@@ -281,7 +282,7 @@ def _filled(customers: pd.DataFrame | None, configuration: Configuration) -> pd.
         if count:
             _log.info("%d accounts without %s are taken to have %g.", count, column, filled[column])
     return customers.assign(
-        **{column: pd.to_numeric(customers[column], errors="coerce").fillna(value) for column, value in filled.items()}
+        **{column: numbers_in(customers[column], column).fillna(value) for column, value in filled.items()}
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from clv_forecast.reforecasting.gates import accepting
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.run_store.publication import Publication
 
@@ -90,8 +91,9 @@ class Reforecast:
             f"  {self.folder}",
         ]
         if self.held:
-            names = " ".join(dict.fromkeys(f"--accept {gate['name']}" for gate in self.record["gates"] if _holds(gate)))
-            lines.append(f"  To publish it all the same: clv-forecast publish {self.run_id} {names} --reason TEXT")
+            names = [gate["name"] for gate in self.record["gates"] if _holds(gate)]
+            lines.append(f"  {accepting(self.run_id, names)}")
+            lines.append(f"  For later runs, [gates] in clv.toml has: {', '.join(dict.fromkeys(names))}.")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -9,8 +9,9 @@ from typing import Final
 
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
-from clv_forecast.errors import DomainError
-from clv_forecast.reforecasting.gates import check_accepted
+from clv_forecast.configuration.toml_text import toml_value
+from clv_forecast.errors import HeldError
+from clv_forecast.reforecasting.gates import accepting, check_accepted
 from clv_forecast.reforecasting.one_run import database_of
 from clv_forecast.reforecasting.record import accepted_record, holding
 from clv_forecast.run_store.lock import locked
@@ -41,7 +42,9 @@ def publish_run(
     Raises
     ------
     DomainError
-        If there is no such run, a gate that holds it is not accepted, or a gate is unknown.
+        If there is no such run, or a gate is unknown.
+    HeldError
+        If a gate that holds it is not accepted: a DomainError that names each gate and its key.
     StoreError
         If the run is damaged, or the store or the database cannot be written.
     LockedError
@@ -56,10 +59,12 @@ def publish_run(
             record = accepted_record(entry.record, accept)
             held = holding(record)
             if held:
-                raise DomainError(
-                    "A run is published when every gate that holds it is accepted.",
-                    value=f"{entry.run_id}: {' '.join(held)}",
-                    remedy="Name each: --accept GATE --reason TEXT.",
+                names = tuple(dict.fromkeys(str(gate["name"]) for gate in held))
+                keys = ", ".join(f"{name} = {toml_value(getattr(told.gates, name))}" for name in names)
+                raise HeldError(
+                    f"Run {entry.run_id} is held, and is published when every gate that holds it is accepted.",
+                    lines=[f"  gate {gate['name']}: {gate['sentence']}" for gate in held],
+                    remedy=f"{accepting(entry.run_id, names)} For later runs: [gates] in clv.toml has {keys}.",
                 )
             entry = store.release(entry.run_id, record)
         return publish(store, entry, database_of(told), roll_back=True)

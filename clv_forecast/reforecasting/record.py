@@ -88,9 +88,9 @@ def accepted_record(record: Mapping[str, Any], accept: Mapping[str, str]) -> dic
     return {**record, "gates": gates, "status": "published"}
 
 
-def holding(record: Mapping[str, Any]) -> list[str]:
-    """Sentences of the gates that hold a run."""
-    return [gate["sentence"] for gate in record.get("gates", []) if not gate["passed"] and not gate["accepted"]]
+def holding(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The gates that hold a run."""
+    return [gate for gate in record.get("gates", []) if not gate["passed"] and not gate["accepted"]]
 
 
 def _shown(plain: Any, key: str = "") -> Any:

@@ -94,7 +94,7 @@ def fitted_model(
     rule, every = section.refit_rule
     reason, drift = _due(section, history, standing, rule, every, seed)
     if reason is None and standing is not None:
-        told = f"The model of {standing.model.as_of.date()} stands: {section.refit}, {standing.runs_since + 1} since."
+        told = f"The model of {standing.model.as_of.date()} is kept: {section.refit}, {standing.runs_since + 1} since."
         return Fitted(
             model=standing.model, refitted=False, reason=told, runs_since=standing.runs_since + 1, drift=drift
         )
@@ -129,7 +129,7 @@ def _due(
     """Why a fit is due, or None; and the drift that was looked at."""
     nothing = pd.DataFrame(columns=["parameter", "then", "now", "z"])
     if standing is None:
-        return "No model stands.", nothing
+        return "No model yet: fitting.", nothing
     if dict(standing.options) != options_of(section) or standing.model.seed != seed:
         return "The options of the model have changed.", nothing
     if standing.model.unit != history.unit or standing.model.currency != history.currency:

@@ -23,6 +23,7 @@ from clv_forecast.ranking.account_facts import AccountData
 from clv_forecast.ranking.account_months import account_months
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
+from clv_forecast.report.one_account import known_id
 
 
 def card(
@@ -71,13 +72,8 @@ def card(
     """
     spends = (spend,) if isinstance(spend, AllowableSpend) else tuple(spend)
     _check(ranking, forecast, potential)
+    customer_id = known_id(ranking.table[columns.CUSTOMER_ID], customer_id)
     at = np.flatnonzero((ranking.table[columns.CUSTOMER_ID] == customer_id).to_numpy(dtype=bool))
-    if len(at) != 1:
-        raise DomainError(
-            "The account must be in the ranking.",
-            value=repr(customer_id),
-            remedy="Check the id and its type (1 and '1' differ).",
-        )
     own_spend = spend_of_account(spends, customer_id)
     _check_day(forecast, spends)
     history = forecast.history

@@ -60,7 +60,7 @@ def changes_since(previous: Forecast, forecast: Forecast, horizon: str) -> pd.Da
     """
     for name, given in (("previous", previous), ("forecast", forecast)):
         instance_of(given, Forecast, name, "forecast")
-        given.horizons.only([horizon])
+        given.horizons.one(horizon)
         if not given.plan.has_spend:
             raise DomainError("A change of value is money: both forecasts need a spend part.", value=name)
     if previous.currency != forecast.currency:
@@ -69,7 +69,8 @@ def changes_since(previous: Forecast, forecast: Forecast, horizon: str) -> pd.Da
         raise DomainError(
             "The earlier forecast comes first.", value=f"{previous.as_of.date()} and {forecast.as_of.date()}"
         )
-    then, now = _values(previous, horizon), _values(forecast, horizon)
+    then, now = (_values(one, one.horizons.one(horizon)) for one in (previous, forecast))
+    horizon = forecast.horizons.one(horizon)
     gone = sum(value for key, value in then.items() if key not in now)
     new = sum(value for key, value in now.items() if key not in then)
     cents = {THEN: _cents(sum(then.values())), GONE: -_cents(gone), NEW: _cents(new), NOW: _cents(sum(now.values()))}

@@ -1,11 +1,15 @@
-"""Accounts taken out of their base: their history, and one's draws, which depend on the seed and its id alone."""
+"""Accounts taken out of their base: which is meant, their history, and one's draws by the seed and its id alone."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
+from typing import Any, Final
 
 import pandas as pd
 
+from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import Plan, make_plan
@@ -14,6 +18,8 @@ from clv_forecast.history.audit import KEPT, READ, Audit, Step, counted
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 from clv_forecast.units import TimeUnit
+
+_SUGGESTED: Final = 5
 
 
 def one_row(history: PurchaseHistory, row: int) -> PurchaseHistory:
@@ -65,3 +71,53 @@ def one_plan(
     return make_plan(
         model, history, terms=terms, discount=0.0, draws=draws, seed=seed, shock=shock, correction=correction
     )
+
+
+def known_id(ids: pd.Series[Any], wanted: Any) -> Any:
+    """The id that is meant: the very one, or the only one that reads the same.
+
+    Raises
+    ------
+    DomainError
+        If there is none; the error names those like it.
+
+    Examples
+    --------
+    >>> known_id(pd.Series([4, 18, 21]), "18"), known_id(pd.Series(["A-1", "B-2"]), "B-2")
+    (18, 'B-2')
+    """
+    text = str(wanted).strip()
+    texts = ids.astype(str)
+    found = ids[(ids == wanted).to_numpy(dtype=bool)]
+    for same in (str(wanted), text):
+        if isinstance(wanted, str) and not len(found):
+            found = ids[(texts == same).to_numpy(dtype=bool)]
+    if len(found) != 1:
+        raise DomainError(
+            "There is no such account.",
+            value=repr(wanted),
+            remedy=f"Nearest: {', '.join(_nearest(ids, texts, text))}.",
+        )
+    chosen = found.iloc[0]
+    return chosen.item() if hasattr(chosen, "item") else chosen
+
+
+def _nearest(ids: pd.Series[Any], texts: pd.Series[Any], wanted: str) -> list[str]:
+    """Ids like one that is not known: the same but for case, signs and leading zeros; then near ones.
+
+    Whole numbers are near by value, text by its letters; where nothing is near, the first ids show what they look like.
+    """
+    folded = texts.map(_folded)
+    same = texts[(folded == _folded(wanted)).to_numpy(dtype=bool)].tolist()
+    if pd.api.types.is_integer_dtype(ids.dtype) and wanted.lstrip("+-").isdecimal():
+        away = (ids.astype("float64") - float(wanted)).abs()
+        near = texts[away.sort_values(kind="stable").index[:_SUGGESTED]].tolist()
+    else:
+        first = dict(zip(folded[::-1], texts[::-1], strict=True))
+        near = [first[one] for one in difflib.get_close_matches(_folded(wanted), first, n=_SUGGESTED, cutoff=0.5)]
+    return list(dict.fromkeys([*same, *near]))[:_SUGGESTED] or texts.tolist()[:_SUGGESTED]
+
+
+def _folded(text: str) -> str:
+    letters = "".join(filter(str.isalnum, text.casefold()))
+    return re.sub(r"0+(?=[0-9])", "", letters, count=1) if re.match(r"[a-z]*0+[0-9]", letters) else letters

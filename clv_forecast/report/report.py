@@ -144,8 +144,7 @@ def make_report(
         default = listed[0].horizon
     if ranking is not None:
         default = ranking.horizon
-    chosen = default if horizon is None else horizon
-    forecast.horizons.only([chosen])
+    chosen = forecast.horizons.one(default if horizon is None else horizon)
     report = Report(
         title=title,
         simulated=simulated,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,7 +10,7 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.arguments import instance_of
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import InputError
 from clv_forecast.evaluation.customer_path import path_of
 from clv_forecast.finance.spend_facts import NEW_CUSTOMERS_ONLY, spend_facts
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
@@ -21,7 +20,7 @@ from clv_forecast.ranking.account_categories import own_categories
 from clv_forecast.ranking.account_facts import AccountData
 from clv_forecast.ranking.account_months import future_months, month_table, past_months
 from clv_forecast.report.card import care_of
-from clv_forecast.report.one_account import history_of_rows, one_plan
+from clv_forecast.report.one_account import history_of_rows, known_id, one_plan
 from clv_forecast.report.picture import save_picture
 from clv_forecast.report.run_tables import RANKING, SPEND, SPEND_NEW
 from clv_forecast.report.stored_run import StoredRun
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from clv_forecast.inference.model import Model
 
 _NO_MODEL: Final = "The run holds no model: no months ahead, and no probability of being alive over time."
-_SUGGESTED: Final = 3
 
 
 def stored_card(run: StoredRun, customer_id: Any) -> AccountCard:
@@ -120,49 +118,6 @@ def stored_card(run: StoredRun, customer_id: Any) -> AccountCard:
     return put_together(
         data, months=months, outlook=outlook, spend=spend, more_facts=list(spend_facts(spend)), more_notes=notes
     )
-
-
-def known_id(ids: pd.Series[Any], wanted: Any) -> Any:
-    """The id of the run that is meant: the very one, or the only one that reads the same.
-
-    Raises
-    ------
-    DomainError
-        If there is none; the error names those like it.
-
-    Examples
-    --------
-    >>> known_id(pd.Series([4, 18, 21]), "18"), known_id(pd.Series(["A-1", "B-2"]), "B-2")
-    (18, 'B-2')
-    """
-    text = str(wanted).strip()
-    texts = ids.astype(str)
-    if isinstance(wanted, str):
-        found = ids[(texts == str(wanted)).to_numpy(dtype=bool)]
-        found = found if len(found) else ids[(texts == text).to_numpy(dtype=bool)]
-    else:
-        found = ids[(ids == wanted).to_numpy(dtype=bool)]
-    if len(found) != 1:
-        raise DomainError(
-            "The account must be in the run.",
-            value=repr(wanted),
-            remedy=f"Nearest: {', '.join(_nearest(ids, texts, text))}.",
-        )
-    chosen = found.iloc[0]
-    return chosen.item() if hasattr(chosen, "item") else chosen
-
-
-def _nearest(ids: pd.Series[Any], texts: pd.Series[Any], wanted: str) -> list[str]:
-    """Ids like one that is not known: by value where they are numbers, by spelling where they are text."""
-    if pd.api.types.is_integer_dtype(ids.dtype) and wanted.lstrip("+-").isdecimal():
-        away = (ids.astype("float64") - float(wanted)).abs()
-        return texts[away.sort_values(kind="stable").index[:_SUGGESTED]].tolist()
-    everyone = texts.tolist()
-    folded: dict[str, str] = {}
-    for one in everyone:
-        folded.setdefault(one.casefold(), one)
-    close = difflib.get_close_matches(wanted.casefold(), list(folded), n=_SUGGESTED, cutoff=0.5)
-    return [folded[one] for one in close] or everyone[:_SUGGESTED]
 
 
 def save_card_figure(card: AccountCard, path: str | os.PathLike[str]) -> Path:

@@ -85,6 +85,30 @@ def test_the_full_file_leaves_out_no_key() -> None:
             assert key.name in held or name in left_out or table.name in ("finance.grow", "finance.acquire"), name
 
 
+def test_horizons_and_models_by_any_name() -> None:
+    found = configuration_from(
+        {
+            "sources": [{"name": "shop", "path": "orders.csv"}],
+            "model": {"purchases": "Pareto/NBD", "spend": "Gamma-Gamma"},
+            "forecast": {"horizon": "1 year"},
+            "backtest": {"horizons": "26 weeks"},
+            "ranking": {"horizon": ["12 Months"]},
+        }
+    )
+    assert (found.model.purchases, found.model.spend) == ("pareto_nbd", "gamma_gamma")
+    assert (found.forecast.horizons, found.backtest.horizon) == (("1 year",), ("26 weeks",))
+    assert found.ranking_horizon == found.spend_horizon == "1 year"
+
+
+def test_files_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "clv.toml"
+    file.write_text('[[sources]]\nname = "shop"\npath = "orders.csv"\n', encoding="utf-8-sig")
+    assert read_configuration(file).sources[0].name == "shop"
+    file.write_text("seed = 1", encoding="utf-16")
+    with pytest.raises(DomainError, match=r"saved as UTF-16\..*Save it as UTF-8"):
+        read_configuration(file)
+
+
 def test_it_cannot_be_changed(full: Configuration) -> None:
     with pytest.raises(pydantic.ValidationError):
         full.seed = 3

@@ -30,7 +30,12 @@ def told(tmp_path: Path, text: str, **options: Any) -> str:
     ("text", "parts"),
     [
         ("forcast = 3\n", ["line 4: forcast:", "Nearest: forecast."]),
-        ("[forecast]\nhorizon = '12 months'\n", ["line 5: forecast.horizon:", "Nearest: horizons."]),
+        ("[forecast]\nhorison = '12 months'\n", ["line 5: forecast.horison:", "Nearest: horizons."]),
+        ("[ranking]\nhorizons = ['1 year', '3 years']\n", ["ranking.horizon: One horizon belongs here."]),
+        ("[forecast]\nmargin = 0,35\n", ["line 5: 0,35 is written with a comma; write 0.35."]),
+        ("[forecast]\nmargin = {region = {EU = 0,35, US = 0.3}}\n", ["line 5: 0,35 is written with a comma"]),
+        ("[forecast]\nmargin = '0,35'\n", ["line 5: forecast.margin:", "write 0.35."]),
+        ("[forecast]\ndiscount_rate_annual = '0,1'\n", ["It must be a number. Got: '0,1'.", "write 0.1."]),
         ("refunds = 'net'\n", ["line 4: sources[0].refunds:", "It belongs to log.refunds."]),
         ("colum = 'x'\n", ["sources[0].colum:", "Known here: name, path, url"]),
         ("'a b' = 1\n", ["sources[0].'a b':"]),
@@ -179,7 +184,7 @@ def test_no_toml(tmp_path: Path, text: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DomainError, match=r"cannot be read.*nowhere"):
+    with pytest.raises(DomainError, match=r"no such configuration.*nowhere.*clv-forecast init"):
         read_configuration(tmp_path / "nowhere.toml")
     with pytest.raises(DomainError, match="cannot be read"):
         read_configuration(tmp_path)

@@ -240,7 +240,7 @@ def test_spend_that_does_not_belong(base: Base, ranking: clv.Ranking, ceiling: c
 
 @pytest.mark.parametrize("unknown", ["nobody", 1, None])
 def test_unknown_account(base: Base, ranking: clv.Ranking, unknown: object) -> None:
-    with pytest.raises(DomainError, match=r"must be in the ranking\. Got: .* Check the id and its type"):
+    with pytest.raises(DomainError, match=r"no such account\. Got: .* Nearest: "):
         card(ranking, base.forecast, unknown)
 
 

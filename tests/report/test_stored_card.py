@@ -12,9 +12,10 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.report.card import card
+from clv_forecast.report.one_account import known_id
 from clv_forecast.report.report import make_report
 from clv_forecast.report.run_folder import write_run
-from clv_forecast.report.stored_card import known_id, save_card_figure, stored_card
+from clv_forecast.report.stored_card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import StoredRun
 from tests.report.stored_runs import HORIZON, numbered, simulated
 
@@ -147,9 +148,11 @@ def test_the_account_that_is_meant(ids: list[object], wanted: object, meant: obj
 @pytest.mark.parametrize(
     ("ids", "wanted", "message"),
     [
-        ([4, 18, 21, 900], "19", r"Got: '19'\. Nearest: 18, 21, 4\."),
-        ([4, 18, 21, 900], 19, r"Got: 19\. Nearest: 18, 21, 4\."),
-        (["C0001", "C0002", "D9999"], "c0003", r"Nearest: C000[12], C000[12]\."),
+        ([4, 18, 21, 900], "19", r"Got: '19'\. Nearest: 18, 21, 4, 900\."),
+        ([4, 18, 21, 900], 19, r"Got: 19\. Nearest: 18, 21, 4, 900\."),
+        (["C-0001", "C-0012", "D-9999"], "c12", r"Nearest: C-0012"),
+        (["0042", "42x", "7"], 42, r"Nearest: 0042"),
+        (list("abcdefg"), "h", r"Nearest: a, b, c, d, e\."),
         (["C0001", "C0002", "D9999"], 7, r"Got: 7\. Nearest: C0001, C0002, D9999\."),
         (["x", "y"], "nobody at all", r"Nearest: x, y\."),
         ([4, 18], "four", r"Nearest: 4, 18\."),
@@ -157,7 +160,7 @@ def test_the_account_that_is_meant(ids: list[object], wanted: object, meant: obj
     ],
 )
 def test_unknown_accounts(ids: list[object], wanted: object, message: str) -> None:
-    with pytest.raises(DomainError, match=f"must be in the run.*{message}"):
+    with pytest.raises(DomainError, match=f"no such account.*{message}"):
         known_id(pd.Series(ids), wanted)
 
 
