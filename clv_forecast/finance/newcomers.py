@@ -135,7 +135,7 @@ def newcomers_of(
     if not len(rows):
         raise InputError(
             f"Nobody is new: every customer was there before {opening:%Y-%m-%d}, or belongs to a parent that was.",
-            remedy="If the log begins with the business, say so: purchase_history(observed_from=...) on its first day.",
+            remedy="If the log begins with the business, name its first day as observed_from.",
         )
     back = _returns(history, purchases, away, child)
     reactivated = np.zeros((len(periods), len(grouping.names[1:]) or 1), dtype=np.int64)

@@ -41,7 +41,7 @@ _WHY: Final = {
     "after_as_of": "dated after {as_of}, the last day that counts",
     "recorded_after_as_of": "dated in time but recorded after {as_of}, so not known then",
     "zero_amount": "whose amount is zero to six decimals, so no purchase",
-    "refund_dropped": "with a negative amount, left out as asked (refunds='drop')",
+    "refund_dropped": "with a negative amount, left out as asked (refunds: drop)",
 }
 
 

@@ -230,7 +230,7 @@ def customer_table(source: Source, days: Any, *, as_of_day: int, unit: TimeUnit,
     if not fetched.num_rows:
         raise InputError(
             "Refunds leave no customer a purchase: no history is left.",
-            remedy="Check the sign of the amounts (refunds are negative), or use refunds='drop'.",
+            remedy="Check the sign of the amounts (refunds are negative), or let refunds be drop.",
         )
     got = {name: fetched[name].to_numpy() for name in fetched.column_names if name != c.CUSTOMER_ID}
     length = DAYS_PER_UNIT[unit]

@@ -78,7 +78,7 @@ def refuse_unusable(
             "refunds='error' allows no negative amount.",
             value=counted(counts[REFUND].rows, "row"),
             customer_ids=source.ids(first[c.CUSTOMER_ID]).tolist(),
-            remedy="Use refunds='net' or refunds='drop'.",
+            remedy="Let refunds be net or drop.",
         )
     refuse_unreadable(source, rows, rules, counts)
     total = counts[READ].rows

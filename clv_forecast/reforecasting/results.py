@@ -112,7 +112,7 @@ def tested(
         except StoreError as error:
             _log.warning("The last certificate cannot be read, so the model is tested anew: %s", error)
     if known is not None and runs_since + 1 < section.every and known.horizons == tuple(section.horizon):
-        told = f"That of {known.as_of.date()} stands: a test every {section.every} runs."
+        told = f"That of {known.as_of.date()} is kept: a test every {section.every} runs."
         return Tested(certificate=known, runs_since=runs_since + 1, reason=told)
     try:
         made = made_certificate(configuration, history, progress=progress)
