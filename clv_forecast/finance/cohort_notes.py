@@ -48,7 +48,7 @@ def notes_on(
     if judged_by == POOLED:
         notes.append(
             "The model pools all customers: what is to come differs between cohorts only by what their customers have "
-            "done so far. Differences in the forecast part are understated; what really came is compared at the same age."
+            "done so far. Differences in the forecast part are understated; what came is compared at the same age."
         )
     elif judged_by == COVARIATES:
         notes.append(

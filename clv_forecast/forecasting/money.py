@@ -122,7 +122,8 @@ def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
             raise DomainError("A margin per group names one column.", value=list(rule))
         (column, rates), *_ = rule.items()
         groups = customer_attribute(history, column).values
-        values = groups.map(dict(rates)).to_numpy(dtype=np.float64, na_value=np.nan)
+        known = {group: finite_number(rate, "margin") for group, rate in rates.items()}
+        values = groups.map(known).to_numpy(dtype=np.float64, na_value=np.nan)
     elif isinstance(rule, str):
         values = observed_margin(history) if rule == OBSERVED else _numbers(history, rule)
     else:

@@ -365,6 +365,6 @@ def _notes(
         missing = int(potential.table["potential_value"].isna().sum())
         notes.append(f"{missing:,} of {accounts:,} accounts have no known potential: theirs is left out, not 0.")
     if credit is None:
-        notes.append("Referral value is shown and not added: nothing says what share of it referrers are credited with.")
+        notes.append("Referral value is shown and not added: nothing says what share of it is credited.")
     notes.extend(referral_notes)
     return (*notes, *(() if potential is None else potential.notes))

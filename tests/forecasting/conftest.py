@@ -31,6 +31,7 @@ def history(third):
             "region": np.where(ids % 3 == 0, "north", "south"),
             "margin_rate": np.where(ids % 2 == 0, 0.4, 0.2),
             "written": "30%",
+            "comma": "0,35",
             "everyone": "all",
         }
     )

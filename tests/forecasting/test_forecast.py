@@ -199,6 +199,16 @@ def test_costs_make_losses(model, history):
     assert (free.customers["p_loss"] == 0).all()
 
 
+def test_horizons_by_any_name(model, history):
+    fc = forecast(model, history, horizon="12 Months")
+    assert fc.horizons.labels == ("12 months",) and fc.horizons.one(["1 year"]) == "12 months"
+    pd.testing.assert_frame_equal(fc.top(3, "1 year"), fc.top(3))
+    with pytest.raises(clv.DomainError, match=r"has the horizons 12 months\. Got: '18 months'\. Nearest: 12 months\."):
+        fc.top(3, "18 months")
+    with pytest.raises(clv.DomainError, match="one thing"):
+        clv.forecast(model, history, horizon="1 year", horizons="1 year")
+
+
 def test_negative_margin_is_noted(model, history):
     fc = forecast(model, history, horizons=["12 months"], margin=-0.1)
     assert (fc.customers["value"] <= 0).all() and fc.customers["value_upper"].max() <= 0
@@ -271,6 +281,9 @@ BAD = {
     "no margin": ({"margin": None}, "one number"),
     "list of margins": ({"margin": [0.3, 0.2]}, "one number"),
     "margins as text": ({"margin": "written"}, "for every customer"),
+    "margin with a comma": ({"margin": "0,35"}, "write 0.35"),
+    "column with a comma": ({"margin": "comma"}, "write 0.35"),
+    "group with a comma": ({"margin": {"region": {"north": "0,35"}}}, "write 0.35"),
     "text as cost": ({"cost_to_serve": float("nan")}, "finite"),
     "number as horizon": ({"horizons": 12}, "Name the unit"),
     "text as rate": ({"discount_rate_annual": "10%"}, "one number"),
