@@ -114,11 +114,13 @@ def _draw(headroom, log_sd, shares, spread, keys, out, start, stop):  # type: ig
                 continue
             if spread > 0.0 and share < 1.0:
                 size = (1.0 - share) / spread - 1.0  # of the Beta: its two parameters add up to it
+                realised, rest = 0.0, 0.0
                 if size > _SMALLEST_SIZE:
                     realised, used = standard_gamma(keys[i], d, STAGE_READINESS, 0, share * size)
                     rest, _ = standard_gamma(keys[i], d, STAGE_READINESS, used, (1.0 - share) * size)
+                if realised + rest > 0.0:
                     share = realised / (realised + rest)
-                else:
+                else:  # all or nothing; so also where both variates are too small for a float
                     u, _ = uniform_pair(keys[i], d, STAGE_READINESS, 0)
                     share = 1.0 if u < share else 0.0
             sd = log_sd[i]
