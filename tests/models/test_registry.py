@@ -46,5 +46,5 @@ def test_time_parameters_scale_with_the_unit(name):
 
 
 def test_unknown_model():
-    with pytest.raises(DomainError, match=r"'bgnbd'.*Known: bg_nbd, mbg_nbd, pareto_nbd"):
-        transaction_model("bgnbd")
+    with pytest.raises(DomainError, match=r"'bg_bb'.*Known: bg_nbd, mbg_nbd, pareto_nbd"):
+        transaction_model("bg_bb")
