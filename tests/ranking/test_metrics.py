@@ -177,7 +177,7 @@ def test_absent_is_absent_and_a_note_says_what_would_bring_it() -> None:
         "column margin",
         "two full years",
         "column category",
-        "referred_by",
+        "referrals",
         "column wallet",
         "contracted_annual_value",
         "column big_logo",
