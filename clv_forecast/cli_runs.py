@@ -120,7 +120,8 @@ def backtest(config: Config = _CONFIG, as_of: AsOf = None, as_json: AsJson = Fal
     """Test the configured model on the past, from the configured sources; nothing is published."""
     with bar_or_log() as progress:
         certificate = backtest_configuration(config, as_of=as_of, progress=progress)
-    tell(_json(certificate.to_dict()) if as_json else str(certificate))
+    told = {"standing": certificate.standing(), "summary": certificate.summary(), **certificate.to_dict()}
+    tell(_json(told) if as_json else str(certificate))
 
 
 def runs(

@@ -18,6 +18,7 @@ from clv_forecast.evaluation.baseline_table import closer_totals
 from clv_forecast.evaluation.score_tables import ALL
 from clv_forecast.evaluation.verdict import Standing, Verdict, standing_of, summary_of
 from clv_forecast.forecasting.adjustments import CommonShock, Evidence
+from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.inference.leave_one_out import LooResult
 from clv_forecast.inference.recipe import Recipe
@@ -25,6 +26,7 @@ from clv_forecast.json_text import json_text
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 from clv_forecast.printable_tables import printable_table
+from clv_forecast.units import Horizon
 
 SCHEMA_VERSION: Final = 1
 FILE: Final = "certificate.json"
@@ -200,8 +202,13 @@ class Certificate:
         """How far forecasts over a horizon (the longest tested by default) can be trusted, in a word.
 
         Customers' bands, totals' bands and naive forecasts all count: see ``summary``.
+
+        Raises
+        ------
+        DomainError
+            If the horizon is no length of time.
         """
-        return standing_of(self.verdict.statuses, self.verdict.naive_wins, horizon or self.horizons[-1])
+        return standing_of(self.verdict.statuses, self.verdict.naive_wins, self._tested(horizon)[0])
 
     def summary(self, horizon: str | None = None) -> str:
         """Say how customers' bands, totals and naive forecasts did over a horizon, and what was too little to tell.
@@ -209,16 +216,35 @@ class Certificate:
         Parameters
         ----------
         horizon : str, optional
-            One of the certificate's; the longest by default.
+            The longest tested by default. Of one that was not tested, the shortest that contains it tells; one that is
+            longer than all is said to be extrapolated from the longest.
+
+        Raises
+        ------
+        DomainError
+            If the horizon is no length of time.
         """
+        tested, beyond = self._tested(horizon)
         fitted = self.origins.loc[~self.origins["failed"], "origin"].tolist()
         return summary_of(
             self.verdict.statuses,
             self.verdict.naive_wins,
             scores=self.scores,
             closer=closer_totals(self.baselines, fitted),
-            horizon=horizon or self.horizons[-1],
+            horizon=tested,
+            beyond=beyond,
         )
+
+    def _tested(self, horizon: str | None) -> tuple[str, str]:
+        """The tested horizon that tells of one, as ``Evidence`` chooses it, and what it is to that one, in words."""
+        named = Horizons.parse(self.horizons)
+        if horizon is None or horizon in named.labels:
+            return horizon or named.labels[-1], ""
+        asked = Horizon.parse(horizon)
+        for label, years in zip(named.labels, named.years, strict=True):
+            if years >= asked.years * (1.0 - 1e-9):
+                return label, "" if math.isclose(years, asked.years) else f", which contains {asked.label}"
+        return named.labels[-1], f", from which {asked.label} is extrapolated"
 
     def __str__(self) -> str:
         """Title, summary, verdict and the scores of everyone."""

@@ -90,6 +90,7 @@ def summary_of(
     scores: pd.DataFrame,
     closer: pd.DataFrame,
     horizon: str,
+    beyond: str = "",
 ) -> str:
     """Say in a few sentences how far forecasts over a horizon can be trusted, what failed, and what is not known.
 
@@ -100,35 +101,50 @@ def summary_of(
     scores, closer : DataFrame
         Of the certificate, and from ``closer_totals``.
     horizon : str
+    beyond : str
+        What this says of a horizon that was not tested; stands in the first sentence.
     """
     judged = _judged(statuses, horizon)
-    customers = [
-        f"{_percent(one.coverage)} of {one.quantity} ({_TOLD[one.status]})"
-        for one in judged
-        if one.subject == "customers"
-    ]
-    totals = [_total_in_words(one, scores) for one in judged if one.subject != "customers"]
-    told = [f"{standing_of(statuses, wins, horizon).capitalize()} over {horizon}."]
-    if customers:
-        told.append(f"Customers' 90 % bands held {_listed(customers)}.")
-    told.extend(totals)
+    customers = [one for one in judged if one.subject == "customers"]
+    totals = [one for one in judged if one.subject != "customers"]
+    held = [f"{_percent(one.coverage)} of {one.quantity}" for one in customers]
+    lay = [_total_in_words(one, scores) for one in totals]
+    bands = [(customers, "Customers' 90 % bands held ", held), (totals, "Totals' 90 % bands held ", lay)]
+    bands.sort(key=lambda told: all(one.status != TOO_NARROW for one in told[0]))  # what failed comes first
+    told = [f"{standing_of(statuses, wins, horizon).capitalize()} over {horizon}{beyond}."]
+    told += [f"{head}{_with_status(ones, parts)}." for ones, head, parts in bands if ones]
+    return " ".join([*told, _naive_in_words(wins, closer, horizon)])
+
+
+def _with_status(ones: Sequence[BandStatus], parts: Sequence[str]) -> str:
+    """Parts with the status of each; once at the end where it is that of all."""
+    words = [_TOLD[one.status] if one.subject == "customers" else _TOLD_OF_TOTALS[one.status] for one in ones]
+    if len(set(words)) == 1:
+        return f"{_listed(parts)}: {words[0]}"
+    return _listed([f"{part} ({word})" for part, word in zip(parts, words, strict=True)])
+
+
+def _naive_in_words(wins: Sequence[NaiveWin], closer: pd.DataFrame, horizon: str) -> str:
+    """Which naive forecasts did better, at single customers and at totals."""
     won = [win for win in wins if win.horizon == horizon]
+    told = []
     for method in dict.fromkeys(win.method for win in won):
-        parts = dict.fromkeys(f"{_MEASURES[win.measure]} of {win.quantity}" for win in won if win.method == method)
-        told.append(f"A naive forecast was better, {IN_WORDS[method]}: in {_listed(list(parts))}.")
+        measures = dict.fromkeys(f"{_MEASURES[win.measure]} of {win.quantity}" for win in won if win.method == method)
+        told.append(f"{IN_WORDS[method]} was better in {_listed(list(measures))}")
     nearer: dict[tuple[str, int, int], list[str]] = {}
     for _, row in closer.iterrows():
         if row["horizon"] == horizon and 2 * row["closer"] > row["origins"]:
             key = (IN_WORDS[str(row["method"])], int(row["closer"]), int(row["origins"]))
             nearer.setdefault(key, []).append(str(row["quantity"]))
-    for (method, count, windows), quantities in nearer.items():
-        told.append(
-            f"A naive forecast came closer to the total of {_listed(quantities)}, {method}: in {count} of {windows} "
-            f"window{'s' if windows != 1 else ''}."
-        )
-    if not won:
-        told.append("No naive forecast was clearly better at single customers.")
-    return " ".join(told)
+    told += [
+        f"{method} came closer to the total of {_listed(quantities)} in {count} of {windows} "
+        f"window{'s' if windows != 1 else ''}"
+        for (method, count, windows), quantities in nearer.items()
+    ]
+    if not told:
+        return "No naive forecast was clearly better."
+    unbeaten = "" if won else " (none was clearly better at single customers)"
+    return f"Naive forecasts{unbeaten}: {'; '.join(told)}."
 
 
 def _judged(statuses: Sequence[BandStatus], horizon: str) -> list[BandStatus]:
@@ -146,15 +162,8 @@ def _total_in_words(found: BandStatus, scores: pd.DataFrame) -> str:
     rows = scores[(scores["group"] == EVERYONE) & (scores["origin"] == ALL)]
     rows = rows[(rows["horizon"] == found.horizon) & (rows["quantity"] == found.quantity)]
     bias = float(rows["bias"].iloc[0]) if len(rows) else float("nan")
-    missed = ""
-    if bias == bias:
-        size = f"{100.0 * abs(bias):.1f} %"
-        missed = f" was expected {size} too {'high' if bias > 0.0 else 'low'}, and"
-    windows = "window" if found.windows == 1 else "windows"
-    return (
-        f"The total of {found.quantity}{missed} lay in its 90 % band in {_held(found)} {windows} "
-        f"({_TOLD_OF_TOTALS[found.status]})."
-    )
+    missed = "" if bias != bias else f" (expected {100.0 * abs(bias):.1f} % too {'high' if bias > 0.0 else 'low'})"
+    return f"{found.quantity} in {_held(found)} window{'s' if found.windows != 1 else ''}{missed}"
 
 
 def sentences_of(
@@ -250,8 +259,8 @@ def bias_sentences(scores: pd.DataFrame) -> list[str]:
             together = rows.loc[rows["origin"] == ALL, "bias"].dropna()
             single = rows.loc[rows["origin"] != ALL, "bias"].dropna()
             if len(together) and len(single):
-                spread = f" ({100 * single.min():+.1f} to {100 * single.max():+.1f} % in single windows)"
-                parts.append(f"{quantity} by {100 * together.iloc[0]:+.1f} %{spread if len(single) > 1 else ''}")
+                spread = f" ({100 * single.min():+z.1f} to {100 * single.max():+z.1f} % in single windows)"
+                parts.append(f"{quantity} by {100 * together.iloc[0]:+z.1f} %{spread if len(single) > 1 else ''}")
         if parts:
             told.append(f"Expected totals over {horizon} missed what came: {', '.join(parts)}.")
     return told

@@ -24,6 +24,14 @@ CONFIDENCES: Final = (50, 60, 70, 75, 80, 85, 90, 95)
 """Levels whose quantiles are stored, in per cent."""
 
 _AMOUNTS: Final = ("value_at_stake", "allowable_expected", "allowable_pooled", "allowable_single")
+BASIS_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        CEILING: "upper limit",
+        RETAIN: "to keep accounts",
+        GROW: "to grow accounts",
+        ACQUIRE: "to win customers",
+    }
+)
 WHAT_THE_BASIS_MEANS: Final[Mapping[str, str]] = MappingProxyType(
     {
         CEILING: "An upper limit: all that the account is expected to bring. It is no recommendation to spend.",

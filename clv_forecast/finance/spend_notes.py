@@ -86,7 +86,7 @@ def notes_of(forecast: Forecast, terms: SpendTerms, levels: Levels) -> tuple[str
             0, f"A backtest found the bands over {terms.horizon} to fail; the figures were asked for all the same."
         )
     if bool((words == EXTRAPOLATED).any()):
-        notes.append(f"No backtest has reached {terms.horizon}: the bands are extrapolated.")
+        notes.append(f"No backtest proves the bands over {terms.horizon}.")
     empty = int((levels.pool[:, place] <= 0.0).sum())
     if empty:
         notes.append(

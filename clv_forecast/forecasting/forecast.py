@@ -253,7 +253,7 @@ def _notes(plan: Plan, terms: Terms, ends: Horizons, evidence: Evidence | None) 
         years = ends.years[ends.labels.index("lifetime")]
         notes.append(f"Lifetime is cut off after {years:g} years.")
     if evidence is None:
-        notes.append("No backtest has reached these horizons yet: bands are extrapolated.")
+        notes.append("No backtest proves the bands over these horizons.")
     else:
         notes.append(evidence.sentence)
     if not plan.has_spend:

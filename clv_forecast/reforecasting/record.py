@@ -44,6 +44,7 @@ def record_of(
     dict
         Plain values. Of URLs of the configuration only scheme, host and database.
     """
+    horizon = configuration.ranking_horizon
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -67,8 +68,8 @@ def record_of(
             "as_of": None if tested.certificate is None else tested.certificate.as_of.date().isoformat(),
             "runs_since": tested.runs_since,
             "reason": tested.reason,
-            "standing": None if tested.certificate is None else tested.certificate.standing(),
-            "summary": "" if tested.certificate is None else tested.certificate.summary(),
+            "standing": None if tested.certificate is None else tested.certificate.standing(horizon),
+            "summary": "" if tested.certificate is None else tested.certificate.summary(horizon),
         },
         "value": _value(configuration, results),
         "left_out": left_out_share(results.forecast.history.audit),

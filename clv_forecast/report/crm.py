@@ -102,9 +102,9 @@ def write_crm(
     Notes
     -----
     Values are those over the report's horizon: money in whole cents, probabilities from 0 to 1 with four decimals;
-    ``allowable_spend`` is the pooled one of the report's first spend on accounts over that horizon. What is missing is
-    an empty field, or null. Control characters in text are written as escapes, and in CSV an apostrophe goes before
-    what a spreadsheet would read as a formula. Ids are never changed: JSON holds every id.
+    ``allowable_spend`` is the pooled one over that horizon: to keep accounts, to grow them, or else the upper limit.
+    What is missing is an empty field, or null. Control characters in text are written as escapes, and in CSV an
+    apostrophe goes before what a spreadsheet would read as a formula. Ids are never changed: JSON holds every id.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def _values(report: Report) -> pd.DataFrame:
         for name in _FROM_RANKING:
             if name in ranked:
                 table[name] = ranked[name]
-    for spend in report.spends:
+    for spend in report.spends_in_order:
         if spend.basis != ACQUIRE and spend.horizon == report.horizon:
             pooled = spend.table.set_index(columns.CUSTOMER_ID)["allowable_pooled"]
             table["allowable_spend"] = pooled.reindex(ids).to_numpy()

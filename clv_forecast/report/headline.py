@@ -9,7 +9,15 @@ from typing import Final
 import pandas as pd
 
 from clv_forecast.finance.losing_accounts import AHEAD, BOTH, EXPECTED_TO_LOSE, ON_AVERAGE, TO_DATE
-from clv_forecast.finance.spend import ACQUIRE, CEILING, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend
+from clv_forecast.finance.spend import (
+    ACQUIRE,
+    BASIS_IN_WORDS,
+    CEILING,
+    GROW,
+    RETAIN,
+    WHAT_THE_BASIS_MEANS,
+    AllowableSpend,
+)
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.ranking.account_facts import ORDERS
@@ -18,7 +26,6 @@ from clv_forecast.report.page_text import counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")
-_TO: Final = {RETAIN: "to keep accounts", GROW: "to grow accounts", ACQUIRE: "to win customers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,10 @@ class Headline:
     ----------
     warnings : tuple of str
         What comes before anything else.
+    trust : str
+        How far the figures can be trusted: see ``trust_line``.
+    trusted : bool
+        Whether a backtest found nothing to warn of.
     line : str
         The first line.
     rules : tuple of str
@@ -49,6 +60,8 @@ class Headline:
     """
 
     warnings: tuple[str, ...]
+    trust: str
+    trusted: bool
     line: str
     rules: tuple[str, ...]
     figures: tuple[KeyFigure, ...]
@@ -62,9 +75,9 @@ def headline_of(report: Report, accounts: pd.DataFrame) -> Headline:
     losing = 0 if report.losers is None else int(report.losers["loses"].isin(EXPECTED_TO_LOSE).sum())
     parts = [_opening(report)]
     rules = [_rule_of_spend(spend) for spend in _with_effect(report)]
-    found = break_even_of(report) if report.forecast.plan.has_spend and not rules else None
+    found = break_even_of(report)
     if found is not None:
-        rules.append(_rule_of_break_even(found, report.horizon, report.forecast.currency))
+        rules.insert(0, _rule_of_break_even(found, report.horizon, report.forecast.currency))
     if report.losers is not None:
         parts.append(f"{counted(losing)} {'is' if losing == 1 else 'are'} expected to lose money")
         rules.append(_rule_of_losers(report.losers, report.horizon))
@@ -73,6 +86,10 @@ def headline_of(report: Report, accounts: pd.DataFrame) -> Headline:
         rules.append(RULE_OF_PERSONS.format(top_k=int(report.ranking.table["top_k"].iloc[0])))
     return Headline(
         warnings=_warnings(report),
+        trust=trust_line(report),
+        trusted=evidence_of(report) == BACKTESTED
+        and report.certificate is not None
+        and report.certificate.standing(report.horizon) == "trusted",
         line=f"{'; '.join(parts)}.",
         rules=tuple(rules),
         figures=_figures(report, persons, losing),
@@ -89,44 +106,48 @@ def evidence_of(report: Report) -> str:
 
 def trust_line(report: Report) -> str:
     """How far to trust the figures, at customers and at totals: what the backtest says, or that there is none."""
-    certificate = report.certificate
-    if certificate is None:
-        return "No backtest stands behind these figures."
-    tested = _tested(report)
-    beyond = "" if tested == report.horizon else f" The figures over {report.horizon} are extrapolated from that."
-    return f"Backtest: {certificate.summary(tested)}{beyond}"
+    if report.certificate is None:
+        return f"No backtest stands behind {report.horizon}: how far the figures can be trusted is not known."
+    return f"Backtest: {report.certificate.summary(report.horizon)}"
 
 
 def _opening(report: Report) -> str:
     """What may be spent, where what a spend changes is known; else what is expected, and when a spend pays."""
     currency = report.forecast.currency
-    spends = _with_effect(report)
-    if spends:
-        by_terms: dict[str, list[str]] = {}
-        for spend in spends:
-            terms = f"At {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence: "
-            by_terms.setdefault(terms, []).append(_opening_of_spend(spend))
-        return "; ".join(terms + ", ".join(parts) for terms, parts in by_terms.items())
     total_row = _total(report)
-    whom = f"Over {report.horizon} {counted(int(total_row['customers']))} are expected to"
+    customers = int(total_row["customers"])
+    whom = f"Over {report.horizon} {counted(customers)} {'is' if customers == 1 else 'are'} expected to"
     if not report.forecast.plan.has_spend:
         return f"{whom} make {total_row['purchases']:,.0f} purchases"
-    bring = f"{whom} bring {money(total_row['value'], currency, digits=0)}"
+    spends = _with_effect(report)
     found = break_even_of(report)
-    if found is None:
-        return bring
-    spent = money(found.amount, currency, digits=0)
-    return f"{bring}; {spent} spent on {counted(found.accounts)} pays if it keeps {found.in_words}"
+    parts = []
+    if found is not None:
+        spent = money(found.amount, currency, digits=0)
+        on = "all of them" if found.accounts == customers else f"the {found.accounts:,} that bring money"
+        parts.append(f"{spent} spent on {on} pays if it keeps {found.in_words}")
+    if found is not None or not spends:
+        parts.insert(0, f"{whom} bring {money(total_row['value'], currency, digits=0)}")
+    by_terms: dict[str, list[str]] = {}
+    for spend in spends:
+        terms = f"at {percent(spend.target_roi)} return and {percent(spend.confidence)} confidence: "
+        by_terms.setdefault(terms, []).append(_opening_of_spend(spend))
+    told = "; ".join([*parts, *(terms + ", ".join(sums) for terms, sums in by_terms.items())])
+    return told[0].upper() + told[1:]
 
 
 def _with_effect(report: Report) -> list[AllowableSpend]:
     """Spends of which it is known what they change: not the upper limit of what is at stake."""
-    return [spend for spend in report.spends if spend.basis != CEILING]
+    return [spend for spend in report.spends_in_order if spend.basis != CEILING]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """What a spend must achieve to pay for itself.
+
+    Spent on accounts that together are expected to bring ``value``, ``amount`` (both in money, discounted contribution
+    over the horizon) comes back if accounts that bring so much are kept, where without the spend they would leave at
+    once: a share of ``amount / value`` of accounts of average value.
 
     Parameters
     ----------
@@ -136,6 +157,11 @@ class BreakEven:
         All that are expected to bring money.
     value : float
         What they are expected to bring over the horizon.
+
+    Examples
+    --------
+    >>> BreakEven(amount=1_000.0, accounts=400, value=40_000.0).in_words
+    '3 in 100 of them from leaving'
     """
 
     amount: float
@@ -143,13 +169,24 @@ class BreakEven:
     value: float
 
     @property
+    def share(self) -> str:
+        """How many of 100 accounts it must keep, rounded up."""
+        return f"{math.ceil(100.0 * self.amount / self.value - 1e-9)} in 100"
+
+    @property
     def in_words(self) -> str:
-        """How many of the accounts it must keep that would leave at once without it: amount / value, rounded up."""
-        return f"{math.ceil(100.0 * self.amount / self.value - 1e-9)} in 100 of them from leaving"
+        """How many of the accounts it must keep that would leave at once without it."""
+        return f"{self.share} of them from leaving"
 
 
 def break_even_of(report: Report) -> BreakEven | None:
-    """When a spend on all accounts that are expected to bring money pays; None where there is no money to speak of."""
+    """When a spend on all accounts that are expected to bring money pays.
+
+    None where it is known what may be spent to keep or grow accounts, or there is no money to speak of.
+    """
+    known = any(spend.basis in (RETAIN, GROW) for spend in report.spends)
+    if known or not report.forecast.plan.has_spend:
+        return None
     table = report.forecast.customers
     value = table.loc[table["horizon"] == report.horizon, "value"].to_numpy(dtype=float)
     brings = value[value > 0.0]
@@ -167,17 +204,18 @@ def _opening_of_spend(spend: AllowableSpend) -> str:
         span = money(pooled.max(), spend.currency)
         if len(pooled) > 1:
             span = f"{money(pooled.min())} to {span}, by group,"
-        return f"{_TO[spend.basis]} up to {span} each"
+        return f"{BASIS_IN_WORDS[spend.basis]} up to {span} each"
     total = money(float(spend.totals["allowable_pooled"].sum()), spend.currency, digits=0)
-    return f"{_TO[spend.basis]} up to {total} ({counted(int((pooled > 0.0).sum()))})"
+    return f"{BASIS_IN_WORDS[spend.basis]} up to {total} ({counted(int((pooled > 0.0).sum()))})"
 
 
 def _rule_of_break_even(found: BreakEven, horizon: str, currency: str | None) -> str:
     return (
-        "A spend pays if it keeps so large a share of these accounts, which would leave at once without it, as it is "
-        f"of what they are expected to bring over {horizon} ({money(found.value, currency, digits=0)}). What may be "
-        "spent stands here where it is known what a measure changes (an uplift); the upper limit stands under "
-        "allowable spend."
+        "A spend pays for itself once the accounts that it keeps bring as much as it costs. These "
+        f"{found.accounts:,} are expected to bring {money(found.value, currency, digits=0)} over {horizon}, so "
+        f"{money(found.amount, currency, digits=0)} is brought by {found.share} of them, of average value, that would "
+        "have left at once without it; if they would have stayed a while, more must be kept. What may be spent stands "
+        "here where it is known what a measure changes (an uplift); the upper limit stands under allowable spend."
     )
 
 
@@ -191,8 +229,8 @@ def _rule_of_spend(spend: AllowableSpend) -> str:
         else f"accounts of each of {pools} pools"
     )
     return (
-        f"{_TO[spend.basis].capitalize()}, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The sum is "
-        f"pooled: at that confidence it holds for the {whom} together, not for each alone."
+        f"{BASIS_IN_WORDS[spend.basis].capitalize()}, over {spend.horizon}: {WHAT_THE_BASIS_MEANS[spend.basis]} The "
+        f"sum is pooled: at that confidence it holds for the {whom} together, not for each alone."
     )
 
 
@@ -221,31 +259,9 @@ def _warnings(report: Report) -> tuple[str, ...]:
         found.append(
             why if "ordered by" in why else f"Accounts are ordered by {ORDERS[report.ranking.order.by]}. {why}"
         )
-    evidence = evidence_of(report)
-    if evidence == FAILED:
+    if evidence_of(report) == FAILED:
         found.append(f"The backtest failed at {report.horizon}: do not act on these figures without other grounds.")
-    elif evidence != BACKTESTED:
-        found.append(f"{_not_tested(report)}: the figures are extrapolated.")
     return tuple(found)
-
-
-def _tested(report: Report) -> str | None:
-    """The horizon tested that is nearest to the report's: its own, or else the longest; None without a backtest."""
-    if report.certificate is None:
-        return None
-    known = report.certificate.horizons
-    return report.horizon if report.horizon in known else known[-1]
-
-
-def _not_tested(report: Report) -> str:
-    """Why no backtest stands behind the horizon."""
-    if report.certificate is None:
-        return f"No backtest stands behind {report.horizon}"
-    if report.horizon in report.certificate.horizons:
-        return f"The backtest over {report.horizon} proves nothing yet (see how the bands did)"
-    return (
-        f"No backtest stands behind {report.horizon} (the longest horizon tested is {report.certificate.horizons[-1]})"
-    )
 
 
 def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]:
@@ -266,12 +282,11 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
             f"each alone {short_money(sums['allowable_single'])}"
         )
         number = f"{short_money(sums['allowable_pooled'])} {currency}".strip()
-        found.append(KeyFigure(number=number, what=_TO[spend.basis], note=note, link="spend"))
-    even = break_even_of(report) if forecast.plan.has_spend and not _with_effect(report) else None
+        found.append(KeyFigure(number=number, what=BASIS_IN_WORDS[spend.basis], note=note, link="spend"))
+    even = break_even_of(report)
     if even is not None:
-        share = even.in_words.removesuffix(" of them from leaving")
         note = f"accounts to keep, for {short_money(even.amount)} {currency}".strip()
-        found.append(KeyFigure(number=share, what="break-even of a spend", note=note, link="spend"))
+        found.append(KeyFigure(number=even.share, what="break-even of a spend", note=note, link="spend"))
     if report.losers is not None:
         low = float(report.losers.loc[report.losers["loses"].isin(EXPECTED_TO_LOSE), "value"].sum())
         note = f"{money(low, digits=0)} over {report.horizon}"
@@ -288,7 +303,7 @@ def _figures(report: Report, persons: int, losing: int) -> tuple[KeyFigure, ...]
         found.append(KeyFigure(number=f"{persons:,}", what="need a person", note=note, link="ranking"))
     if report.certificate is not None:
         certificate = report.certificate
-        number = certificate.standing(_tested(report)).capitalize()
+        number = certificate.standing(report.horizon).capitalize()
         note = f"{counted(int((~certificate.origins['failed']).sum()), 'window')}, customers and totals"
         found.append(KeyFigure(number=number, what="in the backtest", note=note, link="certificate"))
     return tuple(found)

@@ -13,7 +13,7 @@ from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.printable import printable
 from clv_forecast.report.atomic_file import atomic_file
-from clv_forecast.report.headline import headline_of, trust_line
+from clv_forecast.report.headline import headline_of
 from clv_forecast.report.page_accounts import account_table
 from clv_forecast.report.page_data import page_data
 from clv_forecast.report.page_text import Section
@@ -90,7 +90,6 @@ def page_html(report: Report) -> str:
         accounts=len(accounts),
         currency=report.forecast.currency,
         headline=headline_of(report, accounts),
-        bands=trust_line(report),
         sections=sections_of(report),
         tables=tables,
         details=details,

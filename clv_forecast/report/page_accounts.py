@@ -79,7 +79,8 @@ def account_table(report: Report) -> pd.DataFrame:
         for name in _SPEND:
             if name in spend.table:
                 found[name] = spend.table[name].to_numpy(dtype=np.float64)
-        found["spend_reason"] = spend.table["reason"].array
+        reason = spend.table["reason"].astype("string")
+        found["spend_reason"] = reason.mask(spend.table["allowable_single"] > 0.0, "it is not 0").array
         found["spend_group"] = spend.table["group"].array
         found["payback"] = [
             told if isinstance(told, str) else f"{told:>2g} month{'' if told == 1 else 's'}"  # so that they sort
@@ -91,8 +92,8 @@ def account_table(report: Report) -> pd.DataFrame:
 
 
 def account_spend(report: Report) -> AllowableSpend | None:
-    """The first allowable spend whose rows are accounts."""
-    return next((spend for spend in report.spends if spend.basis != ACQUIRE), None)
+    """The allowable spend whose rows are accounts: to keep them, to grow them, or else the upper limit."""
+    return next((spend for spend in report.spends_in_order if spend.basis != ACQUIRE), None)
 
 
 def _attributes(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:

@@ -202,7 +202,7 @@ def _rules_y(
 
 
 def _share(value: float) -> str:
-    return f"{100.0 * value:.0f} %"
+    return f"{100.0 * value:z.0f} %"
 
 
 def _short(text: str, most: int = _LONGEST) -> str:

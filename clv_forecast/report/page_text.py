@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ from clv_forecast.printable import printable
 
 MISSING: Final = "\u2013"
 _SMALL: Final = 100.0
+_LEAST: Final = 0.005
 _LONGEST: Final = 400
 _STEPS: Final = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
@@ -27,7 +28,7 @@ def money(amount: Any, currency: str | None = None, *, digits: int | None = None
     if pd.isna(amount):
         return MISSING
     value = float(amount)
-    places = (2 if 0.005 <= abs(value) < _SMALL else 0) if digits is None else digits
+    places = (2 if _LEAST <= abs(value) < _SMALL else 0) if digits is None else digits
     text = f"{value:z,.{places}f}"
     return f"{text} {currency}" if currency else text
 
@@ -43,7 +44,7 @@ def short_money(amount: float) -> str:
     for size, letter in _STEPS:
         if abs(amount) >= size:
             return f"{amount / size:.3g}{letter}" if abs(amount) < 1000.0 * size else f"{amount / size:,.0f}{letter}"
-    return f"{amount:z.3g}"
+    return f"{amount:z.3g}" if abs(amount) >= _LEAST else "0"
 
 
 def percent(share: Any, *, digits: int = 0) -> str:
@@ -74,7 +75,12 @@ def cents(amount: Any) -> str:
 
 def decimal(number: Any) -> str:
     """Return a number with one digit."""
-    return MISSING if pd.isna(number) else f"{float(number):,.1f}"
+    return MISSING if pd.isna(number) else f"{float(number):z,.1f}"
+
+
+def decimal_or_words(value: Any) -> str:
+    """Return a number with one digit, or the words that stand for it."""
+    return value if isinstance(value, str) else decimal(value)
 
 
 def whole(number: Any) -> str:
@@ -104,6 +110,17 @@ def plain(value: Any) -> str:
         return MISSING
     text = printable(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def or_else(write: Callable[[Any], str], why: str) -> Callable[[Any], str]:
+    """Return a way to write numbers that says why one is missing.
+
+    Examples
+    --------
+    >>> or_else(percent, "none earlier")(None), or_else(percent, "none earlier")(0.5)
+    ('none earlier', '50 %')
+    """
+    return lambda value: why if value is None or pd.isna(value) else write(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

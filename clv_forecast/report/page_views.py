@@ -85,9 +85,14 @@ def grid_views(report: Report, accounts: pd.DataFrame) -> dict[str, View]:
         spend = [
             *who,
             column("value_at_stake", _at_stake(report), "money"),
-            column("allowable_expected", "on average", "money", tip="allowable_expected"),
-            column("allowable_pooled", "pooled", "money", tip="allowable_pooled"),
-            column("allowable_single", "by itself", "money", tip="allowable_single"),
+            column("allowable_expected", "on average", "money", tip="earns the target return on average"),
+            column(
+                "allowable_pooled",
+                "pooled",
+                "money",
+                tip="its share of what all bring with that confidence",
+            ),
+            column("allowable_single", "by itself", "money", tip="what it alone brings with that confidence"),
             column("payback", "payback", "label", tip="median; of the pooled allowance"),
             column("spend_group", "pool", "label"),
             column("owner", "owner", "label"),

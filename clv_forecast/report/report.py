@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 
@@ -13,10 +14,12 @@ from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
-from clv_forecast.finance.spend import AllowableSpend
+from clv_forecast.finance.spend import ACQUIRE, CEILING, GROW, RETAIN, AllowableSpend
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
+
+_ORDER: Final = (RETAIN, GROW, ACQUIRE, CEILING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -34,7 +37,7 @@ class Report:
     ranking : Ranking or None
     potential : Potential or None
     spends : tuple of AllowableSpend
-        The first is the one of the page's first line.
+        As given; ``spends_in_order`` has them in the order of reading.
     losers : DataFrame or None
         From ``losing_accounts``; None where the forecast has no money.
     cohorts : Cohorts or None
@@ -66,6 +69,11 @@ class Report:
     migration: pd.DataFrame | None
     cash_flow: pd.DataFrame | None
     since: pd.DataFrame | None = None
+
+    @property
+    def spends_in_order(self) -> tuple[AllowableSpend, ...]:
+        """What keeps and grows accounts first, then what wins customers, and upper limits last."""
+        return tuple(sorted(self.spends, key=lambda spend: _ORDER.index(spend.basis)))
 
     def __repr__(self) -> str:
         return (

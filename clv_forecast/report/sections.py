@@ -24,6 +24,7 @@ from clv_forecast.report.page_text import (
     counted,
     day,
     money,
+    or_else,
     percent,
     plain,
     short_money,
@@ -105,7 +106,7 @@ def _since_table(since: pd.DataFrame) -> Block:
     band = f"{since['prob'].iloc[0]:.0%} band".replace("%", " %")
     rows = since.assign(
         since=since["previous_as_of"].map(day),
-        held=since["covered"].map({True: "yes", False: "no"}).fillna(""),
+        held=since["covered"].map({True: "yes", False: "no"}).fillna("not told"),
     )
     return table_of(
         rows,
@@ -221,8 +222,8 @@ def matrix_section(report: Report) -> Section:
                 ("total", "total", money),
                 ("top_accounts", "the top", whole),
                 ("top_share", "bring", percent),
-                ("top_share_lower", "band from", percent),
-                ("top_share_upper", "to", percent),
+                ("top_share_lower", "band from", or_else(percent, "known")),
+                ("top_share_upper", "to", or_else(percent, "known")),
                 ("half_by", "half is brought by", tenths_of_percent),
             ],
             caption="How concentrated money is: what the top 20 % of accounts bring",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
+from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.report.page_charts import Bar, bands
 from clv_forecast.report.page_text import (
-    MISSING,
     Block,
     Figure,
     Section,
+    Table,
     Words,
     day,
     decimal,
+    decimal_or_words,
     money,
+    or_else,
     percent,
     plain,
     short_money,
@@ -25,6 +31,10 @@ from clv_forecast.report.page_text import (
 from clv_forecast.report.report import Report
 
 _MOST_DRAWN: Final = 14
+_OF_ONE: Final = (
+    "value_at_equal_age", "equal_age_lower", "equal_age_upper", "cac", "ltv_to_cac", "p_repays_cac", "share_repaying",
+    "allowable_cac", "payback_months",
+)  # fmt: skip
 
 
 def cohorts_section(report: Report) -> Section:
@@ -64,30 +74,19 @@ def cohorts_section(report: Report) -> Section:
         ("equal_age_lower", "band from", money),
         ("equal_age_upper", "to", money),
         ("total", "total", money),
-        ("acquisition_cost", "cost", money),
+        ("acquisition_cost", "cost", or_else(money, "not known")),
         ("cac", "cost each", money),
         ("ltv_to_cac", "value / cost", decimal),
         ("p_repays_cac", "P(repays)", percent),
         ("share_repaying", "share repaying", percent),
         ("allowable_cac", "allowable cost each", money),
-        ("payback_months", "payback, months", decimal),
+        ("payback_months", "payback, months", decimal_or_words),
         ("judged_by", "judged by", plain),
     ]
-    known = [h for h in heads if h[0] in table and table[h[0]].notna().any()]
     newest_first = table.iloc[::-1]
-    blocks.append(
-        table_of(newest_first, known, caption="Cohorts of new customers, by channel, the newest first", most=24)
-    )
-    totals_known = [h for h in heads if h[0] in cohorts.totals and cohorts.totals[h[0]].notna().any()]
-    blocks.append(
-        table_of(
-            cohorts.totals,
-            totals_known,
-            caption="All cohorts together, by channel and by cohort",
-            most=40,
-            fold="Totals by channel and by cohort",
-        )
-    )
+    blocks.append(_cohort_table(cohorts, newest_first, heads, caption="Cohorts of new customers, the newest first"))
+    totals = _cohort_table(cohorts, cohorts.totals, heads, caption="All cohorts together, by channel and by cohort")
+    blocks.append(dataclasses.replace(totals, fold="Totals by channel and by cohort"))
     same_age = cohorts.same_age
     if len(same_age):
         ages: list[tuple[str, str, Any]] = [
@@ -100,8 +99,8 @@ def cohorts_section(report: Report) -> Section:
             ("shrunk", "shrunk to its group", money),
             ("lower", "band from", money),
             ("upper", "to", money),
-            ("earlier", "earlier cohorts", money),
-            ("p_better", "P(better)", percent),
+            ("earlier", "earlier cohorts", or_else(money, "none earlier")),
+            ("p_better", "P(better)", or_else(percent, "none earlier")),
         ]
         blocks.append(
             table_of(
@@ -123,7 +122,7 @@ def cohorts_section(report: Report) -> Section:
     )
     lead += f" each, counting what they brought so far and over {cohorts.horizon}"
     lead += f"; one cost {money(first['cac'])}{currency}." if pd.notna(first["cac"]) else "."
-    lead += " What the next one may cost: allowable spend, basis acquire."
+    lead += " What the next one may cost: allowable spend, to win customers."
     missing = ""
     if pd.isna(first["cac"]):
         missing = "What they cost is not known: a table of acquisition costs would tell."
@@ -158,7 +157,7 @@ def drivers_section(report: Report) -> Section:
             for r in shown.to_dict("records")
         ]
         caption = "Share of expected revenue lost beyond that of like accounts, in points, with bands"
-        told = "; ".join(f"{bar.label} {bar.mean:+.0f}" for bar in bars)
+        told = "; ".join(f"{bar.label} {bar.mean:+z.0f}" for bar in bars)
         blocks.append(Figure(svg=bands(bars, label=f"{caption}: {told}"), caption=caption))
     blocks.append(
         table_of(
@@ -171,8 +170,8 @@ def drivers_section(report: Report) -> Section:
                 ("value_lost", "lost", money),
                 ("lost_share", "share lost", percent),
                 ("others_lost_share", "others", percent),
-                ("extra_loss", "lost beyond others", money),
-                ("q_value", "q", _hundredths),
+                ("extra_loss", "lost beyond others", or_else(money, "too few")),
+                ("q_value", "q", or_else(_hundredths, "too few")),
                 ("verdict", "verdict", plain),
             ],
             caption="Money at risk and lost, by kind of account and after recorded events, the largest loss first",
@@ -188,5 +187,22 @@ def _named(table: pd.DataFrame) -> list[str]:
     return [f"{c}" if full else f"{c} (in part)" for c, full in zip(table["cohort"], whole_ones, strict=True)]
 
 
+def _cohort_table(
+    cohorts: Cohorts, table: pd.DataFrame, heads: Sequence[tuple[str, str, Any]], *, caption: str
+) -> Table:
+    """A table of cohorts that says why a figure of one customer is missing: nobody came, or the cost is not known."""
+    paid = cohorts.paid_back_in_words(table)
+    known = [head for head in heads if head[0] in paid and paid[head[0]].notna().any()]
+    why = np.where(table["acquisition_cost"] == 0.0, "no cost", "cost not known")
+    why = np.where(table["new_customers"] == 0, "nobody new", why)
+    shown = {
+        name: [reason if pd.isna(value) else write(value) for value, reason in zip(paid[name], why, strict=True)]
+        for name, _, write in known
+        if name in _OF_ONE
+    }
+    written = [(name, head, str if name in _OF_ONE else write) for name, head, write in known]
+    return table_of(table.assign(**shown), written, caption=caption, most=40)
+
+
 def _hundredths(number: Any) -> str:
-    return MISSING if pd.isna(number) else f"{float(number):.2f}"
+    return f"{float(number):z.2f}"

@@ -20,6 +20,7 @@ from clv_forecast.report.page_text import (
     Section,
     Words,
     cents,
+    or_else,
     percent,
     plain,
     short_money,
@@ -56,8 +57,8 @@ def certificate_section(report: Report) -> Section:
                 ("expected_total", "expected", whole),
                 ("actual_total", "came", whole),
                 ("bias", "missed by", signed_percent),
-                ("total_lower", "90 % band from", whole),
-                ("total_upper", "to", whole),
+                ("total_lower", "90 % band from", or_else(whole, "by window")),
+                ("total_upper", "to", or_else(whole, "by window")),
                 ("coverage_90", "accounts in their 90 % band", tenths_of_percent),
                 ("level_for_90", "band that holds 90 %", tenths_of_percent),
             ],
@@ -151,7 +152,7 @@ def _assumption(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:zg}"
     if isinstance(value, CommonShock):
         return f"level {value.level:.2f}, noise {value.noise:.2f} every {value.period.removeprefix('1 ')}"
     if isinstance(value, Evidence):

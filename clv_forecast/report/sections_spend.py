@@ -7,7 +7,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clv_forecast.finance.losing_accounts import EXPECTED_TO_LOSE, ON_AVERAGE
-from clv_forecast.finance.spend import ACQUIRE, GROW, RETAIN, WHAT_THE_BASIS_MEANS, AllowableSpend, payback_in_words
+from clv_forecast.finance.spend import (
+    ACQUIRE,
+    BASIS_IN_WORDS,
+    GROW,
+    RETAIN,
+    WHAT_THE_BASIS_MEANS,
+    AllowableSpend,
+    payback_in_words,
+)
 from clv_forecast.report.page_accounts import account_spend
 from clv_forecast.report.page_text import (
     Block,
@@ -16,8 +24,9 @@ from clv_forecast.report.page_text import (
     Words,
     cents,
     counted,
-    decimal,
+    decimal_or_words,
     money,
+    or_else,
     percent,
     plain,
     table_of,
@@ -26,7 +35,7 @@ from clv_forecast.report.page_text import (
 from clv_forecast.report.report import Report
 
 _EFFECTS: Final = {
-    RETAIN: "Share of the leavings that the spend prevents",
+    RETAIN: "Share of the churn that the spend prevents",
     GROW: "Share of its headroom that an account realises through the spend",
     ACQUIRE: "Share of the new customers who come because of the spend",
 }
@@ -49,24 +58,23 @@ def spend_section(report: Report) -> Section:
     if not report.spends:
         return Section(name="spend", title=title, missing="Allowable spend was not asked for.")
     blocks: list[Block] = [Words(terms=tuple(ALLOWANCES.items()))]
-    for place, spend in enumerate(report.spends):
+    for place, spend in enumerate(report.spends_in_order):
         blocks.extend(_one_spend(spend, first=place == 0))
-    if account_spend(report) is not None:
-        blocks.append(Grid(name="spend", caption=_caption(report)))
-    first = report.spends[0]
-    return Section(name="spend", title=title, lead=_lead(first), blocks=tuple(blocks))
-
-
-def _caption(report: Report) -> str:
-    shown = next(spend for spend in report.spends if spend.basis != ACQUIRE)
-    return f"Allowable spend by account ({shown.basis})"
+    shown = account_spend(report)
+    if shown is not None:
+        blocks.append(Grid(name="spend", caption=f"By account, {BASIS_IN_WORDS[shown.basis]}"))
+    return Section(name="spend", title=title, lead=_lead(report.spends_in_order[0]), blocks=tuple(blocks))
 
 
 def _lead(spend: AllowableSpend) -> str:
     """What is at stake, and what the spend is taken to achieve."""
     uplift = spend.assumptions.get("uplift")
     effect = "" if uplift is None else f" {_EFFECTS[spend.basis]}: {uplift}."
-    return f"{WHAT_THE_BASIS_MEANS[spend.basis]}{effect}"
+    return f"{BASIS_IN_WORDS[spend.basis].capitalize()}: {_lowered(WHAT_THE_BASIS_MEANS[spend.basis])}{effect}"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
@@ -77,12 +85,15 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
     amounts = ("value_at_stake", "allowable_expected", "allowable_pooled", "allowable_single")
     form: list[tuple[str, str, Any]] = [
         ("group", "pool", plain),
-        ("accounts", "rows", whole),
+        ("accounts", "groups" if spend.basis == ACQUIRE else "accounts", whole),
         ("sharing", "sharing", whole),
     ]
     heads = ("value at stake", "on average", "pooled", "by themselves")
     form += [(name, head, cents) for name, head in zip(amounts, heads, strict=True)]
-    form += [("payback", "payback, months", _months), ("p_payback", "P(payback)", percent)]
+    form += [
+        ("payback", "payback, months", decimal_or_words),
+        ("p_payback", "P(payback)", or_else(percent, "nothing is spent")),
+    ]
     paid = payback_in_words(spend.totals, "p_payback", horizon=spend.horizon, unknown="nothing is spent")
     totals = spend.totals.assign(payback=paid)
     kept = [name for name, _, _ in form if name in totals]
@@ -90,11 +101,13 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
     if len(spend.totals) > 1:
         written = {name: write for name, _, write in form}
         foot = tuple(
-            "all" if n == "group" else "" if n in ("payback", "p_payback") else written[n](sums[n]) for n in kept
+            "all" if n == "group" else "by pool" if n in ("payback", "p_payback") else written[n](sums[n]) for n in kept
         )
+    title = BASIS_IN_WORDS[spend.basis].capitalize()
+    why = f"{title}: why allowances by themselves are 0"
     what = "groups of new customers" if spend.basis == ACQUIRE else "accounts"
-    blocks: list[Block] = [] if first else [Words(paragraphs=(f"{spend.basis.capitalize()}: {_lead(spend)}",))]
-    blocks.append(table_of(totals, form, caption=f"Basis {spend.basis}: at {terms}{unit}", foot=foot))
+    blocks: list[Block] = [] if first else [Words(paragraphs=(_lead(spend),))]
+    blocks.append(table_of(totals, form, caption=f"{title}: at {terms}{unit}", foot=foot))
     zero = int(spend.zeros["accounts"].sum())
     together = ""
     if sums["allowable_pooled"] > 0.0:
@@ -113,17 +126,13 @@ def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
             table_of(
                 spend.zeros,
                 [("reason", "why 0 by itself", plain), ("accounts", what, whole)],
-                caption=f"Why allowances by themselves are 0 (basis {spend.basis})",
-                fold="" if first else f"Why allowances by themselves are 0 (basis {spend.basis})",
+                caption=why,
+                fold="" if first else why,
             )
         )
     if spend.notes:
         blocks.append(Words(points=spend.notes))
     return blocks
-
-
-def _months(payback: float | str) -> str:
-    return payback if isinstance(payback, str) else decimal(payback)
 
 
 def losers_section(report: Report) -> Section:

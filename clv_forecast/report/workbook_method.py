@@ -99,7 +99,7 @@ def _lines(report: Report, settings: Settings) -> list[tuple[str, str]]:
         *(("Note", note) for note in forecast.notes),
     ]
     if report.certificate is not None:
-        lines.append(("Backtest", report.certificate.summary()))
+        lines.append(("Backtest", report.certificate.summary(report.horizon)))
         lines.extend(("Backtest", sentence) for sentence in report.certificate.verdict.sentences)
     if settings.live:
         lines += [("Allowable spend", ""), *_ALLOWANCES]

@@ -248,6 +248,7 @@ def test_it_prints(certificate):
     assert "13 weeks, 26 weeks from 2 origins" in repr(certificate)
     assert all(sentence in str(certificate) for sentence in certificate.verdict)
     assert str(certificate).splitlines()[1] == certificate.summary("26 weeks") == certificate.summary()
+    assert "26 weeks, from which 3 years is extrapolated." in certificate.summary("3 years")
     assert "<table" in certificate._repr_html_()
 
 

@@ -328,12 +328,18 @@ def test_the_summary_says_all_of_it():
         {"horizon": ["13 weeks"], "quantity": ["purchases"], "method": [RATE], "closer": [1], "origins": [1]}
     )
     given = {"scores": scores_of_all, "closer": closer, "horizon": "13 weeks"}
-    assert summary_of(found, (), **given) == (
-        "Trusted in part over 13 weeks. Customers' 90 % bands held 95.1 % of purchases (trusted). The total of "
-        "purchases was expected 18.2 % too low, and lay in its 90 % band in 0 of 1 window (too few windows to tell). A "
-        "naive forecast came closer to the total of purchases, each customer's own rate carried forward: in 1 of 1 "
-        "window. No naive forecast was clearly better at single customers."
+    assert summary_of(found, (), **given, beyond=", from which 12 months is extrapolated") == (
+        "Trusted in part over 13 weeks, from which 12 months is extrapolated. Customers' 90 % bands held 95.1 % of "
+        "purchases: trusted. Totals' 90 % bands held purchases in 0 of 1 window (expected 18.2 % too low): too few "
+        "windows to tell. Naive forecasts (none was clearly better at single customers): each customer's own rate "
+        "carried forward came closer to the total of purchases in 1 of 1 window."
     )
-    assert "A naive forecast was better, each customer's own rate carried forward: in ordering" in summary_of(
-        found, (WIN,), **given
+    assert "Naive forecasts: each customer's own rate carried forward was better in ordering (Gini) of purchases; " in (
+        summary_of(found, (WIN,), **given)
+    )
+    narrow = [band(TRUSTED), band(TOO_NARROW, subject="total", coverage=0.0, windows=2)]
+    told = summary_of(narrow, (), **given | {"closer": closer.iloc[:0]})
+    assert told.startswith("Failed over 13 weeks. Totals' 90 % bands held purchases in 0 of 2 windows (expected 18.2 %")
+    assert told.endswith(
+        ": too narrow. Customers' 90 % bands held 90.0 % of purchases: trusted. No naive forecast was clearly better."
     )

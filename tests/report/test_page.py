@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,23 @@ from clv_forecast.printable import printable
 from clv_forecast.ranking.order import Order
 from clv_forecast.report.headline import break_even_of, headline_of
 from clv_forecast.report.page import page_html, sections_of, write_page
-from clv_forecast.report.page_accounts import account_table
+from clv_forecast.report.page_accounts import account_spend, account_table
 from clv_forecast.report.page_data import as_json, monthly_orders, page_data
-from clv_forecast.report.page_text import Figure, Words
+from clv_forecast.report.page_text import (
+    Figure,
+    Table,
+    Words,
+    cents,
+    decimal,
+    money,
+    percent,
+    short_money,
+    signed_percent,
+    tenths_of_percent,
+    whole,
+)
 from clv_forecast.report.report import make_report
+from clv_forecast.report.sections_spend import spend_section
 from tests.report.page_inputs import HOSTILE, HOSTILE_ID, bare_report, full_report, hostile_report
 
 BYTES_PER_ACCOUNT = 600
@@ -135,6 +148,7 @@ def test_first_line_agrees_with_the_tables() -> None:
     assert headline_of(kept, accounts).line == (
         f"At 20 % return and 80 % confidence: to keep accounts up to {pooled:,.0f} EUR ({funded:,} accounts){ending}"
     )
+    assert break_even_of(kept) is None
     value = report.forecast.customers.query("horizon == '12 months'")["value"]  # the ceiling is no headline
     found = break_even_of(report)
     assert found is not None and found.accounts == (value > 0.0).sum()
@@ -142,7 +156,8 @@ def test_first_line_agrees_with_the_tables() -> None:
     share = int(np.ceil(100.0 * found.amount / found.value))
     assert headline.line == (
         f"Over 12 months {len(value):,} accounts are expected to bring {value.sum():,.0f} EUR; {found.amount:,.0f} EUR "
-        f"spent on {found.accounts:,} accounts pays if it keeps {share} in 100 of them from leaving{ending}"
+        f"spent on the {found.accounts:,} that bring money pays if it keeps {share} in 100 of them from leaving"
+        f"{ending}"
     )
     assert not any(str(spend.totals["allowable_pooled"].sum())[:4] in tile.number for tile in headline.figures)
     table = report.ranking.table
@@ -174,12 +189,13 @@ def test_first_line_of_new_customers_is_for_each_of_them() -> None:
     spend = report.spends[0]
     groups = spend.table.drop(columns="customer_id").head(2).assign(allowable_pooled=[20.76, 5.0])
     changed = dataclasses.replace(report, spends=(dataclasses.replace(spend, basis="acquire", table=groups), spend))
-    line = headline_of(changed, account_table(changed)).line
-    assert line.startswith(
-        "At 20 % return and 80 % confidence: to win customers up to 5.00 to 20.76 EUR, by group, each; 2 accounts"
-    )
-    tile = next(one for one in headline_of(changed, account_table(changed)).figures if one.link == "spend")
+    headline = headline_of(changed, account_table(changed))
+    assert (
+        " from leaving; at 20 % return and 80 % confidence: to win customers up to 5.00 to 20.76 EUR, by group, each; "
+    ) in headline.line
+    tile, even = (one for one in headline.figures if one.link == "spend")
     assert tile.number == "20.8 EUR" and tile.note.startswith(f"each new customer of {groups['group'].iloc[0]}; ")
+    assert even.what == "break-even of a spend"
     pooled = account_table(changed)["allowable_pooled"].sum()
     assert pooled == pytest.approx(spend.table["allowable_pooled"].sum())
 
@@ -241,19 +257,50 @@ def test_every_grid_and_fact_names_a_column(data: dict[str, Any]) -> None:
     assert {"ranking", "spend", "losers"} == set(data["grids"])
 
 
-SPEECH = re.compile(r"\b(None|nan|NaN|True|False)\b|<NA>|[a-z]=['\"\d]|\b[a-z]+_[a-z_]+\b|-0(\.0+)? %|[a-z]\(\.\.\.\)")
+SPEECH = re.compile(
+    r"\b(None|nan|NaN|True|False)\b|<NA>|[a-z]=['\"\d]|\b[a-z]+_[a-z_]+\b|(?<![\w.-])-0(\.0+)?(?![\d.,-])|[a-z]\(\.\.\.\)"
+)
+
+
+def words_of(report: Any) -> Iterator[str]:
+    """What the page says in its own words, and the numbers of its tables; without names of accounts."""
+    accounts = account_table(report)
+    headline = headline_of(report, accounts)
+    yield from (*headline.warnings, headline.trust, headline.line, *headline.rules)
+    for tile in headline.figures:
+        yield from (tile.number, tile.what, tile.note)
+    for section in sections_of(report):
+        yield from (section.title, section.lead, section.missing)
+        for block in section.blocks:
+            yield from (block.caption, block.svg) if isinstance(block, Figure) else ()
+            yield from (*block.paragraphs, *block.points, *sum(block.terms, ())) if isinstance(block, Words) else ()
+            yield from (block.caption, *block.heads, *sum(block.rows, ())) if isinstance(block, Table) else ()
+    data = json.loads(page_data(report, accounts)[0])
+    shown = [view for grid in data["grids"].values() for view in grid["columns"]]
+    for view in [*shown, *(fact for topic in data["card"] for fact in topic["facts"])]:
+        yield from (view["head"], view.get("tip", ""))
 
 
 @pytest.mark.parametrize("made", [hostile_report, bare_report])
 def test_no_python_is_on_the_page(made: Callable[[], Any]) -> None:
-    for section in sections_of(made()):
-        told = [section.lead, section.missing]
-        for block in section.blocks:
-            told += [block.caption] if isinstance(block, Figure) else []
-            told += [*block.paragraphs, *block.points, *sum(block.terms, ())] if isinstance(block, Words) else []
-        for text in told:
-            found = SPEECH.search(str(text))
-            assert found is None, (section.name, text)
+    told = [text for text in words_of(made()) if not any(printable(name) in text for name in HOSTILE)]
+    assert len(told) > 100
+    assert [text for text in told if SPEECH.search(re.sub(r"<[^>]*>", " ", text))] == []
+
+
+def test_no_amount_is_a_negative_zero() -> None:
+    for write in (money, short_money, percent, tenths_of_percent, signed_percent, cents, decimal, whole):
+        assert "-0" not in (text := write(-1e-9)) and "-" not in text, write
+
+
+def test_the_upper_limit_stands_last_and_accounts_show_what_keeps_them() -> None:
+    report = hostile_report()
+    kept = dataclasses.replace(report.spends[0], basis="retain")
+    both = dataclasses.replace(report, spends=(*report.spends, kept))
+    tables = [block for block in spend_section(both).blocks if isinstance(block, Table)]
+    ends = [table.caption.split(":")[0] for table in tables if "at 20 % return" in table.caption]
+    assert ends == ["To keep accounts", "Upper limit"]
+    assert account_spend(both) is kept
 
 
 def test_a_section_without_input_says_what_would_fill_it() -> None:
