@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.errors import DomainError
+from clv_forecast.inference.encoding import encode_model
 from clv_forecast.inference.model import Model
 from clv_forecast.interchange.coordinates import GAMMA_GAMMA, model_module
 from clv_forecast.interchange.imported_model import (
@@ -19,7 +20,7 @@ from clv_forecast.interchange.imported_model import (
     build_model,
     check_setting,
 )
-from clv_forecast.interchange.lifetimes_parts import ORIGIN, DrawOptions, import_fitter, own_origin
+from clv_forecast.interchange.lifetimes_parts import ORIGIN, DrawOptions, import_fitter, own_model
 from clv_forecast.interchange.lifetimes_tables import summary_to_lifetimes
 from clv_forecast.streams import as_seed
 
@@ -72,17 +73,18 @@ def from_lifetimes(
     -------
     Model
         ``method`` is ``"lifetimes"``. A penalised fit keeps its penalised estimates, and the report says so. A fitter
-        that `to_lifetimes` made gives the model back, wherever its estimates lie, with draws from its variance matrix
-        where they are no maximum of the fitter's likelihood (spend fitted to single orders, a posterior mean).
+        that `to_lifetimes` made gives its part of the model back as it was, wherever its estimates lie: parameters,
+        standard errors, report and draws (thinned or repeated to ``draws``), until it is fitted again or changed.
 
     Raises
     ------
     DomainError
-        If a fitter is of another class or was not fitted, or an option is out of its domain; also if ``q <= 1``, where
-        mean spend is infinite (lifetimes then predicts negative money).
+        If a fitter is of another class or was not fitted, or an option is out of its domain; if ``q <= 1``, where mean
+        spend is infinite (lifetimes then predicts negative money); if ``unit`` is not that of the model given to it.
     FitError
-        If the estimates lie more than a tenth of a standard error off the maximum (unless ``allow_unconverged``), or
-        the fitter was saved without its data and has no variance matrix either.
+        If the estimates lie more than a tenth of a standard error off the maximum, or are those of a fit here that had
+        failed (unless ``allow_unconverged``), or the fitter was saved without its data and has no variance matrix
+        either.
 
     Notes
     -----
@@ -121,9 +123,13 @@ def from_lifetimes(
 
     bought = import_fitter(purchases_fitter, name, options(PURCHASE_STREAM))
     spent = None if spend is None else import_fitter(spend_fitter, spend, options(SPEND_STREAM))
-    origin = None if spend is None else own_origin(spend_fitter)
-    if origin is not None:
-        setting = replace(setting, spend_from=origin["spend_from"], spend_level=origin["spend_level"])
+    for fitter in (purchases_fitter, spend_fitter):
+        own = own_model(fitter)
+        if own is not None and own.unit != unit:
+            raise DomainError(f"The fitter was made of a model per {own.unit}.", value=f"unit={unit!r}")
+        if own is not None and fitter is spend_fitter:
+            level = own.spend_level or setting.spend_level
+            setting = replace(setting, spend_from=own.spend_from or setting.spend_from, spend_level=level)
     return build_model(bought, spent, setting, method=METHOD, seed=seed)
 
 
@@ -146,7 +152,7 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
     Raises
     ------
     DomainError
-        If the history's unit is not the model's, or the model was fitted to other amounts than a summary carries.
+        If the history's unit is not the model's, or the model has groups or covariates.
 
     Notes
     -----
@@ -166,11 +172,18 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
     >>> float(fitter.predict(39.0, 2, 30.43, 38.86).round(1))
     1.2
     """
+    if model.draws.hierarchy is not None:
+        structure = model.draws.hierarchy.structure
+        raise DomainError(
+            "A fitter of lifetimes has the same parameters for everyone.",
+            value=f"a model by {', '.join(term.name for term in (*structure.groups, *structure.covariates))}",
+            remedy="Give it a model without groups and covariates.",
+        )
     table = None if history is None else _table_for(model, history)
     module = model_module(model.purchases)
     fitter = _empty_fitter(next(label for label, known in FITTERS.items() if known == model.purchases))
     _fill(fitter, module.PARAMETERS, model.estimate, model.draws.purchases)
-    setattr(fitter, ORIGIN, {"params": fitter.params_.to_dict()})
+    setattr(fitter, ORIGIN, {"params": fitter.params_.to_dict(), "model": encode_model(model)})
     fitter.predict = fitter.conditional_expected_number_of_purchases_up_to_time
     if table is not None:
         fitter.data = table[["frequency", "recency", "T"]].assign(weights=1)
@@ -178,8 +191,7 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
         return fitter, None
     spender = _empty_fitter("GammaGammaFitter")
     _fill(spender, model_module(GAMMA_GAMMA).PARAMETERS, model.spend_estimate, model.draws.spend)
-    level = {"spend_from": model.spend_from, "spend_level": model.spend_level}
-    setattr(spender, ORIGIN, {"params": spender.params_.to_dict(), **level})
+    setattr(spender, ORIGIN, {"params": spender.params_.to_dict(), "model": encode_model(model)})
     if table is not None:
         repeaters = table[table["frequency"] > 0]
         spender.data = repeaters[["monetary_value", "frequency"]].assign(weights=1)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError, FitError
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
+from clv_forecast.inference.encoding import decode_model
 from clv_forecast.inference.laplace import LaplacePosterior, asymptotic_draws, laplace_posterior
 from clv_forecast.inference.maximum_likelihood import Optimum, hessian
+from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.report import PartReport
@@ -28,16 +30,8 @@ ValueGradient = Callable[[Floats], tuple[float, Floats]]
 NEAR: Final = 0.1  # standard errors off the maximum; the stopping rules of lifetimes stay well below
 _SINGULAR: Final = 1e-12
 ORIGIN: Final = "fitted_by_clv_forecast"
-"""Attribute of a fitter that `to_lifetimes` made: what lifetimes has no place for, and the estimates it holds for."""
+"""Attribute of a fitter that `to_lifetimes` made: the model in its saved form, and the estimates that it holds for."""
 _UNKNOWN: Final = float("nan")
-_NO_DATA: Final = (
-    "the fitter was saved without its data, so the number of customers and the log-likelihood are unknown and "
-    "convergence could not be checked; the draws come from its variance matrix, corrected off the diagonal."
-)
-_TAKEN_BACK: Final = (
-    "the fit is one of clv_forecast, given to lifetimes and taken back; the draws come from the variance of its own "
-    "draws, and the log-likelihood is not known here."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +55,7 @@ class _Judgement:
 
 
 def import_fitter(fitter: Any, model: str, options: DrawOptions) -> ImportedPart:
-    """Read a fitter: with its data where it has them, else from its variance matrix.
+    """Read a fitter: as the model it was made of, or with its data, or else from its variance matrix.
 
     Parameters
     ----------
@@ -83,16 +77,40 @@ def import_fitter(fitter: Any, model: str, options: DrawOptions) -> ImportedPart
         If the estimates lie off their maximum, or there is nothing to draw from.
     """
     estimate = _estimate(fitter, model)
+    own = own_model(fitter)
+    if own is not None:
+        return _taken_back(own, model, estimate, options)
     data = getattr(fitter, "data", None)
     if data is None:
         return _from_variance(fitter, model, estimate, options)
     return _from_data(fitter, model, estimate, data, options)
 
 
-def own_origin(fitter: Any) -> dict[str, Any] | None:
-    """What `to_lifetimes` wrote down of a model fitted here; None of other fitters, and once it was fitted again."""
-    origin: dict[str, Any] | None = getattr(fitter, ORIGIN, None)
-    return origin if origin is not None and origin["params"] == fitter.params_.to_dict() else None
+def own_model(fitter: Any) -> Model | None:
+    """The model that `to_lifetimes` made a fitter of; None of other fitters, and once it was fitted again."""
+    kept = getattr(fitter, ORIGIN, None)
+    if kept is None or kept["params"] != fitter.params_.to_dict():
+        return None
+    return Model(**decode_model(*kept["model"]))
+
+
+def _taken_back(own: Model, model: str, estimate: Any, options: DrawOptions) -> ImportedPart:
+    """The part as it was. No likelihood of lifetimes is its judge: spend may have been fitted to single orders."""
+    of_spend = model == GAMMA_GAMMA
+    report = own.report.parts[int(of_spend)]
+    if report.status is FitStatus.FAILED and not options.allow_unconverged:
+        raise FitError(report.message, remedy="Fit again, or look at it with allow_unconverged=True.")
+    problem = problem_without_data(model)
+    draws = free_coordinates(problem, own.draws.spend if of_spend else own.draws.purchases)
+    rows_of_spend = own.parameters["parameter"].eq(model_module(GAMMA_GAMMA).PARAMETERS[0]).cummax()
+    return ImportedPart(
+        problem=problem,
+        estimate=estimate,
+        draws=draws[np.arange(options.draws) * len(draws) // options.draws],
+        report=report,
+        table=own.parameters[rows_of_spend if of_spend else ~rows_of_spend],
+        notes=(f"{model}: a fit of clv_forecast ({own.method}), given to lifetimes and taken back as it was.",),
+    )
 
 
 def _estimate(fitter: Any, model: str) -> Any:
@@ -129,8 +147,6 @@ def _from_data(fitter: Any, model: str, estimate: Any, data: pd.DataFrame, optio
     theta = free_coordinates(problem, estimate)
     coefficient = float(getattr(fitter, "penalizer_coef", 0.0))
     judgement = _judge(fitter, problem, theta, coefficient)
-    if judgement.status is FitStatus.FAILED and own_origin(fitter) is not None:
-        return _from_variance(fitter, model, estimate, options)  # another likelihood's maximum, or a posterior mean
     if judgement.status is FitStatus.FAILED and not options.allow_unconverged:
         raise FitError(
             judgement.message,
@@ -258,10 +274,6 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
             remedy="Fit here instead (clv.fit).",
         )
     draws = asymptotic_draws(theta, covariance, options.draws, options.generator)
-    source, note = f"estimates of lifetimes' {type(fitter).__name__}, taken on trust", _NO_DATA
-    if own_origin(fitter) is not None:
-        source, note = "estimates of a fit by clv_forecast, taken back", _TAKEN_BACK
-    customers = 0 if getattr(fitter, "data", None) is None else len(fitter.data)
     return ImportedPart(
         problem=problem,
         estimate=estimate,
@@ -269,20 +281,24 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
         report=PartReport(
             model=model,
             status=FitStatus.CONVERGED,
-            message=f"{model}: {source}.",
+            message=f"{model}: estimates of lifetimes' {type(fitter).__name__}, taken on trust.",
             log_likelihood=_UNKNOWN,
             aic=_UNKNOWN,
             bic=_UNKNOWN,
             gradient_norm=_UNKNOWN,
             condition=float(eigenvalues[-1] / eigenvalues[0]),
             evaluations=0,
-            n_customers=customers,
+            n_customers=0,
             n_rows=0,
             correlations=correlation_frame(problem, covariance),
             draws_kind=ASYMPTOTIC,
         ),
         table=parameter_table(problem, theta, covariance, draws=draws, kind=ASYMPTOTIC),
-        notes=(f"{model}: {note}",),
+        notes=(
+            f"{model}: the fitter was saved without its data, so the number of customers and the log-likelihood are "
+            "unknown and convergence could not be checked; the draws come from its variance matrix, corrected off "
+            "the diagonal.",
+        ),
     )
 
 

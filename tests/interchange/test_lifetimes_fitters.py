@@ -1,5 +1,6 @@
 """Fitters of lifetimes become models and models become fitters; what cannot be taken over is refused or told."""
 
+import copy
 import dataclasses
 import types
 
@@ -16,6 +17,7 @@ from clv_forecast.inference.fit import fit
 from clv_forecast.inference.status import FitStatus
 from clv_forecast.inference.store import load_model
 from clv_forecast.interchange import from_lifetimes, to_lifetimes
+from clv_forecast.interchange.lifetimes_parts import ORIGIN
 from clv_forecast.models import transaction_model
 from tests.interchange.conftest import AS_OF, FITTERS, quiet
 
@@ -27,6 +29,11 @@ def stand_in(fitter, **changes):
     """Copy a fitter's attributes under its class name: lifetimes is not needed to read one."""
     kind = type(type(fitter).__name__, (types.SimpleNamespace,), {})
     return kind(**(vars(fitter) | changes))
+
+
+def stripped(fitter):
+    """A fitter of ours as if lifetimes had fitted it."""
+    return stand_in(fitter, **{ORIGIN: None})
 
 
 def frame(model):
@@ -93,7 +100,7 @@ def test_weights_are_repeated_customers(lifetimes, cdnow, fitters):
 def test_there_and_back(name, history, fits):
     model = fits[name]
     purchases, spend = to_lifetimes(model, history)
-    again = from_lifetimes(purchases, spend, **SETTING, draws=4000)
+    again = from_lifetimes(stripped(purchases), stripped(spend), **SETTING, draws=4000)
     assert type(purchases).__name__ == FITTERS[name]
     assert again.report.log_likelihood == pytest.approx(model.report.log_likelihood, abs=1e-9)
     for column, tolerance in (("estimate", 1e-12), ("standard_error", 1e-5), ("lower", 1e-5), ("upper", 1e-5)):
@@ -163,7 +170,7 @@ def test_without_data_the_variance_matrix_is_put_right(name, fitters, spend_fitt
 
 def test_without_data_there_and_back(fits):
     model = fits["pareto_nbd"]
-    again = from_lifetimes(*to_lifetimes(model), **SETTING)
+    again = from_lifetimes(*map(stripped, to_lifetimes(model)), **SETTING)
     np.testing.assert_allclose(frame(again)["estimate"], frame(model)["estimate"], rtol=1e-12)
     np.testing.assert_allclose(frame(again)["standard_error"], frame(model)["standard_error"], rtol=0.1)
     ours, theirs = (one.report.purchases.correlations.to_numpy() for one in (again, model))
@@ -222,16 +229,36 @@ def test_a_fit_of_single_orders_there_and_back(method):
     model = fit(history, method=method, compare=False)
     with quiet():
         bought, spent = to_lifetimes(model, history)
-    back = from_lifetimes(bought, spent, unit="week", as_of=AS_OF)
+    back = from_lifetimes(*map(copy.deepcopy, (bought, spent)), **SETTING)
     assert (back.estimate, back.spend_estimate) == (model.estimate, model.spend_estimate)
     assert (back.spend_from, back.spend_level) == (model.spend_from, model.spend_level) == ("repeat+first", "orders")
-    assert back.report.status is FitStatus.CONVERGED and "taken back" in back.report.message
-    totals = [clv.forecast(one, history, horizons=["12 months"]).totals.iloc[0] for one in (model, back)]
-    for name, within in (("value", 0.01), ("value_lower", 0.02), ("value_upper", 0.02)):
-        assert totals[1][name] == pytest.approx(totals[0][name], rel=within)
-    spent.params_ = spent.params_ * 1.05  # no longer what was fitted here
-    with pytest.raises(FitError, match="off the maximum"):
-        from_lifetimes(bought, spent, unit="week", as_of=AS_OF)
+    assert back.parameters.equals(model.parameters) and back.report.message == model.report.message
+    assert all("taken back as it was" in note for note in back.report.notes)
+    ours, again = (clv.forecast(one, history, horizons=["12 months"], draws=200) for one in (model, back))
+    pd.testing.assert_frame_equal(again.customers, ours.customers, rtol=1e-12)
+    assert from_lifetimes(bought, spent, **SETTING, draws=70).draws.n_draws == 70
+    with pytest.raises(DomainError, match="made of a model per week"):
+        from_lifetimes(bought, spent, unit="day", as_of=AS_OF)
+    for changed in (stand_in(spent, params_=spent.params_ * 1.05), stripped(spent)):
+        with pytest.raises(FitError, match="off the maximum"):
+            from_lifetimes(bought, changed, **SETTING)
+
+
+def test_a_failed_fit_comes_back_failed(history, fits):
+    model = fits["bg_nbd"]
+    part = dataclasses.replace(model.report.purchases, status=FitStatus.FAILED, message="It stopped short.")
+    model = dataclasses.replace(model, report=dataclasses.replace(model.report, purchases=part))
+    bought, spent = to_lifetimes(model, history)
+    with pytest.raises(FitError, match="It stopped short"):
+        from_lifetimes(bought, spent, **SETTING)
+    assert from_lifetimes(bought, spent, **SETTING, allow_unconverged=True).report.status is FitStatus.FAILED
+
+
+def test_groups_do_not_fit_into_a_fitter(fits):
+    structure = types.SimpleNamespace(groups=(types.SimpleNamespace(name="region"),), covariates=())
+    draws = dataclasses.replace(fits["bg_nbd"].draws, hierarchy=types.SimpleNamespace(structure=structure))
+    with pytest.raises(DomainError, match=r"same parameters for everyone.*by region"):
+        to_lifetimes(dataclasses.replace(fits["bg_nbd"], draws=draws))
 
 
 def test_estimates_off_the_maximum_are_refused(fitters):
