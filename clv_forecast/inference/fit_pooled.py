@@ -83,6 +83,7 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         if options.method == "laplace" and refusal is None:
             refusal = FitError(f"{problem.model}: {warning}", remedy="The error has the model, for inspection.")
     failed = diagnosis.status is FitStatus.FAILED
+    status = diagnosis.status if refusal is None else FitStatus.FAILED
     bayesian = options.method == "laplace"
     if bayesian and posterior is not None:
         theta = posterior.mode.theta
@@ -93,7 +94,9 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         estimate=problem.constrain(theta),
         draws=params_of_draws(type(natural), [getattr(natural, name) for name in problem.parameters]),
         kind=kind,
-        report=_part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior),
+        report=replace(
+            _part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior), status=status
+        ),
         table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
         priors=priors,
         refusal=refusal,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clv_forecast.errors import FitError
 from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.hierarchical.assignment import Assignment
 from clv_forecast.inference.hierarchical.convergence import Convergence, diagnose_chains
@@ -95,7 +96,7 @@ def fit_part_nuts(
     Raises
     ------
     FitError
-        If the sampler cannot start.
+        If the sampler cannot start the first time.
     """
     chosen = (sampler or Sampler()).resolved(grouped=bool(structure.groups))
     plan = plan_graph(data, priors, structure)
@@ -107,7 +108,12 @@ def fit_part_nuts(
         stream = int(
             np.random.SeedSequence([seed, attempt, _STREAMS[data.part]]).generate_state(1, np.uint64)[0] >> np.uint64(1)
         )
-        chains = sample_part(plan, arrays, chosen, seed=stream, coords=coords, progress=progress)
+        try:
+            chains = sample_part(plan, arrays, chosen, seed=stream, coords=coords, progress=progress)
+        except FitError:
+            if best is None:
+                raise
+            break  # what was sampled before is kept
         convergence = diagnose_chains(chains)
         attempts += 1
         if best is None or convergence.converged or _worth(convergence) < _worth(best[1]):

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clv_forecast.errors import FitError
+from clv_forecast.inference.hierarchical import part_fit
 from clv_forecast.inference.hierarchical.assignment import assign
 from clv_forecast.inference.hierarchical.part_data import PartData, purchase_part, spend_part
 from clv_forecast.inference.hierarchical.part_fit import fit_part_nuts
@@ -119,6 +121,24 @@ def test_too_few_draws_are_not_called_converged_and_are_sampled_again(simulated,
     )
     assert few.attempts == 2 or few.convergence.converged
     assert not few.convergence.converged or few.convergence.draws > 200
+
+
+def test_a_second_attempt_that_cannot_start_keeps_the_first(simulated, grouped, monkeypatch):
+    started = []
+
+    def once(*arguments, sample_part=part_fit.sample_part, **options):
+        if started:
+            raise FitError("The sampler could not sample the purchases.")
+        started.append(True)
+        return sample_part(*arguments, **options)
+
+    monkeypatch.setattr(part_fit, "sample_part", once)
+    data = purchase_part("bg_nbd", simulated.history.table, simulated.assignment)
+    few = Sampler(tune=100, draws=100, chains=2, retries=2)
+    part = fitted(data, simulated.structure, simulated.assignment, sampler=few)
+    assert part.attempts == 1 and part.effects.n_draws == 200 and not part.convergence.converged
+    with pytest.raises(FitError, match="could not sample"):
+        fitted(data, simulated.structure, simulated.assignment, sampler=few)
 
 
 def test_a_pooled_fit_is_the_laplace_posterior(simulated):
