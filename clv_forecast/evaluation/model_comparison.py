@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -213,17 +214,18 @@ def _without_shared_end(titles: list[str]) -> list[str]:
 
 
 def _told_apart(titles: list[str]) -> list[str]:
-    """Number those that are alike.
+    """Number those that are alike, by numbers that no other title has.
 
     Examples
     --------
     >>> _told_apart(["BG/NBD", "MBG/NBD", "BG/NBD"])
     ['BG/NBD (1)', 'MBG/NBD', 'BG/NBD (2)']
     """
-    return [
-        f"{title} ({titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
-        for place, title in enumerate(titles)
-    ]
+    names: list[str] = []
+    for title in titles:
+        numbered = (f"{title} ({number})" for number in count(1))
+        names.append(title if titles.count(title) == 1 else next(n for n in numbered if n not in {*titles, *names}))
+    return names
 
 
 def _horizon(named: Mapping[str, Backtested], asked: str | None) -> str:
