@@ -19,10 +19,11 @@ from clv_forecast.evaluation.processes import evaluate_all
 from clv_forecast.evaluation.windows import (
     MOST_ORIGINS,
     Lengths,
-    check_origins,
+    check_windows,
     choose_origins,
     first_purchase,
     longest_horizon,
+    origin_days,
     outcome_of,
 )
 from clv_forecast.forecasting.horizons import either_name
@@ -70,7 +71,8 @@ def backtest(
         the end of the log, at most five, each after a calibration at least as long.
     horizon : str or sequence of str, optional
         Such as ``"39 weeks"``; whole days, rounded down. A window is (origin, origin + horizon]. Default: 12 months,
-        or the longest that the log allows where that is shorter (half of it), which the certificate says.
+        or the longest that the log allows where that is shorter (half of it, or what comes after the last of the
+        origins that are given), which the certificate says.
     horizons : str or sequence of str, optional
         The same by its other name.
     recipe : Recipe
@@ -122,10 +124,11 @@ def backtest(
     number = draws_of(draws)
     history = _history(data, as_of, unit)
     asked = either_name(horizon, horizons, None)
-    chosen, told = (asked, ()) if asked is not None else _horizon(history)
+    named = None if origins is None else origin_days(origins)
+    chosen, told = (asked, ()) if asked is not None else _horizon(history, named)
     lengths, seed = Lengths.parse(chosen), as_seed(rng)
     undated = _undated(history, recipe, by)
-    days, notes = _origins(origins, history, lengths)
+    days, notes = _origins(named, history, lengths)
     notes = (*told, *notes)
     options = Options(recipe=recipe, by=by, draws=number, seed=seed, undated=undated, notes=notes)
     wanted = count_of(workers, "workers") or min(len(days), os.cpu_count() or 1)
@@ -150,12 +153,13 @@ def _history(data: Any, as_of: Any, unit: str) -> PurchaseHistory:
     return purchase_history(data, as_of=as_of, unit=unit)
 
 
-def _horizon(history: PurchaseHistory) -> tuple[str, tuple[str, ...]]:
+def _horizon(history: PurchaseHistory, named: tuple[pd.Timestamp, ...] | None) -> tuple[str, tuple[str, ...]]:
     """The horizon tested where none was asked for, and what to say of it."""
-    longest = longest_horizon(first_purchase(history), history.as_of)
+    longest = longest_horizon(first_purchase(history), history.as_of, None if named is None else named[-1])
     if Horizon.parse(longest).years >= Horizon.parse(USUAL_HORIZON).years:
         return USUAL_HORIZON, ()
-    return longest, (f"Tested over {longest}, the longest horizon that the log allows.",)
+    what = "the log allows" if named is None else "the log allows after these origins"
+    return longest, (f"Tested over {longest}, the longest horizon that {what}.",)
 
 
 def _undated(history: PurchaseHistory, recipe: Recipe, by: str | None) -> tuple[str, ...]:
@@ -165,15 +169,16 @@ def _undated(history: PurchaseHistory, recipe: Recipe, by: str | None) -> tuple[
 
 
 def _origins(
-    origins: Any, history: PurchaseHistory, lengths: Lengths
+    named: tuple[pd.Timestamp, ...] | None, history: PurchaseHistory, lengths: Lengths
 ) -> tuple[tuple[pd.Timestamp, ...], tuple[str, ...]]:
     first = first_purchase(history)
-    if origins is not None:
-        return check_origins(origins, history.as_of, lengths), ()
+    if named is not None:
+        check_windows(named, first, history.as_of, lengths)
+        return named, ()
     days = choose_origins(first, history.as_of, lengths)
-    named = ", ".join(str(day.date()) for day in days)
+    listed = ", ".join(str(day.date()) for day in days)
     note = (
-        f"Origins chosen: {named}: windows of {lengths.labels[-1]} that do not overlap and end by "
+        f"Origins chosen: {listed}: windows of {lengths.labels[-1]} that do not overlap and end by "
         f"{history.as_of.date()}, at most {MOST_ORIGINS}, each after a calibration at least as long."
     )
     return days, (note,)

@@ -138,34 +138,37 @@ def choose_origins(first: pd.Timestamp, as_of: pd.Timestamp, lengths: Lengths) -
     return tuple(reversed(found))
 
 
-def longest_horizon(first: pd.Timestamp, as_of: pd.Timestamp) -> str:
-    """The longest horizon that a log lets a backtest test: half of it, in whole months, or weeks or days if short.
+def longest_horizon(first: pd.Timestamp, as_of: pd.Timestamp, origin: pd.Timestamp | None = None) -> str:
+    """The longest horizon that a log lets a backtest test, in whole months, or weeks or days if short.
+
+    It is half of the log, or what came after ``origin`` where the last origin is named.
 
     Raises
     ------
     DomainError
-        If it has less than two days.
+        If that is less than a day.
 
     Examples
     --------
     >>> longest_horizon(pd.Timestamp("1997-01-01"), pd.Timestamp("1998-06-30"))
     '9 months'
     """
-    half = ((as_of - first).days + 1) // 2
+    days = ((as_of - first).days + 1) // 2 if origin is None else (as_of - origin).days
     for unit in ("month", "week", "day"):
-        count = int((half + 1 - _ROUNDING) / DAYS_PER_UNIT[unit])
+        count = int((days + 1 - _ROUNDING) / DAYS_PER_UNIT[unit])
         if count > 1 or (count == 1 and unit == "day"):
             return f"{count} {unit}s" if count > 1 else f"{count} {unit}"
-    raise DomainError("The log is too short for a backtest.", value=f"first purchase {first.date()}, {as_of.date()}")
+    where = f"first purchase {first.date()}" if origin is None else f"origin {origin.date()}"
+    raise DomainError("The log is too short for a backtest.", value=f"{where}, as of {as_of.date()}")
 
 
-def check_origins(origins: Any, as_of: pd.Timestamp, lengths: Lengths) -> tuple[pd.Timestamp, ...]:
+def origin_days(origins: Any) -> tuple[pd.Timestamp, ...]:
     """Days given as origins, ascending.
 
     Raises
     ------
     DomainError
-        If there is none, one stands twice, or a window ends after ``as_of``.
+        If there is none, or one stands twice.
     """
     listed = [origins] if isinstance(origins, str) or not isinstance(origins, Iterable) else list(origins)
     if not listed:
@@ -173,14 +176,25 @@ def check_origins(origins: Any, as_of: pd.Timestamp, lengths: Lengths) -> tuple[
     days = sorted(pd.Timestamp(parse_day(origin, "origins")) for origin in listed)
     if len(set(days)) < len(days):
         raise DomainError("Each origin may stand once.", value=[str(day.date()) for day in days])
+    return tuple(days)
+
+
+def check_windows(days: Sequence[pd.Timestamp], first: pd.Timestamp, as_of: pd.Timestamp, lengths: Lengths) -> None:
+    """Refuse origins, ascending, whose windows end after ``as_of``.
+
+    Raises
+    ------
+    DomainError
+        If one does; it names the longest horizon that would end in time, if any.
+    """
     last = days[-1] + pd.Timedelta(days=lengths.longest)
     if last > as_of:
+        longest = f" of at most {longest_horizon(first, as_of, days[-1])}" if days[-1] < as_of else ""
         raise DomainError(
             f"The window of an origin must end by as_of, {as_of.date()}: what came later is not known.",
             value=f"{days[-1].date()} with {lengths.labels[-1]} ends on {last.date()}",
-            remedy="Take an earlier origin or a shorter horizon.",
+            remedy=f"Take an earlier origin, or a shorter horizon{longest}.",
         )
-    return tuple(days)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -80,6 +80,11 @@ def test_without_a_horizon_the_longest_is_tested(orders):
     assert found.notes[0] == "Tested over 9 months, the longest horizon that the log allows."
     with pytest.raises(clv.DomainError, match="The longest horizon that it allows is 9 months"):
         run(orders, horizon="10 months", origins=None, as_of="1998-06-30")
+    named = run(orders, horizon=None, origins="1998-03-31", as_of="1998-06-30", draws=100)
+    assert (named.horizons, named.origins["origin"].tolist()) == (("3 months",), ["1998-03-31"])
+    assert named.notes[0] == "Tested over 3 months, the longest horizon that the log allows after these origins."
+    with pytest.raises(clv.DomainError, match="a shorter horizon of at most 3 months"):
+        run(orders, horizon="4 months", origins="1998-03-31", as_of="1998-06-30")
     assert longest_horizon(pd.Timestamp("2023-01-01"), pd.Timestamp("2024-12-31")) == "12 months"
 
 

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.evaluation.windows import Lengths, check_origins, choose_origins, first_purchase, outcome_of
+from clv_forecast.evaluation.windows import (
+    Lengths,
+    check_windows,
+    choose_origins,
+    first_purchase,
+    origin_days,
+    outcome_of,
+)
 
 ORIGIN = pd.Timestamp("2024-03-31")
 
@@ -54,14 +61,17 @@ def test_origins_chosen_do_not_overlap_and_leave_a_calibration():
 def test_given_origins():
     lengths = Lengths.parse("13 weeks")
     as_of = ORIGIN + pd.Timedelta(days=91)
-    assert check_origins("2024-03-31", as_of, lengths) == (ORIGIN,)
-    assert check_origins(["2024-03-31", ORIGIN - pd.Timedelta(days=3)], as_of, lengths)[-1] == ORIGIN
-    with pytest.raises(clv.DomainError, match="ends on 2024-07-01"):
-        check_origins(["2024-04-01"], as_of, lengths)
+    assert origin_days("2024-03-31") == (ORIGIN,)
+    assert origin_days(["2024-03-31", ORIGIN - pd.Timedelta(days=3)])[-1] == ORIGIN
+    check_windows([ORIGIN], ORIGIN, as_of, lengths)
+    with pytest.raises(clv.DomainError, match=r"ends on 2024-07-01.*shorter horizon of at most 2 months\."):
+        check_windows(origin_days(["2024-04-01"]), ORIGIN, as_of, lengths)
+    with pytest.raises(clv.DomainError, match=r"or a shorter horizon\."):
+        check_windows([as_of], ORIGIN, as_of, lengths)
     with pytest.raises(clv.DomainError, match="once"):
-        check_origins(["2024-03-30", "2024-03-30"], as_of, lengths)
+        origin_days(["2024-03-30", "2024-03-30"])
     with pytest.raises(clv.DomainError, match="at least one"):
-        check_origins([], as_of, lengths)
+        origin_days([])
 
 
 @pytest.fixture
