@@ -10,6 +10,7 @@ from clv_forecast.finance.losing_accounts import EXPECTED_TO_LOSE, ON_AVERAGE
 from clv_forecast.finance.spend import (
     ACQUIRE,
     BASIS_IN_WORDS,
+    CEILING,
     GROW,
     RETAIN,
     WHAT_THE_BASIS_MEANS,
@@ -70,11 +71,10 @@ def _lead(spend: AllowableSpend) -> str:
     """What is at stake, and what the spend is taken to achieve."""
     uplift = spend.assumptions.get("uplift")
     effect = "" if uplift is None else f" {_EFFECTS[spend.basis]}: {uplift}."
-    return f"{BASIS_IN_WORDS[spend.basis].capitalize()}: {_lowered(WHAT_THE_BASIS_MEANS[spend.basis])}{effect}"
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
+    means = WHAT_THE_BASIS_MEANS[spend.basis]
+    if spend.basis == CEILING:  # the sentence names it
+        return f"{means}{effect}"
+    return f"{BASIS_IN_WORDS[spend.basis].capitalize()}: {means[0].lower()}{means[1:]}{effect}"
 
 
 def _one_spend(spend: AllowableSpend, *, first: bool) -> list[Block]:
