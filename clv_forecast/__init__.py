@@ -36,6 +36,7 @@ from clv_forecast.forecasting.result import Forecast, ValueDraws
 from clv_forecast.forecasting.stack import Stack, stack
 from clv_forecast.history import PurchaseHistory, Split, history_from_summary, load_cdnow, purchase_history
 from clv_forecast.history.audit import Audit, Finding
+from clv_forecast.inference.datatree import to_datatree
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.hierarchical.priors import Prior
 from clv_forecast.inference.hierarchical.sampler import Sampler
@@ -44,7 +45,7 @@ from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.predictive_checks import PredictiveCheck, posterior_predictive_check, prior_predictive_check
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.inference.store import load_model
+from clv_forecast.inference.store import load_model, save
 from clv_forecast.interchange import (
     from_lifetimes,
     from_pymc_marketing,
@@ -185,12 +186,14 @@ __all__ = [
     "recency_frequency_matrix",
     "reforecast",
     "run_table",
+    "save",
     "shrinkage_table",
     "simulate_accounts",
     "stack",
     "stored_card",
     "summary_from_lifetimes",
     "summary_to_lifetimes",
+    "to_datatree",
     "to_lifetimes",
     "value_over_runs",
     "write_crm",

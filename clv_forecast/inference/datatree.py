@@ -30,7 +30,7 @@ _PRIOR_DRAWS: Final = 1000
 _UPPER: Final = float(stats.norm.ppf(0.975))
 
 
-def model_datatree(model: Model, *, per_customer: bool = False) -> xr.DataTree:
+def to_datatree(model: Model, *, per_customer: bool = False) -> xr.DataTree:
     """Draws, data and facts of a model in the layout ArviZ reads.
 
     Parameters

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clv_forecast.inference.archive import write_archive
 from clv_forecast.inference.chains import Chains
-from clv_forecast.inference.datatree import model_datatree
 from clv_forecast.inference.draws import ParameterDraws
-from clv_forecast.inference.encoding import encode_model
 from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.report import FitReport
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable_tables import printable_table
 from clv_forecast.units import TimeUnit
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -86,20 +79,6 @@ class Model:
     rows: FittedRows | None = None
     purchase_chains: Chains | None = None
     spend_chains: Chains | None = None
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model to a folder, in one step; and `load_model` reads it back.
-
-        Raises
-        ------
-        StoreError
-            If the folder exists and is not a saved model, or cannot be written.
-        """
-        write_archive(folder, *encode_model(self))
-
-    def to_datatree(self, *, per_customer: bool = False) -> xr.DataTree:
-        """Hand the model to xarray and ArviZ; see `clv_forecast.inference.datatree.model_datatree`."""
-        return model_datatree(self, per_customer=per_customer)
 
     def purchases_of_cells(self, cells: NDArray[np.intp]) -> Any:
         """Purchase parameters of cells of the fitted rows, fields of shape (draw, cell); (draw, 1) when pooled."""

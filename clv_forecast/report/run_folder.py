@@ -19,6 +19,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
+from clv_forecast.inference.store import save
 from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.account_categories import LateCategories, late_categories
@@ -176,12 +177,12 @@ def _write_evidence(report: Report, model: Model | Stack | None, aside: Path) ->
     if report.certificate is not None:
         report.certificate.save(aside / CERTIFICATE)
     if isinstance(model, Model):
-        model.save(aside / MODEL)
+        save(model, aside / MODEL)
         (aside / "fit_report.txt").write_text(f"{model.report}\n", encoding="utf-8", errors="replace")
     elif isinstance(model, Stack):
         (aside / MODEL).mkdir()
         for place, member in enumerate(model.models, start=1):
-            member.save(aside / MODEL / str(place))
+            save(member, aside / MODEL / str(place))
         _write_json({"weights": list(model.weights)}, aside / MODEL / STACK)
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clv_forecast as clv
 from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.fit import fit
 
 
 def test_draws_of_maximum_likelihood_are_not_called_a_posterior(model):
-    tree = model.to_datatree()
+    tree = clv.to_datatree(model)
     assert "posterior" not in tree.children
     assert dict(tree["draws"].sizes) == {"chain": 1, "draw": 500}
     np.testing.assert_array_equal(tree["draws"]["alpha"].values[0], model.draws.purchases.alpha[:, 0])
@@ -19,7 +20,7 @@ def test_draws_of_maximum_likelihood_are_not_called_a_posterior(model):
 
 
 def test_only_a_posterior_is_called_one(order_history):
-    tree = fit(order_history, method="laplace", spend=None, draws=100, compare=False).to_datatree()
+    tree = clv.to_datatree(fit(order_history, method="laplace", spend=None, draws=100, compare=False))
     assert "posterior" in tree.children
     assert "money_scale" not in tree["constant_data"]
 
@@ -28,7 +29,7 @@ def test_only_a_posterior_is_called_one(order_history):
 def test_arviz_reads_it(model):
     import arviz as az
 
-    table = az.summary(model.to_datatree(), group="draws", kind="stats", round_to="none")
+    table = az.summary(clv.to_datatree(model), group="draws", kind="stats", round_to="none")
     assert isinstance(table, pd.DataFrame)
     assert table.loc["r", "mean"] == pytest.approx(model.draws.purchases.r.mean(), rel=1e-12)
 
@@ -47,7 +48,7 @@ def test_parts_sampled_for_different_lengths_share_one_posterior(model):
         )
 
     sampled = replace(model, purchase_chains=chains("purchases", 4, 200), spend_chains=chains("spend", 3, 100))
-    tree = sampled.to_datatree()
+    tree = clv.to_datatree(sampled)
     assert dict(tree["draws"].sizes)["draw"] == 100
     assert tree["sample_stats"]["diverging"].shape == (4, 100)
     np.testing.assert_array_equal(

@@ -53,7 +53,7 @@ def test_log_likelihood_at_the_posterior_mean_is_near_the_maximum(model, history
 def test_arviz_reads_all_of_it(model):
     import arviz as az
 
-    tree = model.to_datatree()
+    tree = clv.to_datatree(model)
     assert {"posterior", "sample_stats", "prior", "observed_data", "constant_data"} <= set(tree.children)
     assert dict(tree["posterior"].sizes)["cohort_month"] == 3
     with warnings.catch_warnings():
@@ -71,7 +71,7 @@ def test_loo_on_rows_equals_arviz_on_customers(model):
     import arviz as az
 
     ours = clv.loo(model)
-    tree = model.to_datatree(per_customer=True)
+    tree = clv.to_datatree(model, per_customer=True)
     assert tree["log_likelihood"]["purchases"].shape == (2, 200, 2349)
     for name, part in (("purchases", ours.purchases), ("spend", ours.spend)):
         theirs = az.loo(tree, var_name=name)
@@ -83,19 +83,19 @@ def test_loo_on_rows_equals_arviz_on_customers(model):
 def test_too_many_log_likelihoods_are_refused(model, monkeypatch):
     monkeypatch.setattr("clv_forecast.inference.datatree.MOST_LOG_LIKELIHOODS", 1000)
     with pytest.raises(DomainError, match=r"at most 1,000 values.*400 draws x 2,349 customers"):
-        model.to_datatree(per_customer=True)
+        clv.to_datatree(model, per_customer=True)
     with pytest.raises(DomainError, match="rows that the model was fitted to"):
-        dataclasses.replace(model, rows=None).to_datatree(per_customer=True)
+        clv.to_datatree(dataclasses.replace(model, rows=None), per_customer=True)
 
 
 def test_a_saved_model_is_the_same(model, history, tmp_path):
-    model.save(tmp_path / "model")
+    clv.save(model, tmp_path / "model")
     again = clv.load_model(tmp_path / "model")
     first, second = (clv.forecast(m, history, horizons=["39 weeks"], draws=400) for m in (model, again))
     np.testing.assert_array_equal(first.customers["value"], second.customers["value"])
     assert again.report.purchases.convergence.verdict == model.report.purchases.convergence.verdict
     assert clv.loo(again).purchases.elpd == clv.loo(model).purchases.elpd
-    left, right = (m.to_datatree()["posterior"]["purchases_effect_cohort_month"] for m in (model, again))
+    left, right = (clv.to_datatree(m)["posterior"]["purchases_effect_cohort_month"] for m in (model, again))
     np.testing.assert_array_equal(left, right)
 
 
@@ -117,7 +117,7 @@ def test_only_broken_chains_are_refused_and_the_error_has_the_model(history, mon
         model, status, word = clv.fit(history, **options), FitStatus.NEARLY_CONVERGED, "nearly converged"
         assert "agree closely enough to be used, though not fully" in str(model)
     assert model.report.status is status
-    model.save(tmp_path / "model")
+    clv.save(model, tmp_path / "model")
     again = clv.load_model(tmp_path / "model")
     assert again.report.status is status and again.report.message == model.report.message
     assert any(f"fit of purchases is {word}" in note for note in clv.forecast(again, history, draws=100).notes)

@@ -119,7 +119,7 @@ def test_the_same_draws_one_by_one_and_after_a_save(grouped, history, tmp_path):
     blocks = list(fc.iter_value_draws(by="draw", chunk=50))
     together = fc.value_draws(history.table["customer_id"])
     np.testing.assert_array_equal(np.concatenate([block.value for block in blocks]), together.value)
-    grouped.save(tmp_path / "model")
+    clv.save(grouped, tmp_path / "model")
     again = clv.load_model(tmp_path / "model")
     assert again.draws.hierarchy.structure == grouped.draws.hierarchy.structure
     assert (clv.forecast(again, history, horizons=["26 weeks"], draws=DRAWS).customers["value"].to_numpy()

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.history import load_cdnow, purchase_history
 from clv_forecast.inference import loo as loo_module
@@ -38,7 +39,7 @@ def by_arviz(model, part):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return az.loo(model.to_datatree(per_customer=True), var_name=part)
+        return az.loo(clv.to_datatree(model, per_customer=True), var_name=part)
 
 
 @pytest.mark.parametrize("part", ["purchases", "spend"])

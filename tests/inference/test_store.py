@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import clv_forecast as clv
 from clv_forecast.errors import StoreError
 from clv_forecast.inference import archive
 from clv_forecast.inference.store import load_model
@@ -12,7 +13,7 @@ from clv_forecast.inference.store import load_model
 
 @pytest.fixture
 def folder(model, tmp_path):
-    model.save(tmp_path / "model")
+    clv.save(model, tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -45,7 +46,7 @@ def test_a_loaded_model_is_the_same_to_the_last_bit(model, folder):
 
 
 def test_missing_errors_and_absent_spend_survive(loyal_model, tmp_path):
-    loyal_model.save(tmp_path / "m")
+    clv.save(loyal_model, tmp_path / "m")
     loaded = load_model(tmp_path / "m")
     assert loaded.spend is None
     assert loaded.draws.spend is None
@@ -61,7 +62,7 @@ def test_no_pickle_and_nothing_left_aside(folder):
 
 
 def test_saving_again_replaces(model, loyal_model, folder):
-    loyal_model.save(folder)
+    clv.save(loyal_model, folder)
     assert load_model(folder).spend is None
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
@@ -70,7 +71,7 @@ def test_saving_over_something_else_is_refused(model, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file.txt").write_text("keep me")
     with pytest.raises(StoreError, match="another folder"):
-        model.save(tmp_path / "precious")
+        clv.save(model, tmp_path / "precious")
     assert (tmp_path / "precious" / "file.txt").read_text() == "keep me"
 
 
@@ -81,7 +82,7 @@ def test_a_failed_save_leaves_the_older_model(model, folder, monkeypatch):
     before = (folder / "model.json").read_bytes()
     monkeypatch.setattr(archive, "_to_netcdf", full)
     with pytest.raises(StoreError, match="no space left"):
-        model.save(folder)
+        clv.save(model, folder)
     assert (folder / "model.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
     load_model(folder)

@@ -142,7 +142,7 @@ def test_plots_of_lifetimes_find_their_data(history, fits):
 
 def test_an_imported_model_can_be_saved_and_forecast(fitters, spend_fitter, history, tmp_path):
     model = from_lifetimes(fitters["bg_nbd"], spend_fitter, **SETTING, draws=200)
-    model.save(tmp_path / "model")
+    clv.save(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert loaded.draws.to_frame().equals(model.draws.to_frame())
     table = forecast(loaded, history, horizons=["39 weeks"], discount_rate_annual=0.1, draws=200).customers

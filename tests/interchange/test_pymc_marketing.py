@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.inference.status import FitStatus
@@ -155,7 +156,7 @@ def test_draws_out_of_their_domain_are_refused():
 
 def test_an_imported_posterior_can_be_saved_and_forecast(history, tmp_path):
     model = from_pymc_marketing(posterior(BG), posterior(GG), **SETTING, draws=200)
-    model.save(tmp_path / "model")
+    clv.save(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert loaded.draws.to_frame().equals(model.draws.to_frame())
     assert str(loaded) == str(model)
