@@ -112,7 +112,7 @@ def test_a_wrong_configuration_is_2_and_a_missing_source_1(monkeypatch, capsys, 
 
 
 def test_a_second_run_at_once_is_5(monkeypatch, capsys, folder):
-    with locked(open_store(folder / "runs")):
+    with locked(open_store(folder / "runs").folder):
         code, out, err = run(monkeypatch, capsys, "run", folder / "clv.toml", "--as-of", LATER)
     assert code == 5 and "One run at a time" in err and out == ""
 

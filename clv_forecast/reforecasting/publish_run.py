@@ -53,7 +53,7 @@ def publish_run(
     told = configuration if isinstance(configuration, Configuration) else read_configuration(configuration)
     check_accepted(accept)
     store = open_store(told.store, create=False, readable_by=told.outputs.readable_by)
-    with locked(store, run=f"publish {run}"):
+    with locked(store.folder, run=f"publish {run}"):
         entry = store.find(run)
         if entry.status == "held":
             record = accepted_record(entry.record, accept)

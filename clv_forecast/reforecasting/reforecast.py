@@ -94,7 +94,7 @@ def reforecast(
     check_accepted(accept)
     day = today(told) if as_of is None else pd.Timestamp(parse_day(as_of, "as_of"))
     store = open_store(told.store, readable_by=told.outputs.readable_by)
-    with locked(store, run=f"as of {day.date()}"):
+    with locked(store.folder, run=f"as of {day.date()}"):
         for left in store.sweep():
             _log.warning("A run was cut off; what it left was removed: %s", left)
         if as_of is None and moves_back(store, day):

@@ -13,12 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from clv_forecast.errors import DomainError, LockedError, StoreError
-
-if TYPE_CHECKING:
-    from clv_forecast.run_store.store import RunStore
 
 LOCK: Final = ".lock"
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -53,12 +50,12 @@ class Holder:
 
 
 @contextmanager
-def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterator[Holder]:
+def locked(folder: Path, *, run: str = "", take_over: bool = False) -> Iterator[Holder]:
     """Hold the lock of a store for the time of a block.
 
     Parameters
     ----------
-    store : RunStore
+    folder : Path
     run : str
         What is being run, shown to whoever finds the store locked.
     take_over : bool
@@ -88,15 +85,15 @@ def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterat
     >>> from clv_forecast.run_store.store import open_store
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = open_store(folder)
-    ...     with locked(store, run="as of 2026-03-31") as holder:
+    ...     with locked(store.folder, run="as of 2026-03-31") as holder:
     ...         try:
-    ...             with locked(store):
+    ...             with locked(store.folder):
     ...                 pass
     ...         except LockedError as error:
     ...             str(holder) in str(error)
     True
     """
-    path = store.folder / LOCK
+    path = folder / LOCK
     descriptor = _taken(path)
     try:
         _check_left_behind(path, descriptor, take_over)
@@ -106,32 +103,18 @@ def locked(store: RunStore, *, run: str = "", take_over: bool = False) -> Iterat
     except BaseException:
         os.close(descriptor)
         raise
-    _held[store.folder] = descriptor
+    _held[folder] = descriptor
     try:
         yield holder
     finally:
         # In a child by fork the lock is not this process's to give back
-        if _held.get(store.folder) == descriptor:
+        if _held.get(folder) == descriptor:
             with suppress(OSError, KeyError):
-                _endings.pop(store.folder)()
-            del _held[store.folder]
+                _endings.pop(folder)()
+            del _held[folder]
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)
             os.close(descriptor)
-
-
-def holder_of(store: RunStore) -> Holder | None:
-    """Who is written in the lock's file, alive or not; None when it was released."""
-    try:
-        descriptor = os.open(store.folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        return _parsed(os.pread(descriptor, _LONGEST, 0))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 def is_lock(path: Path) -> bool:
@@ -142,7 +125,7 @@ def is_lock(path: Path) -> bool:
         return False
 
 
-def check_locked(store: RunStore) -> None:
+def check_locked(folder: Path) -> None:
     """Refuse to go on without the lock.
 
     Raises
@@ -150,18 +133,18 @@ def check_locked(store: RunStore) -> None:
     DomainError
         If this process does not hold it.
     """
-    if store.folder not in _held:
+    if folder not in _held:
         raise DomainError(
             "A store is published and cleaned under its lock only.",
-            value=store.folder,
-            remedy="Write `with locked(store):` around it.",
+            value=folder,
+            remedy="Write `with locked(store.folder):` around it.",
         )
 
 
-def at_release(store: RunStore, ending: Callable[[], None]) -> None:
+def at_release(folder: Path, ending: Callable[[], None]) -> None:
     """Let something be done before this process gives the lock back; an OSError of it is passed over."""
-    check_locked(store)
-    _endings[store.folder] = ending
+    check_locked(folder)
+    _endings[folder] = ending
 
 
 def _taken(path: Path) -> int:

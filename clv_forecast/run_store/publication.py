@@ -82,13 +82,13 @@ def publish(
     >>> from clv_forecast.run_store.store import open_store
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = open_store(folder)
-    ...     with locked(store):
+    ...     with locked(store.folder):
     ...         publish(store, store.find("2026-03-31"))
     Traceback (most recent call last):
     ...
     clv_forecast.errors.DomainError: There is no such run in the store. Got: '2026-03-31'. The store ... holds no runs.
     """
-    check_locked(store)
+    check_locked(store.folder)
     if entry.folder.parent != store.folder / "runs":
         raise DomainError(
             "A run that is published stands among the published ones of its store.",

@@ -52,11 +52,11 @@ def retire(
     >>> from clv_forecast.run_store.store import open_store
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = open_store(folder)
-    ...     with locked(store):
+    ...     with locked(store.folder):
     ...         retire(store, runs=12)
     ()
     """
-    check_locked(store)
+    check_locked(store.folder)
     gone = tuple(one for one in retired(store.entries(), runs=runs, held=held, months=months) if store.owns(one))
     published = [entry.run_id for entry in gone if entry.folder.parent.name == "runs"]
     if database is not None and published:

@@ -277,7 +277,7 @@ class RunStore:
         StoreError
             If it cannot be removed.
         """
-        check_locked(self)
+        check_locked(self.folder)
         if entry.run_id == self._pointed() and entry.folder.parent.name == _RUNS:
             raise DomainError(
                 "The current run is not removed.", value=entry.run_id, remedy="Publish another run first."
@@ -303,7 +303,7 @@ class RunStore:
         StoreError
             If something cannot be removed.
         """
-        check_locked(self)
+        check_locked(self.folder)
         self._check_parts()
         listed = own_names(self.folder)
         found = [path for path in sorted((self.folder / _WORK).iterdir()) if self._name(path) in listed]
@@ -376,7 +376,7 @@ class RunStore:
 
     def _session(self, label: str = "work") -> Path:
         """Folder in ``work/`` of this process, where all is written that has no place yet; it goes with the lock."""
-        check_locked(self)
+        check_locked(self.folder)
         if self.folder not in _sessions:
             self._check_parts()
             name = f"{label}-{secrets.token_hex(8)}"
@@ -391,7 +391,7 @@ class RunStore:
                     shutil.rmtree(session, ignore_errors=True)
                     raise
             _sessions[self.folder] = session
-            at_release(self, self._end_session)
+            at_release(self.folder, self._end_session)
         return _sessions[self.folder]
 
     def _end_session(self) -> None:

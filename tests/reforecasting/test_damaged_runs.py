@@ -85,7 +85,7 @@ def test_every_file_of_a_run(weekly, folder: Path, damage: Callable[[Path], None
         table = run_table(store).set_index("run_id")
         assert table.loc[last, "status"] == "damaged" and table.loc[last, "problem"], name
         assert store.before("1998-01-04").run_id == weekly[0].run_id  # type: ignore[union-attr]
-        with locked(store), pytest.raises(StoreError, match="damaged"):
+        with locked(store.folder), pytest.raises(StoreError, match="damaged"):
             publish(store, store.find(last), roll_back=True)
         shutil.rmtree(store.folder / "runs" / last)
         kept.rename(store.folder / "runs" / last)

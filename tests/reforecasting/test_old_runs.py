@@ -34,7 +34,7 @@ def test_a_run_of_today_follows_an_old_one(file: Path, tmp_path: Path) -> None:
     store = clv.open_store(tmp_path / "runs")
     packed = zipfile.ZipFile(file)
     run_id = clv.read_run(_unpacked(packed, tmp_path / "old")).manifest["facts"]["run_id"]
-    with locked(store):
+    with locked(store.folder):
         work = store.workspace(run_id)
         shutil.copytree(tmp_path / "old", work, dirs_exist_ok=True)
         store.keep(work, run_id, held=False)

@@ -56,7 +56,7 @@ def run(folder: Path, *, with_database: bool, kind: str = "new") -> None:
     place = store.open_store(folder / "store")
     database = result_database(f"duckdb://{folder}/results.duckdb") if with_database else None
     global locked_now
-    with locked(place):
+    with locked(place.folder):
         locked_now = True
         place.sweep()
         current = place.current()

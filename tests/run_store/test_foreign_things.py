@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 def all_that_a_run_does(folder: Path, day: str = "2026-03-31") -> RunStore:
     """Open, lock, sweep, write, publish, remove what is no longer kept."""
     store = open_store(folder)
-    with locked(store):
+    with locked(store.folder):
         store.sweep()
         publish(store, kept(store, day), roll_back=True)
         retire(store, runs=1, held=0, months=0)
@@ -190,7 +190,7 @@ def test_runs_are_for_their_readers_alone(tmp_path: Path, readers: str, modes: t
     try:
         store = open_store(tmp_path / "store", readable_by=readers)  # type: ignore[arg-type]
         published(store, "2026-01-31")
-        with locked(store):
+        with locked(store.folder):
             store.release(kept(store, "2026-02-28", held=True).run_id, dict(store.find("2026-02-28").record))
             assert stat.S_IMODE(store.workspace("2026-03-31").stat().st_mode) == 0o700
     finally:

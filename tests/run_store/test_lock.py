@@ -17,7 +17,7 @@ import pytest
 
 from clv_forecast.errors import DomainError, LockedError, StoreError
 from clv_forecast.run_store import lock
-from clv_forecast.run_store.lock import check_locked, holder_of, locked
+from clv_forecast.run_store.lock import Holder, check_locked, locked
 from clv_forecast.run_store.store import RunStore, open_store
 
 # Takes the lock of the store named by its argument, then waits: as the verb does, without the seconds of its imports
@@ -32,10 +32,16 @@ spec = importlib.util.spec_from_file_location("lock", sys.argv[1])
 lock = sys.modules["lock"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lock)
 store = types.SimpleNamespace(folder=pathlib.Path(sys.argv[2]))
-with lock.locked(store, run="as of 2026-03-31"):
+with lock.locked(store.folder, run="as of 2026-03-31"):
     print("locked", flush=True)
     exec(sys.argv[3])
 """
+
+
+def holder_of(store: RunStore) -> Holder | None:
+    """Who is written in the lock's file; None when there is none or it is empty."""
+    file = lock_file(store)
+    return Holder(**json.loads(file.read_text())) if file.exists() and file.stat().st_size else None
 
 
 def held_by_another(store: RunStore, then: str = "time.sleep(60)") -> subprocess.Popen[str]:
@@ -57,27 +63,27 @@ def lock_file(store: RunStore) -> Path:
 
 def test_the_holder_is_named_and_lets_go(store: RunStore) -> None:
     assert holder_of(store) is None
-    with locked(store, run="as of 2026-03-31") as holder:
+    with locked(store.folder, run="as of 2026-03-31") as holder:
         assert (holder.pid, holder.host, holder.run) == (os.getpid(), socket.gethostname(), "as of 2026-03-31")
         assert holder_of(store) == holder
-        check_locked(store)
+        check_locked(store.folder)
         with (
             pytest.raises(LockedError, match=rf"One run at a time.*process {os.getpid()} on .*as of 2026-03-31"),
-            locked(store),
+            locked(store.folder),
         ):
             pass
         assert holder_of(store) == holder
     assert (holder_of(store), lock_file(store).read_bytes()) == (None, b"")
     with pytest.raises(DomainError, match="under its lock"):
-        check_locked(store)
-    with locked(store):
+        check_locked(store.folder)
+    with locked(store.folder):
         pass
 
 
 def test_an_error_in_the_block_lets_go(store: RunStore) -> None:
-    with pytest.raises(KeyboardInterrupt), locked(store):
+    with pytest.raises(KeyboardInterrupt), locked(store.folder):
         raise KeyboardInterrupt
-    with locked(store):
+    with locked(store.folder):
         pass
 
 
@@ -88,7 +94,7 @@ def test_another_process_holds_it_until_it_is_killed(store: RunStore, caplog: py
             pytest.raises(
                 LockedError, match=rf"process {process.pid} on .* since .* \(as of 2026-03-31\).*nothing was"
             ),
-            locked(store),
+            locked(store.folder),
         ):
             pass
     finally:
@@ -96,11 +102,11 @@ def test_another_process_holds_it_until_it_is_killed(store: RunStore, caplog: py
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
     assert json.loads(lock_file(store).read_bytes())["pid"] == process.pid
-    with caplog.at_level(logging.WARNING), locked(store):
+    with caplog.at_level(logging.WARNING), locked(store.folder):
         assert holder_of(store).pid == os.getpid()  # type: ignore[union-attr]
     assert f"left behind by process {process.pid} on " in caplog.text
     caplog.clear()
-    with locked(store):
+    with locked(store.folder):
         pass
     assert caplog.text == ""
 
@@ -117,11 +123,11 @@ def test_children_do_not_keep_it(store: RunStore, child: str) -> None:
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     try:
-        with pytest.raises(LockedError), locked(store):
+        with pytest.raises(LockedError), locked(store.folder):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with locked(store):
+        with locked(store.folder):
             os.kill(pid, 0)  # the child lives on
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -135,7 +141,7 @@ def test_a_child_that_leaves_the_block_does_not_release_its_parents(store: RunSt
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "left\n"
-        with pytest.raises(LockedError, match=f"process {process.pid} "), locked(store):
+        with pytest.raises(LockedError, match=f"process {process.pid} "), locked(store.folder):
             pass
     finally:
         process.kill()
@@ -146,20 +152,19 @@ def test_a_child_that_leaves_the_block_does_not_release_its_parents(store: RunSt
 def test_a_run_of_another_host_is_not_overtaken(store: RunStore, caplog: pytest.LogCaptureFixture) -> None:
     left = {"pid": 1, "host": "another", "started": "2026-03-31T06:00:00+00:00", "run": ""}
     lock_file(store).write_text(json.dumps(left))
-    with pytest.raises(LockedError, match=r"process 1 on another since 2026.*delete .*\.lock"), locked(store):
+    with pytest.raises(LockedError, match=r"process 1 on another since 2026.*delete .*\.lock"), locked(store.folder):
         pass
     assert json.loads(lock_file(store).read_bytes()) == left
-    with caplog.at_level(logging.WARNING), locked(store, take_over=True):
+    with caplog.at_level(logging.WARNING), locked(store.folder, take_over=True):
         assert "left behind by process 1 on another" in caplog.text
-    with locked(store):
+    with locked(store.folder):
         pass
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"pid": "x"}', b"\xff" * 10_000])
 def test_a_file_that_cannot_be_read_is_taken(store: RunStore, content: bytes) -> None:
     lock_file(store).write_bytes(content)
-    assert holder_of(store) is None
-    with locked(store) as holder:
+    with locked(store.folder) as holder:
         assert holder_of(store) == holder
 
 
@@ -173,20 +178,20 @@ def test_a_full_disk_is_locked_without_a_name(
         monkeypatch.setattr(os, "pwrite", write)
 
     fails(errno.ENOSPC)
-    with caplog.at_level(logging.WARNING), locked(store):
+    with caplog.at_level(logging.WARNING), locked(store.folder):
         assert "The disk is full" in caplog.text
-        check_locked(store)
-        with pytest.raises(LockedError, match="a process that did not write its name"), locked(store):
+        check_locked(store.folder)
+        with pytest.raises(LockedError, match="a process that did not write its name"), locked(store.folder):
             pass
     fails(errno.EIO)
-    with pytest.raises(StoreError, match=r"lock of the store could not be written.*Check space"), locked(store):
+    with pytest.raises(StoreError, match=r"lock of the store could not be written.*Check space"), locked(store.folder):
         pass
     monkeypatch.undo()
-    with locked(store):
+    with locked(store.folder):
         pass
     lock_file(store).unlink()
     lock_file(store).mkdir()
-    with pytest.raises(StoreError, match="lock of the store could not be written"), locked(store):
+    with pytest.raises(StoreError, match="lock of the store could not be written"), locked(store.folder):
         pass
 
 
@@ -196,7 +201,7 @@ def test_two_at_once_take_turns(store: RunStore) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until:
         try:
-            with locked(store):
+            with locked(store.folder):
                 break
         except LockedError:
             waited += 1

@@ -33,7 +33,7 @@ def shown(database: ResultDatabase) -> list[str]:
 
 
 def test_folder_pointer_and_view_move_together(store: RunStore, database: ResultDatabase) -> None:
-    with locked(store):
+    with locked(store.folder):
         done = publish(store, kept(store, "2026-01-31"), database)
         assert (done.run_id, done.previous, dict(done.rows)) == ("2026-01-31", None, {"forecast": 3})
         done = publish(store, kept(store, "2026-02-28"), database)
@@ -57,7 +57,7 @@ def test_a_retry_completes_what_was_cut_off(
             real(*given, **named)
         raise KeyboardInterrupt
 
-    with locked(store):
+    with locked(store.folder):
         publish(store, kept(store, "2026-01-31"), database)
         entry = kept(store, "2026-02-28")
         monkeypatch.setattr(owner, step, cut)
@@ -74,7 +74,7 @@ def test_a_retry_completes_what_was_cut_off(
 
 
 def test_a_clock_that_goes_backwards_is_refused(store: RunStore, database: ResultDatabase) -> None:
-    with locked(store):
+    with locked(store.folder):
         publish(store, kept(store, "2026-02-28"), database)
         earlier = kept(store, "2026-01-31")
         assert moves_back(store, "2026-01-31")
@@ -96,7 +96,7 @@ def test_a_new_store_does_not_move_an_old_database_back(
     store: RunStore, database: ResultDatabase, tmp_path: Path
 ) -> None:
     other = open_store(tmp_path / "other")
-    with locked(store), locked(other):
+    with locked(store.folder), locked(other.folder):
         publish(store, kept(store, "2026-02-28"), database)
         entry = kept(other, "2026-01-31")
         with pytest.raises(DomainError, match="while the database shows 2026-02-28"):
@@ -111,7 +111,7 @@ def test_what_may_not_be_published(store: RunStore) -> None:
     with pytest.raises(DomainError, match="under its lock"):
         publish(store, entry)
     held = kept(store, "2026-02-28", held=True)
-    with locked(store):
+    with locked(store.folder):
         with pytest.raises(DomainError, match=r"among the published ones.*--accept GATE"):
             publish(store, held)
         path = entry.folder / "forecast.parquet"
@@ -137,7 +137,7 @@ def test_a_damaged_current_run_does_not_hinder_the_next(store: RunStore) -> None
 def test_only_the_tables_that_are_asked_for_are_written(store: RunStore, tmp_path: Path) -> None:
     database = result_database(f"duckdb://{tmp_path}/results.duckdb", tables=["totals", "ranking"])
     tables = {"totals": pd.DataFrame({"value": [1.0]}), "forecast": pd.DataFrame({"value": [1.0]})}
-    with locked(store):
+    with locked(store.folder):
         workspace = store.workspace("2026-01-31")
         write_tiny_run(workspace, "2026-01-31", "2026-01-31", tables=tables)
         done = publish(store, store.keep(workspace, "2026-01-31", held=False), database)

@@ -77,13 +77,13 @@ def test_runs_go_with_their_rows(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     database = result_database(f"duckdb://{tmp_path}/results.duckdb")
     days = WEEKS[:4]
-    with locked(store):
+    with locked(store.folder):
         for day in days:
             publish(store, kept(store, day), database)
         kept(store, days[0], held=True)
     with pytest.raises(DomainError, match="under its lock"):
         retire(store, runs=1)
-    with locked(store):
+    with locked(store.folder):
         gone = retire(store, database, runs=1, held=0, months=0)
     assert [(one.run_id, one.status) for one in gone] == [
         (days[0], "published"),
@@ -137,7 +137,7 @@ def test_where_links_cannot_be_made_copies_stay(tmp_path: Path, monkeypatch: pyt
 
 def test_links_survive_the_removal_of_the_older_run(tmp_path: Path) -> None:
     store, days = open_store(tmp_path / "store"), ("2026-01-31", "2026-02-28", "2026-03-31")
-    with locked(store):
+    with locked(store.folder):
         for number, day in enumerate(days):
             workspace = store.workspace(day)
             write_tiny_run(workspace, day, day)

@@ -80,7 +80,7 @@ def test_the_run_to_compare_with(store: RunStore) -> None:
         None if found is None else found.run_id
         for found in map(store.before, ("2026-01-31", "2026-02-01", "2026-03-31", "2026-04-30"))
     ] == [None, "2026-01-31", "2026-02-28", "2026-03-31"]
-    with locked(store):
+    with locked(store.folder):
         store.point("2026-01-31")
     assert store.before("2026-04-30").run_id == "2026-01-31"  # type: ignore[union-attr]
     (store.folder / "runs" / "2026-01-31" / "forecast.parquet").write_bytes(b"PAR1")
@@ -122,7 +122,7 @@ def test_damaged_runs_are_told_not_raised(store: RunStore, file: str, content: b
     assert re.search(problem, entry.problem)
     with pytest.raises(StoreError, match="The run is damaged"):
         entry.read()
-    with locked(store), pytest.raises(StoreError, match="The run is damaged"):
+    with locked(store.folder), pytest.raises(StoreError, match="The run is damaged"):
         store.point("2026-01-31")
     assert store.table()["status"].tolist().count("damaged") == 1
     assert "2026-02-28" in latest_report(store)
@@ -135,7 +135,7 @@ def test_a_current_run_that_went_away_is_told(store: RunStore) -> None:
     assert (found.status, found.current) == ("damaged", True)
     assert store.current().status == "damaged"  # type: ignore[union-attr]
     assert store.before("2026-03-31").run_id == "2026-01-31"  # type: ignore[union-attr]
-    with locked(store), pytest.raises(DomainError, match="No run of this id is published"):
+    with locked(store.folder), pytest.raises(DomainError, match="No run of this id is published"):
         store.point("2026-02-28")
     published(store, "2026-02-28")
     assert store.find("latest").status == "published"
@@ -143,7 +143,7 @@ def test_a_current_run_that_went_away_is_told(store: RunStore) -> None:
 
 def test_a_run_made_again_takes_the_place_of_the_earlier(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     published(store, "2026-01-31", "2026-02-28")
-    with locked(store):
+    with locked(store.folder):
         for exchanges in (True, False):
             if not exchanges:
                 monkeypatch.setattr(durable_files, "_exchanged", lambda first, second: False)
@@ -171,7 +171,7 @@ def test_the_current_run_is_replaced_without_a_gap(store: RunStore, monkeypatch:
         return done
 
     monkeypatch.setattr(durable_files, "_exchanged", watched)
-    with locked(store):
+    with locked(store.folder):
         workspace = store.workspace("2026-01-31")
         write_tiny_run(workspace, "2026-01-31", "2026-01-31")
         (workspace / "report.html").write_text("made again")
@@ -183,7 +183,7 @@ def test_the_current_run_is_replaced_without_a_gap(store: RunStore, monkeypatch:
 def test_only_complete_runs_are_kept(store: RunStore) -> None:
     with pytest.raises(DomainError, match="under its lock"):
         store.workspace("2026-01-31")
-    with locked(store):
+    with locked(store.folder):
         workspace = store.workspace("2026-01-31")
         with pytest.raises(StoreError, match=r"run\.json is missing"):
             store.keep(workspace, "2026-01-31", held=False)
@@ -202,7 +202,7 @@ def test_only_complete_runs_are_kept(store: RunStore) -> None:
 
 @pytest.mark.parametrize("run_id", ["", "..", ".hidden", "a/b", "/tmp/x", "latest", "a\nb", "x" * 101, "é"])  # noqa: S108
 def test_ids_are_plain_names(store: RunStore, run_id: str) -> None:
-    with locked(store):
+    with locked(store.folder):
         for call in (store.workspace, store.point, lambda one: store.release(one, {})):
             with pytest.raises(DomainError, match="The id of a run is letters"):
                 call(run_id)
@@ -212,7 +212,7 @@ def test_a_held_run_is_released(store: RunStore) -> None:
     published(store, "2026-01-31")
     kept(store, "2026-02-28", held=True)
     accepted = record("2026-02-28", "2026-02-28") | {"accepted": {"rows": "half a month, as expected"}}
-    with locked(store):
+    with locked(store.folder):
         with pytest.raises(DomainError, match="No run of this id is published"):
             store.point("2026-02-28")
         with pytest.raises(DomainError, match="No run of this id is held"):
@@ -234,7 +234,7 @@ def test_a_published_run_takes_the_place_of_the_held_one(store: RunStore) -> Non
 def test_a_damaged_run_is_not_released(store: RunStore) -> None:
     kept(store, "2026-01-31", held=True)
     (store.folder / "held" / "2026-01-31" / "forecast.parquet").unlink()
-    with locked(store), pytest.raises(StoreError, match="The run is damaged"):
+    with locked(store.folder), pytest.raises(StoreError, match="The run is damaged"):
         store.release("2026-01-31", record("2026-01-31", "2026-01-31"))
 
 
@@ -253,7 +253,7 @@ def test_bytes_changed_in_place_are_found(store: RunStore) -> None:
 
 def cut_off(store: RunStore, run_id: str) -> Path:
     """What a run leaves that is killed while it writes."""
-    with locked(store):
+    with locked(store.folder):
         half = store.workspace(run_id) / "half"
         half.write_text("written")
         lock._endings.clear()
@@ -271,7 +271,7 @@ def test_leftovers_are_swept_under_the_lock_only(store: RunStore) -> None:
     before = {path.name for path in store.folder.iterdir()}
     with pytest.raises(DomainError, match="under its lock"):
         store.sweep()
-    with locked(store):
+    with locked(store.folder):
         assert store.sweep() == (f"work/{left.name}",)
         assert store.sweep() == ()
     assert {path.name for path in store.folder.iterdir()} == before
@@ -284,7 +284,7 @@ def test_runs_are_removed_but_not_the_current_one(store: RunStore) -> None:
     first, second = store.entries()
     with pytest.raises(DomainError, match="under its lock"):
         store.remove(first)
-    with locked(store):
+    with locked(store.folder):
         with pytest.raises(DomainError, match="current run is not removed"):
             store.remove(second)
         store.remove(first)
@@ -296,7 +296,7 @@ def test_a_foreign_latest_is_not_replaced(store: RunStore) -> None:
     (store.folder / "latest").mkdir()
     (store.folder / "latest" / "thesis.txt").write_text("years of work")
     kept(store, "2026-01-31")
-    with locked(store), pytest.raises(StoreError, match="a link of the store's own"):
+    with locked(store.folder), pytest.raises(StoreError, match="a link of the store's own"):
         store.point("2026-01-31")
     assert (store.folder / "latest" / "thesis.txt").exists()
 
@@ -368,7 +368,7 @@ def test_abilities_are_tried(
 
     store = open_store(tmp_path / "store")
     monkeypatch.setattr(os, function, lacking)
-    with locked(store), pytest.raises((DomainError, StoreError), match=message):
+    with locked(store.folder), pytest.raises((DomainError, StoreError), match=message):
         store.workspace("2026-01-31")
     assert [*(store.folder / "work").iterdir()] == []
 
@@ -382,14 +382,14 @@ def test_leftovers_on_a_full_disk_can_be_removed(store: RunStore, monkeypatch: p
     for name in ("mkdir", "symlink", "pwrite"):
         monkeypatch.setattr(os, name, full)
     again = open_store(store.folder)
-    with locked(again):
+    with locked(again.folder):
         assert again.sweep() == (f"work/{left.name}",)
 
 
 def test_locks_that_do_not_exclude_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.flock", lambda *_: None)
     store = open_store(tmp_path / "store")
-    with locked(store), pytest.raises(DomainError, match=r"Supported store.*locks do not exclude"):
+    with locked(store.folder), pytest.raises(DomainError, match=r"Supported store.*locks do not exclude"):
         store.workspace("2026-01-31")
 
 

@@ -52,7 +52,7 @@ def write_tiny_run(folder: Path, run_id: str, as_of: str, *, tables: dict[str, p
 def kept(store: RunStore, as_of: str, *, held: bool = False, run_id: str = "") -> RunEntry:
     """A tiny run put in place under the lock, which this process may hold already."""
     run_id = run_id or as_of
-    with nullcontext() if holds_lock(store) else locked(store):
+    with nullcontext() if holds_lock(store) else locked(store.folder):
         workspace = store.workspace(run_id)
         write_tiny_run(workspace, run_id, as_of)
         return store.keep(workspace, run_id, held=held)
@@ -60,13 +60,13 @@ def kept(store: RunStore, as_of: str, *, held: bool = False, run_id: str = "") -
 
 def holds_lock(store: RunStore) -> bool:
     try:
-        check_locked(store)
+        check_locked(store.folder)
     except DomainError:
         return False
     return True
 
 
 def published(store: RunStore, *days: str) -> None:
-    with locked(store):
+    with locked(store.folder):
         for day in days:
             publish(store, kept(store, day))
