@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
-from clv_forecast.models import beta_geometric_sums, gamma_gamma, gamma_gamma_sums, pareto_sums, transaction_model
+from clv_forecast.models import (
+    beta_geometric,
+    gamma_gamma,
+    gamma_gamma_likelihood,
+    pareto_likelihood,
+    transaction_model,
+)
 
 Floats = NDArray[np.float64]
 
@@ -143,13 +149,13 @@ def spend_problem(rows: SpendRows, *, orders: bool) -> Problem:
         gradient = gamma_gamma.log_likelihood_gradient
         data = (rows.n, total / rows.n)
         densities = float(np.sum(rows.weights))
-    sums = gamma_gamma_sums.spend_sums(rows.n, total, sum_log, rows.weights, orders=orders)
+    sums = gamma_gamma_likelihood.spend_sums(rows.n, total, sum_log, rows.weights, orders=orders)
     return _problem(
         "gamma_gamma",
         gamma_gamma,
         lambda params: gradient(params, *data),
         _Sums(
-            of=lambda params: gamma_gamma_sums.log_likelihood_sums(params, sums),
+            of=lambda params: gamma_gamma_likelihood.log_likelihood_sums(params, sums),
             cells=sums.counts.size,
             nanoseconds=_SPEND_ROW * total.size,
         ),
@@ -172,19 +178,19 @@ class _Sums:
 
 
 def _purchase_sums(model: str, module: Any, data: tuple[Floats, Floats, Floats], weights: Floats) -> _Sums:
-    rows = beta_geometric_sums.indexed_rows(*data, weights)
+    rows = beta_geometric.indexed_rows(*data, weights)
     if model in _CHANCES_AT_FIRST:
         initial = _CHANCES_AT_FIRST[model]
         return _Sums(
-            of=lambda params: beta_geometric_sums.log_likelihood_sums(params, rows, initial),
+            of=lambda params: beta_geometric.log_likelihood_sums(params, rows, initial),
             cells=rows.counts.size,
             nanoseconds=_BETA_GEOMETRIC_ROW * weights.size,
         )
-    if model == "pareto_nbd" and pareto_sums.pays(rows):
+    if model == "pareto_nbd" and pareto_likelihood.pays(rows):
         return _Sums(
-            of=lambda params: pareto_sums.log_likelihood_sums(params, rows),
+            of=lambda params: pareto_likelihood.log_likelihood_sums(params, rows),
             cells=rows.counts.size,
-            nanoseconds=_PARETO_CELL * (pareto_sums.cells(rows) + weights.size),
+            nanoseconds=_PARETO_CELL * (pareto_likelihood.cells(rows) + weights.size),
         )
     return _Sums(
         of=lambda params: np.asarray(np.sum(module.log_likelihood(params, *data) * weights, axis=1)),

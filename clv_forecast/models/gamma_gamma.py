@@ -22,7 +22,7 @@ from scipy.special import digamma, gammaln
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats, non_negative
-from clv_forecast.models.gamma_gamma_parameters import (
+from clv_forecast.models.gamma_gamma_likelihood import (
     PARAMETERS,
     UNCONSTRAINED,
     Params,
@@ -34,7 +34,7 @@ from clv_forecast.models.gamma_gamma_parameters import (
     starting_points,
     unconstrain,
 )
-from clv_forecast.models.order_draws import Orders, draw_orders, sum_orders
+from clv_forecast.models.paths import Orders, draw_orders, sum_orders
 from clv_forecast.models.special import digamma_rising, log_rising
 from clv_forecast.streams import RandomSource
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from clv_forecast.models import beta_geometric
-from clv_forecast.models.beta_geometric_parameters import (
+from clv_forecast.models.beta_geometric import (
     PARAMETERS,
     UNCONSTRAINED,
     Params,
@@ -40,8 +40,8 @@ from clv_forecast.models.domain import (
     checked_horizon,
     non_negative,
 )
-from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
 from clv_forecast.models.paths import FuturePurchases
+from clv_forecast.models.special import next_purchase_quantile, probability_of_silence
 from clv_forecast.streams import RandomSource
 
 __all__ = [

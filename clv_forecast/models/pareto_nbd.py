@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln, log_expit, xlog1py
 
-from clv_forecast.models.death_counts import log_count_integral
-from clv_forecast.models.decay import log_decay_integral
+from clv_forecast.models.decay import log_count_integral, log_decay_integral
 from clv_forecast.models.domain import (
     Floats,
     checked_counts,
@@ -34,20 +33,21 @@ from clv_forecast.models.domain import (
     checked_horizon,
     non_negative,
 )
-from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
-from clv_forecast.models.pareto_likelihood import log_likelihood, log_likelihood_gradient, log_odds_dead
-from clv_forecast.models.pareto_parameters import (
+from clv_forecast.models.pareto_likelihood import (
     PARAMETERS,
     UNCONSTRAINED,
     Params,
     constrain,
     constrain_jacobian,
+    log_likelihood,
+    log_likelihood_gradient,
+    log_odds_dead,
     prior_location_scale,
     starting_points,
     unconstrain,
 )
 from clv_forecast.models.paths import FuturePurchases, future_paths
-from clv_forecast.models.special import log_rising
+from clv_forecast.models.special import log_rising, next_purchase_quantile, probability_of_silence
 from clv_forecast.streams import RandomSource
 
 __all__ = [
@@ -229,7 +229,7 @@ def purchase_pmf(params: Params, n: ArrayLike, *, horizon: ArrayLike) -> Floats:
     .. math:: P(X(h) = n) = \frac{\Gamma(r+n)}{\Gamma(r)\, n!} \left[ \left(\frac{\alpha}{\alpha+h}\right)^r
               \left(\frac{h}{\alpha+h}\right)^n \left(\frac{\beta}{\beta+h}\right)^s + \frac{s}{\beta} K_n \right]
 
-    with ``K_n`` of :mod:`clv_forecast.models.death_counts`.
+    with ``K_n`` of :mod:`clv_forecast.models.decay`.
 
     Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.purchase_pmf`.
 

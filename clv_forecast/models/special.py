@@ -1,16 +1,105 @@
-"""Special functions: quadrature over future time, and differences of log-gamma and digamma without cancellation."""
+"""Special functions: quadrature over future time, and differences of log-gamma and digamma without cancellation.
+
+While a customer is alive all transaction models say the same: a Poisson buyer whose rate is Gamma distributed.
+
+Given ``x`` purchases up to some time and being alive, ``lambda ~ Gamma(r + x, alpha + time)``: the next wait is
+Pareto of the second kind, whatever ends the customer's life. Each model offers these functions under its own name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln
 
 from clv_forecast.errors import DomainError
-from clv_forecast.models.domain import Floats
+from clv_forecast.models.domain import Floats, checked_history, checked_probability, non_negative
+
+
+class GammaRate(Protocol):
+    """Parameters of a model whose purchase rate is ``Gamma(r, alpha)``."""
+
+    @property
+    def r(self) -> Floats:
+        """Shape."""
+        ...
+
+    @property
+    def alpha(self) -> Floats:
+        """Rate, in the unit of time."""
+        ...
+
+
+def next_purchase_quantile(params: GammaRate, frequency: ArrayLike, T: ArrayLike, *, probability: ArrayLike) -> Floats:
+    r"""Time since ``T`` by which a customer who is alive and stays so has bought again, with a given probability.
+
+    .. math:: (\alpha + T) \left[ (1 - \pi)^{-1/(r+x)} - 1 \right]
+
+    Parameters
+    ----------
+    params : Params
+        Of any transaction model; each field scalar or broadcasting to (draw, customer).
+    frequency, T : array_like, shape (customer,)
+    probability : array_like
+        In [0, 1).
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In the unit of ``T``; ``inf`` where it exceeds the largest float.
+
+    Raises
+    ------
+    DomainError
+        If an argument is out of its domain.
+
+    Examples
+    --------
+    >>> from clv_forecast.models.bg_nbd import Params
+    >>> next_purchase_quantile(Params(0.243, 4.414, 0.793, 2.426), 2, 38.86, probability=0.5).round(4)
+    array([15.6695])
+    """
+    x, length = np.broadcast_arrays(non_negative("frequency", frequency), non_negative("T", T))
+    level = checked_probability(probability)
+    with np.errstate(over="ignore"):
+        return np.asarray((params.alpha + length) * np.expm1(-np.log1p(-level) / (params.r + x)))
+
+
+def probability_of_silence(params: GammaRate, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
+    r"""Probability that a customer with this history up to its last purchase, and alive throughout, buys nothing since.
+
+    .. math:: P(\text{no purchase in } (t_x, T] \mid x, t_x, \text{alive until } T)
+              = \left(\frac{\alpha + t_x}{\alpha + T}\right)^{r + x}
+
+    Parameters
+    ----------
+    params : Params
+        Of any transaction model; each field scalar or broadcasting to (draw, customer).
+    frequency, recency, T : array_like, shape (customer,)
+        0 <= recency <= T.
+
+    Returns
+    -------
+    ndarray, shape (customer,) or (draw, customer)
+        In [0, 1]; exactly 1 where ``recency == T``.
+
+    Raises
+    ------
+    DomainError
+        If an argument is negative or not finite, or recency exceeds T.
+
+    Examples
+    --------
+    >>> from clv_forecast.models.bg_nbd import Params
+    >>> probability_of_silence(Params(1.0, 10.0, 0.8, 2.5), [0, 1], [0.0, 30.0], [30.0, 30.0])
+    array([0.25, 1.  ])
+    """
+    x, t_x, length = checked_history(frequency, recency, T)
+    return np.asarray(np.exp(-(params.r + x) * np.log1p((length - t_x) / (params.alpha + t_x))))
+
 
 PANEL: Final = 1.5
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)

@@ -6,7 +6,7 @@ from scipy.stats import gamma
 from clv_forecast.errors import DomainError
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model
 from clv_forecast.models.bg_nbd import Params
-from clv_forecast.models.gamma_poisson import next_purchase_quantile, probability_of_silence
+from clv_forecast.models.special import next_purchase_quantile, probability_of_silence
 
 WEEKS = Params(0.6, 4.0, 0.8, 2.5)
 

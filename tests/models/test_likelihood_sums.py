@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from clv_forecast import threads
-from clv_forecast.models import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd, pareto_sums
-from clv_forecast.models.beta_geometric_sums import indexed_rows
-from clv_forecast.models.beta_geometric_sums import log_likelihood_sums as beta_geometric_sums
-from clv_forecast.models.gamma_gamma_sums import log_likelihood_sums as gamma_gamma_sums
-from clv_forecast.models.gamma_gamma_sums import spend_sums
+from clv_forecast.models import bg_nbd, gamma_gamma, mbg_nbd, pareto_likelihood, pareto_nbd
+from clv_forecast.models.beta_geometric import indexed_rows
+from clv_forecast.models.beta_geometric import log_likelihood_sums as beta_geometric_sums
+from clv_forecast.models.gamma_gamma_likelihood import log_likelihood_sums as gamma_gamma_sums
+from clv_forecast.models.gamma_gamma_likelihood import spend_sums
 
 # x = 0, x = 1, t_x = 0 with purchases, t_x = T, many purchases, T = 0; weights of one and of many
 EDGES = np.array(
@@ -52,19 +52,19 @@ def test_beta_geometric(rows, module, initial):
 @pytest.mark.parametrize("rows", [EDGES, many_rows(), many_rows(step=0.5), many_rows(step=1e-6)[:, :200]])
 def test_pareto(rows):
     params = pareto_nbd.Params(*spread())
-    sums = pareto_sums.log_likelihood_sums(params, indexed_rows(*rows))
+    sums = pareto_likelihood.log_likelihood_sums(params, indexed_rows(*rows))
     np.testing.assert_allclose(sums, by_rows(pareto_nbd, params, rows), rtol=1e-11)
 
 
 def test_equal_scales_and_a_loyal_base_in_pareto():
     params = pareto_nbd.Params([[0.6], [1e6]], [[9.0], [1e6]], [[0.5], [1e-6]], [[9.0], [1e6]])
-    sums = pareto_sums.log_likelihood_sums(params, indexed_rows(*EDGES))
+    sums = pareto_likelihood.log_likelihood_sums(params, indexed_rows(*EDGES))
     np.testing.assert_allclose(sums, by_rows(pareto_nbd, params, EDGES), rtol=1e-12)
 
 
 def test_a_table_over_times_pays_for_days_not_for_moments():
-    assert pareto_sums.pays(indexed_rows(*many_rows()))
-    assert not pareto_sums.pays(indexed_rows(*many_rows(step=1e-9)))
+    assert pareto_likelihood.pays(indexed_rows(*many_rows()))
+    assert not pareto_likelihood.pays(indexed_rows(*many_rows(step=1e-9)))
 
 
 @pytest.mark.parametrize("orders", [True, False])
@@ -87,7 +87,7 @@ def test_draws_are_summed_alone_whatever_the_number_of_threads(monkeypatch):
     rows, params = indexed_rows(*many_rows()), [np.exp(0.3 * column) for column in np.log(spread(count=200))]
     functions = [
         lambda part: beta_geometric_sums(bg_nbd.Params(*part), rows, 0),
-        lambda part: pareto_sums.log_likelihood_sums(pareto_nbd.Params(*part), rows),
+        lambda part: pareto_likelihood.log_likelihood_sums(pareto_nbd.Params(*part), rows),
     ]
     for function in functions:
         together = function(params)
