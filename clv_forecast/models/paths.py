@@ -156,11 +156,6 @@ def _prepare(
     return np.array(streams.keys, dtype=np.uint64), streams.first_draw, fields, number
 
 
-@njit(cache=True, inline="always")
-def _at_order_draws(field, draw, customer):  # type: ignore[no-untyped-def]
-    return field[draw if field.shape[0] > 1 else 0, customer if field.shape[1] > 1 else 0]
-
-
 @njit(cache=True)
 def _walk_orders(key, draw, order_shape, shape, rate, number, amount, start, fill):  # type: ignore[no-untyped-def]
     """Sum of one customer's orders; with ``fill`` each goes to ``amount[start:]``."""
@@ -183,7 +178,7 @@ def _sum(keys, first_draw, order_shape, shape, rate, number, total, start, stop)
         d, c = owner // customers, owner % customers
         if number[d, c] > 0:
             total[d, c] = _walk_orders(
-                keys[c], first_draw + d, _at_order_draws(order_shape, d, c), _at_order_draws(shape, d, c), _at_order_draws(rate, d, c),
+                keys[c], first_draw + d, _at(order_shape, d, c), _at(shape, d, c), _at(rate, d, c),
                 number[d, c], nowhere, 0, False,
             )  # fmt: skip
 
@@ -195,7 +190,7 @@ def _fill(keys, first_draw, order_shape, shape, rate, number, offsets, amount, s
         d, c = owner // customers, owner % customers
         if number[d, c] > 0:
             _walk_orders(
-                keys[c], first_draw + d, _at_order_draws(order_shape, d, c), _at_order_draws(shape, d, c), _at_order_draws(rate, d, c),
+                keys[c], first_draw + d, _at(order_shape, d, c), _at(shape, d, c), _at(rate, d, c),
                 number[d, c], amount, offsets[owner], True,
             )  # fmt: skip
 

@@ -1,8 +1,17 @@
-r"""Accounts of a business-to-business company, simulated with the truth beside the data."""
+"""Accounts of a business-to-business company, simulated with the truth beside the data.
+
+What a company would know of the simulated accounts: the accounts' table.
+
+What winning the simulated accounts cost: by quarter of arrival and channel.
+
+What a forecast of the simulated accounts should say: the truth beside the data.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -12,16 +21,263 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, number_of, parse_day
 from clv_forecast.errors import DomainError
-from clv_forecast.simulation.account_table import account_table
-from clv_forecast.simulation.acquisition_costs import acquisition_cost_table
-from clv_forecast.simulation.clock import Clock
-from clv_forecast.simulation.leaving import KINDS, Happenings, draw_happenings
-from clv_forecast.simulation.lines import Lines, draw_lines
-from clv_forecast.simulation.orders import Orders, draw_amounts, draw_orders
-from clv_forecast.simulation.parameters import Floats, TrueParameters, draw_parameters
-from clv_forecast.simulation.truth import truth_table
+from clv_forecast.simulation.orders import (
+    KINDS,
+    Happenings,
+    Lines,
+    Orders,
+    draw_amounts,
+    draw_happenings,
+    draw_lines,
+    draw_orders,
+    survival,
+)
+from clv_forecast.simulation.parameters import (
+    CHANNELS,
+    REGIONS,
+    SEGMENTS,
+    Clock,
+    Floats,
+    TrueParameters,
+    draw_parameters,
+    penetration,
+)
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, MOST_YEARS
+
+ACCOUNTS_PER_OWNER: Final = 40
+REFERRED_SHARE: Final = 0.25
+CHILD_SHARE: Final = 0.03
+WALLET_KNOWN: Final = 0.15
+WALLET_LOG_SD: Final = 0.2
+NORMAL_90: Final = 1.2815515655446004
+CONTRACT_SHARE: Final = 0.4
+SCORED_SHARE: Final = 0.6
+
+
+def account_table(
+    parameters: TrueParameters, ids: NDArray[np.object_], left: Floats, *, rng: np.random.Generator, clock: Clock
+) -> pd.DataFrame:
+    """Draw the commercial facts about the accounts.
+
+    Parameters
+    ----------
+    parameters : TrueParameters
+    ids : ndarray of str, shape (account,)
+    left : ndarray, shape (account,)
+        When each leaves, in years from the start of the log.
+    rng : Generator
+    clock : Clock
+
+    Returns
+    -------
+    DataFrame
+        One row per account; missing where the company does not know.
+    """
+    count = len(ids)
+    acquired = clock.days(parameters.acquired)
+    owners = max(round(count / ACCOUNTS_PER_OWNER), 1)
+    large = np.log(parameters.wallet / np.median(parameters.wallet))
+    score = np.clip(np.rint(6.0 + 2.5 * rng.normal(size=count)), 0.0, 10.0)
+    advocacy = np.where(rng.random(count) < SCORED_SHARE, score, np.nan)
+    referred_by = _referrers(acquired, 1.0 + np.square(score), ids, rng)
+    contracted, contract_end = _contracts(parameters, left, rng, clock)
+    wallet, low, high = _wallet_notes(parameters.wallet, rng)
+    return pd.DataFrame(
+        {
+            columns.CUSTOMER_ID: ids,
+            columns.NAME: [f"Account {number + 1}" for number in range(count)],
+            columns.OWNER: [f"Owner {number + 1:02d}" for number in rng.integers(owners, size=count)],
+            "region": np.take(REGIONS, parameters.region),
+            "segment": np.take(SEGMENTS, parameters.segment),
+            columns.CHANNEL: np.take(CHANNELS, parameters.channel),
+            "employees": parameters.employees,
+            columns.ACQUIRED_ON: acquired,
+            columns.REFERRED_BY: referred_by,
+            columns.PARENT_ID: _parents(ids, rng),
+            columns.WALLET: wallet,
+            columns.WALLET_LOWER: low,
+            columns.WALLET_UPPER: high,
+            columns.MARGIN: np.round(parameters.margin, 3),
+            columns.COST_TO_SERVE: np.round(600.0 * np.exp(0.5 * large + rng.normal(0.0, 0.6, count)), 2),
+            columns.CONTRACTED: contracted,
+            columns.CONTRACT_END: contract_end,
+            columns.BIG_LOGO: rng.random(count) < 0.3 * (parameters.employees > 150),
+            columns.LIGHTHOUSE: rng.random(count) < np.where(parameters.innovation, 0.10, 0.01),
+            columns.ADVOCACY: advocacy,
+            columns.INNOVATION: parameters.innovation,
+        }
+    )
+
+
+def _text(values: NDArray[np.object_]) -> pd.Series[Any]:
+    return pd.Series(values, dtype="str")
+
+
+def _referrers(
+    acquired: pd.DatetimeIndex, weight: Floats, ids: NDArray[np.object_], rng: np.random.Generator
+) -> pd.Series[Any]:
+    """Some accounts were referred by an account acquired on an earlier day, the keener advocates more often."""
+    days = acquired.to_numpy()
+    order = np.argsort(days, kind="stable")
+    running = np.cumsum(weight[order])
+    earlier = np.searchsorted(days[order], days, side="left")
+    known = np.where(earlier > 0, running[np.maximum(earlier, 1) - 1], 0.0)
+    place = np.searchsorted(running, rng.random(len(ids)) * known, side="right")
+    referred = (rng.random(len(ids)) < REFERRED_SHARE) & (earlier > 0)
+    found = np.full(len(ids), None, dtype=object)
+    found[referred] = ids[order[np.minimum(place, np.maximum(earlier, 1) - 1)]][referred]
+    return _text(found)
+
+
+def _parents(ids: NDArray[np.object_], rng: np.random.Generator) -> pd.Series[Any]:
+    """Few accounts belong to another one, which belongs to none."""
+    child = rng.random(len(ids)) < CHILD_SHARE
+    found = np.full(len(ids), None, dtype=object)
+    heads = np.flatnonzero(~child)
+    if len(heads):
+        found[child] = ids[heads[rng.integers(len(heads), size=int(child.sum()))]]
+    return _text(found)
+
+
+def _wallet_notes(wallet: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """A noisy note of the wallet for some accounts, with limits that hold the truth for 80 % of them."""
+    noted = wallet * np.exp(rng.normal(0.0, WALLET_LOG_SD, len(wallet)))
+    noted = np.where(rng.random(len(wallet)) < WALLET_KNOWN, np.round(noted, -2), np.nan)
+    spread = np.exp(NORMAL_90 * WALLET_LOG_SD)
+    return noted, np.round(noted / spread, -2), np.round(noted * spread, -2)
+
+
+def _contracts(
+    parameters: TrueParameters, left: Floats, rng: np.random.Generator, clock: Clock
+) -> tuple[Floats, pd.DatetimeIndex]:
+    """Some regular accounts that are there at the end of the log have agreed on about what they buy now."""
+    path = (parameters.u0, parameters.growth, parameters.start)
+    now = parameters.wallet * penetration(*path, clock.years)
+    agreed = np.round(now * rng.uniform(0.6, 1.0, len(now)), -2)
+    ends = clock.days(clock.years + rng.uniform(-0.25, 2.0, len(now)))
+    bound = parameters.regular & (left >= clock.years) & (rng.random(len(now)) < CONTRACT_SHARE)
+    return np.where(bound, agreed, np.nan), pd.DatetimeIndex(ends.where(bound))
+
+
+COST_OF_ONE: Final[Mapping[str, float]] = MappingProxyType({"field": 9_000.0, "partner": 4_000.0, "online": 1_500.0})
+"""Mean cost of one account by channel."""
+FIXED_SHARE: Final = 0.4
+"""Share of a channel's cost that is spent in every quarter, however many come."""
+COST_LOG_SD: Final = 0.15
+OPENING_MONTHS: Final = 12
+
+
+def acquisition_cost_table(
+    transactions: pd.DataFrame, accounts: pd.DataFrame, *, as_of: pd.Timestamp, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Draw what was spent in each quarter and channel.
+
+    Parameters
+    ----------
+    transactions : DataFrame
+        The log up to ``as_of``.
+    accounts : DataFrame
+    as_of : Timestamp
+    rng : Generator
+
+    Returns
+    -------
+    DataFrame
+        cohort (such as "2024Q1"), channel, amount: every channel in every quarter from the end of the log's opening
+        year on (of a quarter of the log where it is shorter than two years).
+
+    Notes
+    -----
+    The cost of an account, by channel, is spent per account that arrives and per quarter: in quarters in which few
+    come an account is dear. Log-normal noise with a standard deviation of 0.15 lies on top.
+    """
+    ordered = transactions.groupby(columns.ORDER_ID).agg({columns.DATE: "min", columns.AMOUNT: "sum"})
+    begin = ordered.loc[ordered[columns.AMOUNT] > 0.0, columns.DATE].min()
+    if pd.isna(begin):
+        begin = transactions[columns.DATE].min()
+    opening = begin + pd.DateOffset(months=OPENING_MONTHS)
+    if begin + pd.DateOffset(months=2 * OPENING_MONTHS) > as_of:
+        opening = begin + pd.Timedelta(days=((as_of - begin).days + 1) // 4)
+    quarters = pd.period_range(opening, as_of, freq="Q")
+    arrived = accounts[columns.ACQUIRED_ON].dt.to_period("Q").value_counts()
+    arrived = arrived.reindex(quarters, fill_value=0).to_numpy(dtype=np.float64)
+    shares = accounts[columns.CHANNEL].value_counts(normalize=True).reindex(list(COST_OF_ONE), fill_value=0.0)
+    rows = []
+    for channel, each in COST_OF_ONE.items():
+        came = (accounts[columns.CHANNEL] == channel).to_numpy()
+        here = accounts[columns.ACQUIRED_ON][came].dt.to_period("Q").value_counts().reindex(quarters, fill_value=0)
+        usual = arrived.mean() * float(shares[channel])
+        spent = each * ((1.0 - FIXED_SHARE) * here.to_numpy(dtype=np.float64) + FIXED_SHARE * usual)
+        spent *= np.exp(rng.normal(0.0, COST_LOG_SD, len(quarters)))
+        rows += [(str(q), channel, round(float(a), 2)) for q, a in zip(quarters, spent, strict=True)]
+    table = pd.DataFrame(rows, columns=["cohort", columns.CHANNEL, columns.AMOUNT])
+    return table.sort_values(["cohort", columns.CHANNEL], kind="stable", ignore_index=True)
+
+
+_NODES: Final = 24
+
+
+def truth_table(
+    parameters: TrueParameters, happenings: Happenings, ids: NDArray[np.object_], next_revenue: Floats, *, clock: Clock
+) -> pd.DataFrame:
+    """Write down the truth of each account.
+
+    Parameters
+    ----------
+    parameters : TrueParameters
+    happenings : Happenings
+    ids : ndarray of str, shape (account,)
+    next_revenue : ndarray, shape (account,)
+        Realised in the future.
+    clock : Clock
+
+    Returns
+    -------
+    DataFrame
+        One row per account.
+    """
+    path = (parameters.u0, parameters.growth, parameters.start)
+    share_now = penetration(*path, clock.years)
+    alive = happenings.left >= clock.years
+    there, stationary, gained = (np.where(alive, values, 0.0) for values in _ahead(parameters, happenings, clock))
+    return pd.DataFrame(
+        {
+            columns.CUSTOMER_ID: ids,
+            "wallet": parameters.wallet,
+            "penetration": share_now,
+            "annual_revenue_now": parameters.wallet * share_now,
+            "alive": alive,
+            "left_on": clock.days(np.where(happenings.left < clock.end, happenings.left, np.inf)),
+            "stays": there,
+            "growing": parameters.growing,
+            "growth_rate": parameters.growth,
+            "growth_starts": clock.days(np.where(parameters.growing, parameters.start, np.inf)),
+            "regular": parameters.regular,
+            "irregular": parameters.irregular,
+            "order_size": parameters.order_size,
+            "expected_next_revenue": stationary + gained,
+            "stationary_next_revenue": stationary,
+            "expected_growth": gained,
+            "next_revenue": next_revenue,
+            "margin": parameters.margin,
+        }
+    )
+
+
+def _ahead(parameters: TrueParameters, happenings: Happenings, clock: Clock) -> tuple[Floats, Floats, Floats]:
+    """Probability of staying to the end of the future, revenue at today's share, and what growth adds."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    length = clock.end - clock.years
+    ahead = np.append((nodes + 1.0) / 2.0 * length, length)
+    there = survival(parameters, happenings, now=clock.years, ahead=ahead)
+    weighted = there[:, :-1] * (weights / 2.0 * length)
+    path = (parameters.u0[:, None], parameters.growth[:, None], parameters.start[:, None])
+    now = penetration(*path, clock.years)
+    gained = (weighted * (penetration(*path, clock.years + ahead[:-1]) - now)).sum(axis=1)
+    stationary = now[:, 0] * weighted.sum(axis=1)
+    return there[:, -1], parameters.wallet * stationary, parameters.wallet * gained
+
 
 LEAST_YEARS: Final = 0.25
 MOST_CATEGORIES: Final = 1000
@@ -125,7 +381,7 @@ def simulate_accounts(
     log; the others arrive uniformly through it, with an order on that day.
 
     **Leaving**: the hazard is Gamma over accounts (mean 0.08 a year, a little lower for large ones), and complaints
-    and late deliveries raise it for some months after; surveys do not. See `clv_forecast.simulation.leaving`.
+    and late deliveries raise it for some months after; surveys do not. See `clv_forecast.simulation.orders`.
 
     **Truth**: ``wallet``; ``penetration`` u at ``as_of``; ``annual_revenue_now`` = w u, given that it is there;
     ``alive``; ``left_on`` (NaT when it stays beyond the future); ``stays`` (probability of being there at the end of
@@ -136,7 +392,7 @@ def simulate_accounts(
     comes back; ``margin`` (rate). Order amounts are scaled so that revenue net of returns is w u on average.
 
     **Acquisition cost**, by quarter and channel, has nothing to do with what the accounts are worth; see
-    `clv_forecast.simulation.acquisition_costs`.
+    `clv_forecast.simulation.simulated_accounts`.
 
     Whose orders all came back by ``as_of`` stands in ``accounts`` and ``truth`` and has no row in a purchase history:
     join on ``customer_id``.

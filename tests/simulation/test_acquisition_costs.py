@@ -8,8 +8,8 @@ import pytest
 import clv_forecast as clv
 from clv_forecast.history.observations import opening_end
 from clv_forecast.simulation import simulate_accounts
-from clv_forecast.simulation.acquisition_costs import COST_OF_ONE
 from clv_forecast.simulation.parameters import CHANNELS
+from clv_forecast.simulation.simulated_accounts import COST_OF_ONE
 
 TRANSACTIONS = 4_800_526.75
 FUTURE = 1_751_857.03

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from clv_forecast.simulation.penetration import cumulative_penetration, penetration, time_of
+from clv_forecast.simulation.parameters import cumulative_penetration, penetration, time_of
 
 PATHS = [(u0, g, s) for u0 in (0.01, 0.3, 0.99) for g in (0.0, 1e-6, 0.5, 4.0) for s in (0.0, 1.3, 9.0)]
 
