@@ -28,7 +28,7 @@ from clv_forecast.history.cleaning import (
     text_of,
     written,
 )
-from clv_forecast.history.unusable import check_unreadable
+from clv_forecast.history.reconciliation import check_unreadable
 from clv_forecast.printable import printable
 from clv_forecast.tables.ids import inexact, refuse_inexact, text_of_ids
 from clv_forecast.tables.queries import fetch

@@ -26,7 +26,7 @@ from clv_forecast.history.cleaning import (
     text_of,
     written,
 )
-from clv_forecast.history.unusable import check_unreadable
+from clv_forecast.history.reconciliation import check_unreadable
 from clv_forecast.tables.ids import EXACT, in_one_kind, refuse_inexact, text_of_ids, texts_of
 from clv_forecast.tables.queries import fetch
 from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, looks_like

@@ -15,9 +15,8 @@ import pandas as pd
 from clv_forecast import columns as c
 from clv_forecast.history.audit import Finding, counted
 from clv_forecast.history.cleaning import AMOUNT_TEXT, AT, KIND, PURCHASE, REFUND, Rules
-from clv_forecast.history.reconciliation import Count
+from clv_forecast.history.reconciliation import UNREADABLE, Count, unreadable_values
 from clv_forecast.history.summary import Refunded, event_text
-from clv_forecast.history.unusable import UNREADABLE, unreadable_values
 from clv_forecast.tables.ids import folded, stands_for_none
 from clv_forecast.tables.source import Source
 from clv_forecast.tables.text_format import ISO

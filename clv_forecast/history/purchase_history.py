@@ -19,7 +19,7 @@ from clv_forecast.history.audit import Audit, Finding, counted
 from clv_forecast.history.cleaning import EPOCH, PURCHASE, REFUND, Rules
 from clv_forecast.history.cleaning import RefundPolicy as RefundPolicy
 from clv_forecast.history.diagnostics import diagnose
-from clv_forecast.history.unusable import refuse_unusable
+from clv_forecast.history.reconciliation import refuse_unusable
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 from clv_forecast.tables.source import Source, column_names, open_source

@@ -1,8 +1,11 @@
-"""Counts of what became of the rows, in the sentences of an audit."""
+"""Counts of what became of the rows, in the sentences of an audit.
+
+Why nothing can be made of a log: the one reason, by name, and what to do about it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -11,6 +14,7 @@ import ibis
 
 from clv_forecast import columns as c
 from clv_forecast.arguments import EARLIEST_YEAR
+from clv_forecast.errors import InputError
 from clv_forecast.history.audit import KEPT, READ, Step, counted, format_example, format_money
 from clv_forecast.history.cleaning import (
     AMOUNT_TEXT,
@@ -21,11 +25,12 @@ from clv_forecast.history.cleaning import (
     PURCHASE,
     REFUND,
     UNRECORDED,
+    Rules,
     largest_reading,
 )
 from clv_forecast.history.summary import Refunded
 from clv_forecast.tables.source import Source
-from clv_forecast.tables.text_format import MONEY
+from clv_forecast.tables.text_format import MONEY, looks_like
 
 NO_EXAMPLE: Final = frozenset({READ, PURCHASE, REFUND})
 _WHY: Final = {
@@ -222,3 +227,202 @@ def _refund_steps(refunded: Refunded) -> list[Step]:
 
 def _money(amount: Decimal) -> str:
     return format_money(amount, group=True)
+
+
+NEARLY_ALL: Final = 0.9
+"""From this share of rows on one reason speaks for the whole log."""
+
+UNREADABLE: Final = (
+    "date_unreadable",
+    "date_placeholder",
+    "amount_unreadable",
+    "amount_infinite",
+    "amount_out_of_range",
+)
+"""Kinds of rows that something was written in, but nothing can be read from."""
+_SHOWN: Final = 5
+_COLUMN: Final = "Check that the option names the column that holds it."
+_REASONS: Final = {
+    "customer_missing": ("Every order needs a customer id", _COLUMN),
+    "currency_missing": ("Every order needs a currency where a column of currencies is named", _COLUMN),
+    "date_missing": ("Every order needs a date", _COLUMN),
+    "amount_missing": ("Every order needs an amount", _COLUMN),
+    "amount_infinite": ("Amounts must be finite", _COLUMN),
+    "amount_out_of_range": ("Amounts must be of a readable size", _COLUMN),
+    "zero_amount": ("A purchase needs an amount above zero", _COLUMN),
+    "recorded_after_as_of": (
+        "Nothing counts that was recorded after as_of",
+        "Move as_of to a day on which the orders were known.",
+    ),
+}
+_REFUNDS: Final = (REFUND, "refund_dropped")
+
+
+def refuse_unusable(
+    source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count], shown: Mapping[str, str]
+) -> None:
+    """Raise when rows contradict the options, too much cannot be read, or no purchase is left.
+
+    Parameters
+    ----------
+    source : Source
+    rows : ibis Table
+        From ``cleaning.classify``.
+    rules : Rules
+    counts : mapping of str to Count
+        Of each kind of row, and ``"read"``.
+    shown : mapping of str to str
+        One row of each kind that is left out, as text.
+
+    Raises
+    ------
+    InputError
+    """
+    offsets = sum(count.offsets for count in counts.values())
+    if offsets:
+        raise InputError(
+            "Dates written with an offset from UTC need time_zone, the named zone whose days count.",
+            value=f"{counted(offsets, 'row')} with an offset",
+            remedy="Pass for example time_zone='Europe/Berlin'.",
+        )
+    if rules.refunds == "error" and REFUND in counts:
+        refund = rows.filter(rows[KIND] == REFUND)
+        first = source.fetch(refund.select(c.CUSTOMER_ID).distinct().order_by(c.CUSTOMER_ID).limit(5))
+        raise InputError(
+            "refunds='error' allows no negative amount.",
+            value=counted(counts[REFUND].rows, "row"),
+            customer_ids=source.ids(first[c.CUSTOMER_ID]).tolist(),
+            remedy="Let refunds be net or drop.",
+        )
+    refuse_unreadable(source, rows, rules, counts)
+    total = counts[READ].rows
+    parts = {kind: count.rows for kind, count in counts.items() if kind != READ}
+    worst = max(sorted(parts), key=parts.__getitem__, default="")
+    speaks = bool(total) and parts[worst] >= NEARLY_ALL * total
+    if PURCHASE in counts:
+        return
+    raise _why(rules, parts, worst if speaks else "", shown)
+
+
+def refuse_unreadable(source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count]) -> None:
+    """Refuse a log of which more than ``rules.max_unreadable`` of the rows, or of the money, cannot be read.
+
+    Raises
+    ------
+    InputError
+    """
+    known = {kind: count for kind, count in counts.items() if kind != READ}
+
+    def values(kind: str) -> list[str]:
+        return unreadable_values(source, rows, kind)
+
+    def advice(name: str) -> str:
+        text = source.table[name].type().is_string()
+        return looks_like(source.fetch, source.table, name, source.format, time=name == c.DATE) if text else ""
+
+    check_unreadable(
+        {kind: (count.rows, count.plausible) for kind, count in known.items()},
+        rules.max_unreadable,
+        values=values,
+        advice=advice,
+    )
+
+
+def check_unreadable(
+    parts: Mapping[str, tuple[int, Decimal]],
+    most: float,
+    *,
+    values: Callable[[str], list[str]],
+    advice: Callable[[str], str],
+    label: str = "",
+) -> None:
+    """Check that no more than a share of the rows, and of the money at its largest reading, cannot be read.
+
+    Parameters
+    ----------
+    parts : mapping of str to (rows, money)
+        By kind of row.
+    most : float
+    values : callable
+        The first values of a kind of row.
+    advice : callable
+        How a column seems to be written.
+    label : str
+        The source, for the error.
+
+    Raises
+    ------
+    InputError
+    """
+    lost = {kind: part for kind, part in parts.items() if kind in UNREADABLE and part[0]}
+    if not lost:
+        return
+    rows, money = sum(part[0] for part in parts.values()), sum(part[1] for part in parts.values())
+    of_rows = sum(part[0] for part in lost.values()) / rows
+    of_money = float(sum(part[1] for part in lost.values()) / money) if money else 0.0
+    if max(of_rows, of_money) <= most:
+        return
+    worst = max(lost, key=lambda kind: (lost[kind][0], kind))
+    seems = advice(c.AMOUNT if worst.startswith("amount") else c.DATE)
+    several = f", all that cannot be read {_percent(of_rows)} of the rows" if len(lost) > 1 else ""
+    raise InputError(
+        f"Too much cannot be read{label and f' in {label}'}: {lost[worst][0]:,} of {counted(rows, 'row')} "
+        f"({_percent(lost[worst][0] / rows)}) {_WHAT[worst]}{several}; at their largest reading that is "
+        f"{_percent(of_money)} of the money. At most {_percent(most)} may be left out.",
+        value=", ".join(map(repr, values(worst))),
+        remedy=(f"They can be read with {seems}. " if seems.startswith(("date_format=", "decimal=")) else "")
+        + "Say how they are written (date_format, decimal, thousands), mend them, or raise max_unreadable to leave "
+        "them out.",
+    )
+
+
+def unreadable_values(source: Source, rows: Any, kind: str) -> list[str]:
+    """The first five values that make rows of a kind unreadable, as they were written."""
+    text = AMOUNT_TEXT if kind.startswith("amount") else DATE_TEXT
+    wanted = rows.filter(rows[KIND] == kind).select(text).distinct().order_by(text).limit(_SHOWN)
+    return [str(value) for value in source.fetch(wanted)[text].to_pylist()]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
+_WHAT: Final = {
+    "date_unreadable": f"have a date that is none, or lies before {EARLIEST_YEAR}",
+    "date_placeholder": "have a date that stands for none",
+    "amount_unreadable": "have an amount that is no number",
+    "amount_infinite": "have an infinite amount",
+    "amount_out_of_range": f"have an amount of {LARGEST_AMOUNT:,} or more",
+}
+
+
+def _why(rules: Rules, parts: Mapping[str, int], worst: str, shown: Mapping[str, str]) -> InputError:
+    """Say why there is no history: ``worst`` is what nearly all rows are, if there is such a kind."""
+    total = sum(parts.values())
+    if not total:
+        return InputError("The order log is empty.", value="no rows", remedy="Check the filter or file it comes from.")
+    if worst in _REFUNDS:
+        return InputError(
+            "The order log has refunds only and no purchase.",
+            value=f"{parts[worst]:,} of {counted(total, 'row')} with a negative amount",
+            remedy="Purchases are positive and refunds negative: check the sign.",
+        )
+    if worst == "after_as_of":
+        rest = "" if parts[worst] == total else f", or none but {total - parts[worst]:,} of {total:,} rows"
+        return InputError(
+            f"as_of lies before the first order{rest}.",
+            value=f"{rules.as_of}; for example {shown.get(worst)}",
+            remedy="Set as_of to the last complete day of the log.",
+        )
+    if worst in _REASONS:
+        rule, remedy = _REASONS[worst]
+        return InputError(
+            f"{rule}: {parts[worst]:,} of {counted(total, 'row')} {'breaks' if parts[worst] == 1 else 'break'} this.",
+            value=f"for example {shown.get(worst)}",
+            remedy=remedy,
+        )
+    return InputError(
+        "The order log has no purchase by as_of.",
+        value=", ".join(f"{kind}: {counted(rows, 'row')}" for kind, rows in sorted(parts.items())),
+        remedy=" ".join(f"{kind}, for example: {shown[kind]}." for kind in sorted(parts) if kind in shown),
+    )

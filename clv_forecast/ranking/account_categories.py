@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast import columns
-from clv_forecast.history.categories import categories_on_offer, category_revenue
-from clv_forecast.history.net_lines import net_lines
+from clv_forecast.history.net_lines import categories_on_offer, category_revenue, net_lines
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.account_months import year_back
 

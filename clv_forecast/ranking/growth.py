@@ -12,7 +12,7 @@ from scipy import stats
 from clv_forecast import columns
 from clv_forecast.forecasting.bands import check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.history.purchase_log import day_number
+from clv_forecast.history.spend_diagnostics import day_number
 from clv_forecast.units import DAYS_PER_YEAR, years_back
 
 Floats = NDArray[np.float64]

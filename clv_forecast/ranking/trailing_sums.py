@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.history.net_lines import net_lines, stretch_sums
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.history.purchase_log import day_number
+from clv_forecast.history.spend_diagnostics import day_number
 from clv_forecast.units import years_back
 
 LATEST: Final = "latest"

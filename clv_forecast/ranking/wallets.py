@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.categories import category_revenue
+from clv_forecast.history.net_lines import category_revenue
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts

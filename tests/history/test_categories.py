@@ -12,8 +12,13 @@ import pytest
 
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import history_from_summary, purchase_history
-from clv_forecast.history.categories import categories_on_offer, category_revenue
-from clv_forecast.history.net_lines import MARGIN_UNKNOWN, net_lines, stretch_sums
+from clv_forecast.history.net_lines import (
+    MARGIN_UNKNOWN,
+    categories_on_offer,
+    category_revenue,
+    net_lines,
+    stretch_sums,
+)
 
 AS_OF = "2024-12-31"
 

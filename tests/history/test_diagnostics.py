@@ -16,17 +16,25 @@ from clv_forecast.history.audit import Finding
 from clv_forecast.history.diagnostics import (
     FEWEST_CUSTOMERS,
     FEWEST_REPEAT_PURCHASES,
+    MOST_K,
     already_there,
     diagnose,
+    monthly_repeats,
     one_time_buyers,
+    regularity,
+    season,
     silence_before_as_of,
     small_numbers,
 )
 from clv_forecast.history.purchase_history import purchase_history
-from clv_forecast.history.purchase_log import PurchaseLog, day_number, purchase_log
-from clv_forecast.history.season_diagnostics import monthly_repeats, season
-from clv_forecast.history.spend_diagnostics import drift_of_spend, large_orders, spend_and_frequency
-from clv_forecast.history.timing_diagnostics import MOST_K, regularity
+from clv_forecast.history.spend_diagnostics import (
+    PurchaseLog,
+    day_number,
+    drift_of_spend,
+    large_orders,
+    purchase_log,
+    spend_and_frequency,
+)
 
 START = pd.Timestamp("2021-01-01")
 Rate = Callable[[NDArray[Any]], NDArray[Any]]
@@ -401,7 +409,7 @@ def test_nothing_is_said_of_season_where_nothing_can_be() -> None:
 def test_a_regression_that_does_not_settle_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, as_of = made_up_log(500, seed=17, days=1096)
     assert season(purchase_log(frame), as_of) is not None
-    monkeypatch.setattr("clv_forecast.history.season_diagnostics._ITERATIONS", 1)
+    monkeypatch.setattr("clv_forecast.history.diagnostics._ITERATIONS", 1)
     assert season(purchase_log(frame), as_of) is None
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_forecast.history import purchase_history
-from clv_forecast.history.refunds import LEVELS, from_micro, match_refunds, to_micro
+from clv_forecast.history.summary import LEVELS, from_micro, match_refunds, to_micro
 
 Row = tuple[int, int, int, int, int]  # customer, time, order, category, amount; -1 is unknown
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.figures.account_card import draw_account_card
-from clv_forecast.history.categories import category_revenue
+from clv_forecast.history.net_lines import category_revenue
 from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.ranking.account_months import MOST_MONTHS, account_months
 from clv_forecast.report.card import card

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import InputError
-from clv_forecast.history.customer_attributes import customer_attribute
+from clv_forecast.history.attributes import customer_attribute
 from clv_forecast.inference.hierarchical.structure import (
     CategoricalCovariate,
     Covariate,
