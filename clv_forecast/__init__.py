@@ -12,9 +12,6 @@ from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.configuration_keys import configuration_reference
 from clv_forecast.configuration.first_configuration import first_configuration
 from clv_forecast.configuration.read_configuration import read_configuration
-from clv_forecast.consolidation.consolidate import consolidate
-from clv_forecast.consolidation.consolidated import Consolidated
-from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, LockedError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate
@@ -36,6 +33,8 @@ from clv_forecast.forecasting.result import Forecast, ValueDraws
 from clv_forecast.forecasting.stack import Stack, stack
 from clv_forecast.history import PurchaseHistory, Split, history_from_summary, load_cdnow, purchase_history
 from clv_forecast.history.audit import Audit, Finding
+from clv_forecast.history.consolidation.consolidate import Consolidated, consolidate
+from clv_forecast.history.consolidation.order_source import OrderSource
 from clv_forecast.inference.datatree import to_datatree
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.hierarchical.priors import Prior

@@ -16,13 +16,12 @@ import pandas as pd
 from clv_forecast import columns
 from clv_forecast.arguments import numbers_in
 from clv_forecast.configuration.configuration import Configuration
-from clv_forecast.consolidation.consolidate import consolidate
-from clv_forecast.consolidation.consolidated import Consolidated
-from clv_forecast.consolidation.crosswalk import CROSSWALK
-from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.errors import InputError
 from clv_forecast.history.attributes import ACCOUNT_DAYS, LABELS
 from clv_forecast.history.cleaning import check_rates
+from clv_forecast.history.consolidation.consolidate import Consolidated, consolidate
+from clv_forecast.history.consolidation.crosswalk import CROSSWALK
+from clv_forecast.history.consolidation.order_source import OrderSource
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.progress import Progress, silent
 from clv_forecast.reforecasting.gates import SeenSource

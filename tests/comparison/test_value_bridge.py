@@ -14,8 +14,8 @@ from clv_forecast.comparison import value_bridge as vb
 from clv_forecast.comparison.compare_runs import compare_snapshots
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.comparison.value_bridge import STEPS, value_bridge
-from clv_forecast.consolidation.consolidate import consolidate
-from clv_forecast.consolidation.order_source import OrderSource
+from clv_forecast.history.consolidation.consolidate import consolidate
+from clv_forecast.history.consolidation.order_source import OrderSource
 from tests.comparison.snapshots import HORIZON, NOW, THEN, after, before, history, model, orders, snapshot
 
 YEAR = 365.2425

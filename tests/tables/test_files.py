@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.consolidation import OrderSource, consolidate
-from clv_forecast.consolidation.counting import count_source
 from clv_forecast.errors import InputError
 from clv_forecast.history import PurchaseHistory, purchase_history
+from clv_forecast.history.consolidation import OrderSource, consolidate
+from clv_forecast.history.consolidation.counting import count_source
 from clv_forecast.tables.source import read_frame
 
 AS_OF = "2024-12-31"

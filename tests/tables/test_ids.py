@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from clv_forecast.consolidation import OrderSource, consolidate
 from clv_forecast.errors import InputError
 from clv_forecast.history import PurchaseHistory, purchase_history
+from clv_forecast.history.consolidation import OrderSource, consolidate
 from clv_forecast.streams import customer_keys
 
 AS_OF = "2024-12-31"

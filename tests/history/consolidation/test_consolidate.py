@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clv_forecast.consolidation import Consolidated, OrderSource, consolidate
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.history import purchase_history
+from clv_forecast.history.consolidation import Consolidated, OrderSource, consolidate
 
 PLAIN = {"decimal": ".", "thousands": "", "date_format": "iso"}
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from clv_forecast import columns as c
-from clv_forecast.consolidation import grouped_lines as g
-from clv_forecast.consolidation.order_groups import SOURCE, SOURCE_ID
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history.audit import Finding, counted
+from clv_forecast.history.consolidation import order_groups as g
+from clv_forecast.history.consolidation.order_groups import SOURCE, SOURCE_ID
 from clv_forecast.tables.column_names import check_columns
 from clv_forecast.tables.ids import as_one_kind, id_texts, in_one_kind, of_text_file
 from clv_forecast.tables.source import PLAIN, read_frame

@@ -9,11 +9,11 @@ import pandas as pd
 import psycopg
 import pytest
 
-from clv_forecast.consolidation import OrderSource
-from clv_forecast.consolidation.counting import count_source
 from clv_forecast.errors import DomainError, InputError
-from tests.consolidation.messy_log import AS_OF, messy_log, write
-from tests.consolidation.test_postgres_source import TYPES, load
+from clv_forecast.history.consolidation import OrderSource
+from clv_forecast.history.consolidation.counting import count_source
+from tests.history.consolidation.messy_log import AS_OF, messy_log, write
+from tests.history.consolidation.test_postgres_source import TYPES, load
 from tests.postgres import PostgresServer
 
 COLUMNS = {"customer": "who", "date": "placed", "amount": "amount", "currency": "code", "recorded_at": "known"}

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from clv_forecast.consolidation import OrderSource, consolidate
-from clv_forecast.consolidation.crosswalk import read_crosswalk
 from clv_forecast.errors import InputError
+from clv_forecast.history.consolidation import OrderSource, consolidate
+from clv_forecast.history.consolidation.crosswalk import read_crosswalk
 
 LOG = pd.DataFrame(
     {"customer_id": [1, 2, 3, None], "date": "2024-01-05", "amount": [10.0, 20.0, 40.0, 80.0], "order_id": list("ABCD")}

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 import clv_forecast as clv
-from clv_forecast.consolidation import Consolidated
 from clv_forecast.history import PurchaseHistory, purchase_history
+from clv_forecast.history.consolidation import Consolidated
 
 AS_OF = "2024-06-30"
 COLUMNS = {

@@ -9,8 +9,16 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.consolidation import OrderSource, consolidate
-from tests.consolidation.messy_log import AS_OF, COLUMNS, RATES, assert_same_history, messy_log, options_of, write
+from clv_forecast.history.consolidation import OrderSource, consolidate
+from tests.history.consolidation.messy_log import (
+    AS_OF,
+    COLUMNS,
+    RATES,
+    assert_same_history,
+    messy_log,
+    options_of,
+    write,
+)
 
 PLACE = {"customer": "who", "date": "placed", "amount": "amount"}
 

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from clv_forecast.consolidation import OrderSource, consolidate
-from clv_forecast.consolidation.counting import count_source
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.consolidation import OrderSource, consolidate
+from clv_forecast.history.consolidation.counting import count_source
 from clv_forecast.tables.databases import read_database_table
-from tests.consolidation.messy_log import AS_OF, COLUMNS, RATES, assert_same_history, messy_log, options_of
+from tests.history.consolidation.messy_log import AS_OF, COLUMNS, RATES, assert_same_history, messy_log, options_of
 from tests.postgres import PostgresServer
 
 PLACE = {"customer": "who", "date": "placed", "amount": "amount"}

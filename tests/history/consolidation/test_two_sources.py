@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from clv_forecast.consolidation import Consolidated, OrderSource, consolidate
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import purchase_history
-from tests.consolidation.test_postgres_source import load
+from clv_forecast.history.consolidation import Consolidated, OrderSource, consolidate
+from tests.history.consolidation.test_postgres_source import load
 
 AS_OF = "2024-06-30"
 SHOP = {"customer": "buyer", "date": "placed", "amount": "total", "order_id": "order_no", "currency": "EUR"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clv_forecast.consolidation import OrderSource, consolidate
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.history.consolidation import OrderSource, consolidate
 from clv_forecast.tables.connection_url import connection_url
 from clv_forecast.tables.databases import open_url
 

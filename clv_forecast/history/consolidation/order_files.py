@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from clv_forecast import columns as c
 from clv_forecast.atomic_folder import atomic_folder
-from clv_forecast.consolidation import grouped_lines as g
-from clv_forecast.consolidation.crosswalk import ACCOUNT
-from clv_forecast.consolidation.order_groups import DAY, SOURCE, SOURCE_ID
 from clv_forecast.history.cleaning import LARGEST_AMOUNT
+from clv_forecast.history.consolidation import order_groups as g
+from clv_forecast.history.consolidation.crosswalk import ACCOUNT
+from clv_forecast.history.consolidation.order_groups import DAY, SOURCE, SOURCE_ID
 from clv_forecast.tables.queries import fetch
 
 ORDERS: Final = "orders"

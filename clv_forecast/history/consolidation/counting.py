@@ -14,9 +14,6 @@ import pyarrow as pa
 
 from clv_forecast import columns as c
 from clv_forecast.arguments import EARLIEST_YEAR, parse_day
-from clv_forecast.consolidation import grouped_lines as g
-from clv_forecast.consolidation.opened_source import OpenedSource, opened
-from clv_forecast.consolidation.order_source import OrderSource
 from clv_forecast.history.audit import counted, format_money
 from clv_forecast.history.cleaning import (
     LARGEST_AMOUNT,
@@ -28,6 +25,8 @@ from clv_forecast.history.cleaning import (
     text_of,
     written,
 )
+from clv_forecast.history.consolidation import order_groups as g
+from clv_forecast.history.consolidation.order_source import OpenedSource, OrderSource, opened
 from clv_forecast.history.reconciliation import check_unreadable
 from clv_forecast.printable import printable
 from clv_forecast.tables.ids import inexact, refuse_inexact, text_of_ids
