@@ -13,13 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 import clv_forecast as clv
-from clv_forecast.inference.faces import box
 from clv_forecast.inference.laplace import LaplacePosterior, asymptotic_draws, laplace_posterior
-from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.status import diagnose
-from clv_forecast.inference.sufficient import compress
+from clv_forecast.inference.report import diagnose
+from clv_forecast.inference.sufficient import compress, spend_data
 
 REPEATS = 3
 

@@ -35,12 +35,11 @@ import numpy as np
 import pandas as pd
 
 import clv_forecast as clv
-from clv_forecast.inference.hierarchical.assignment import assign
 from clv_forecast.inference.hierarchical.graph import build_model, graph_data, plan_coords, plan_graph
 from clv_forecast.inference.hierarchical.part_data import purchase_part
 from clv_forecast.inference.hierarchical.priors import PURCHASES, part_priors
 from clv_forecast.inference.hierarchical.sampling import compiled_graph, sample_part
-from clv_forecast.inference.hierarchical.structure import Structure
+from clv_forecast.inference.hierarchical.structure import Structure, assign
 from clv_forecast.inference.sufficient import compress
 from clv_forecast.models import bg_nbd, transaction_model
 

@@ -28,15 +28,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from clv_forecast.inference.hierarchical.assignment import Assignment
-from clv_forecast.inference.hierarchical.effects import EffectDraws
+from clv_forecast.inference.hierarchical.effects import EffectDraws, prior_draws
 from clv_forecast.inference.hierarchical.part_data import PartData, purchase_part, spend_part
-from clv_forecast.inference.hierarchical.part_fit import NutsPart, fit_part_nuts
-from clv_forecast.inference.hierarchical.prior_draws import prior_draws
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors, Prior, part_priors
 from clv_forecast.inference.hierarchical.sampler import Sampler
-from clv_forecast.inference.hierarchical.structure import GroupTerm, Structure
-from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.inference.hierarchical.sampling import NutsPart, fit_part_nuts
+from clv_forecast.inference.hierarchical.structure import Assignment, GroupTerm, Structure
+from clv_forecast.inference.sufficient import spend_data
 from clv_forecast.models import gamma_gamma, transaction_model
 
 PURCHASE_PRIOR = {

@@ -24,8 +24,7 @@ from scipy import stats
 
 from clv_forecast import columns
 from clv_forecast.history import load_cdnow, purchase_history
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.problem import spend_problem
 from clv_forecast.inference.sufficient import compress_spend
 

@@ -44,7 +44,7 @@ from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.predictive_checks import PredictiveCheck, posterior_predictive_check, prior_predictive_check
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.inference.store import load_model, save
+from clv_forecast.inference.storage import load_model, save
 from clv_forecast.interchange import (
     from_lifetimes,
     from_pymc_marketing,

@@ -16,7 +16,7 @@ from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import Part, Plan, make_plan
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.inference.customer_parameters import map_fields
+from clv_forecast.inference.hierarchy import map_fields
 from clv_forecast.inference.model import Model
 from clv_forecast.models import transaction_model
 from clv_forecast.streams import as_seed

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from clv_forecast.forecasting.plan import Part, Plan, future_order
-from clv_forecast.inference.customer_parameters import map_fields
+from clv_forecast.inference.hierarchy import map_fields
 from clv_forecast.models import TransactionModel
 from clv_forecast.threads import in_spans
 

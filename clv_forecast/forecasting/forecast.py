@@ -23,7 +23,7 @@ from clv_forecast.forecasting.totals import NO_SHOCK_NOTE, Grouping, GroupSums, 
 from clv_forecast.history.attributes import customer_attribute
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.report import FitStatus
 from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed

@@ -15,7 +15,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.forecasting.money import Terms
 from clv_forecast.forecasting.stack import Stack, draws_of_models
-from clv_forecast.inference.customer_parameters import CustomerParameters, map_fields
+from clv_forecast.inference.hierarchy import CustomerParameters, map_fields
 from clv_forecast.models import TransactionModel, transaction_model
 from clv_forecast.streams import customer_keys
 from clv_forecast.units import TimeUnit, units_per_year

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.draws import LAPLACE, POSTERIOR
-from clv_forecast.inference.fitted_rows import FittedRows
-from clv_forecast.inference.hierarchical.priors import MEANINGS
-from clv_forecast.inference.hierarchical.priors_table import from_free
+from clv_forecast.inference.hierarchical.chains import Chains
+from clv_forecast.inference.hierarchical.priors import MEANINGS, from_free
 from clv_forecast.inference.loo import purchase_log_likelihood, spend_log_likelihood
+from clv_forecast.inference.model import FittedRows
 from clv_forecast.models import gamma_gamma, transaction_model
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.customer_parameters import CustomerParameters, PooledParameters, map_fields
-from clv_forecast.inference.hierarchy import Hierarchy
+from clv_forecast.inference.hierarchy import CustomerParameters, Hierarchy, PooledParameters, map_fields
 
 if TYPE_CHECKING:
     from clv_forecast.history.purchase_history import PurchaseHistory

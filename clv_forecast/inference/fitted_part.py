@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast.errors import FitError
-from clv_forecast.inference.chains import Chains
+from clv_forecast.inference.hierarchical.chains import Chains
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.priors import PartPriors
 from clv_forecast.inference.report import PartReport

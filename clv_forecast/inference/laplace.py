@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.errors import FitError
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.maximum_likelihood import Optimum, maximise
+from clv_forecast.inference.maximum_likelihood import Optimum, box, maximise
 from clv_forecast.inference.problem import Problem
 from clv_forecast.inference.surrogate import REPORTS, Evaluated, evaluate, evaluate_exactly
 from clv_forecast.progress import Progress, silent

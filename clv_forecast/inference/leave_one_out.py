@@ -14,9 +14,8 @@ from clv_forecast.arguments import finite_number, instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.datatree import chains_of_draws
 from clv_forecast.inference.draws import ASYMPTOTIC, POINT, POSTERIOR
-from clv_forecast.inference.fitted_rows import FittedRows
 from clv_forecast.inference.loo import Loo, loo_in_blocks, purchase_log_likelihood, spend_log_likelihood
-from clv_forecast.inference.model import Model
+from clv_forecast.inference.model import FittedRows, Model
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.progress import Progress, automatic, shows_progress
 

@@ -1,4 +1,7 @@
-"""The fitted model: parameters, their draws, and the report of the fit."""
+"""The fitted model: parameters, their draws, and the report of the fit.
+
+What a model was fitted to: distinct rows, without any customer's id.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,38 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.draws import ParameterDraws
-from clv_forecast.inference.fitted_rows import FittedRows
+from clv_forecast.inference.hierarchical.chains import Chains
+from clv_forecast.inference.hierarchical.structure import Assignment
 from clv_forecast.inference.report import FitReport
+from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable_tables import printable_table
 from clv_forecast.units import TimeUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedRows:
+    """The rows behind the likelihoods of a fit.
+
+    Parameters
+    ----------
+    purchases : PurchaseRows
+    spend : SpendRows or None
+    assignment : Assignment or None
+        The cells that rows belong to in a hierarchical fit.
+    """
+
+    purchases: PurchaseRows
+    spend: SpendRows | None
+    assignment: Assignment | None = None
+
+    @property
+    def cell(self) -> NDArray[np.intp]:
+        """Cell of each customer of the fit; see ``Assignment.cell``."""
+        if self.assignment is None:
+            return np.zeros(self.purchases.row.size, dtype=np.intp)
+        return self.assignment.cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.encoding import encode_model
 from clv_forecast.inference.model import Model
+from clv_forecast.inference.storage import encode_model
 from clv_forecast.interchange.coordinates import GAMMA_GAMMA, model_module
 from clv_forecast.interchange.imported_model import (
     PURCHASE_STREAM,

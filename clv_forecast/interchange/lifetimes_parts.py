@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError, FitError
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
-from clv_forecast.inference.encoding import decode_model
 from clv_forecast.inference.laplace import LaplacePosterior, asymptotic_draws, laplace_posterior
 from clv_forecast.inference.maximum_likelihood import Optimum, hessian
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
-from clv_forecast.inference.report import PartReport
-from clv_forecast.inference.status import FitStatus, diagnose
+from clv_forecast.inference.report import FitStatus, PartReport, diagnose
+from clv_forecast.inference.storage import decode_model
 from clv_forecast.inference.sufficient import compress, compress_spend
 from clv_forecast.interchange.coordinates import GAMMA_GAMMA, free_coordinates, model_module, problem_without_data
 from clv_forecast.interchange.imported_model import ImportedPart, correlation_frame

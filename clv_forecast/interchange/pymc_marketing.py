@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.draws import POINT, POSTERIOR
-from clv_forecast.inference.hierarchical.convergence import BROKEN_R_HAT
+from clv_forecast.inference.hierarchical.chains import BROKEN_R_HAT
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
-from clv_forecast.inference.report import PartReport
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.report import FitStatus, PartReport
 from clv_forecast.interchange.coordinates import GAMMA_GAMMA, free_coordinates, model_module, problem_without_data
 from clv_forecast.interchange.imported_model import (
     ImportedPart,

@@ -16,7 +16,7 @@ from clv_forecast.configuration.sections_run import GatesSection
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
 from clv_forecast.history.audit import Audit
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.report import FitStatus
 from clv_forecast.units import years_back
 
 SOURCE_AGE: Final = "source_age_days"

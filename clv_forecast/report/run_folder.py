@@ -19,7 +19,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.store import save
+from clv_forecast.inference.storage import save
 from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.account_categories import LateCategories, late_categories

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.store import load_model
+from clv_forecast.inference.storage import load_model
 from clv_forecast.report.run_tables import read_table
 
 KIND: Final = "clv_forecast run"

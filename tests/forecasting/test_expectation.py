@@ -8,7 +8,7 @@ import pytest
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.plan import Part, Plan, future_order
 from clv_forecast.forecasting.predictive import predictive_money
-from clv_forecast.inference.customer_parameters import PooledParameters, map_fields
+from clv_forecast.inference.hierarchy import PooledParameters, map_fields
 from clv_forecast.models import gamma_gamma, transaction_model
 
 PARAMETERS = {

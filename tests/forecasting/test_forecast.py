@@ -12,7 +12,7 @@ from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.forecasting.predictive import predictive_money
-from clv_forecast.inference.customer_parameters import PooledParameters
+from clv_forecast.inference.hierarchy import PooledParameters
 from clv_forecast.models import bg_nbd, gamma_gamma
 from clv_forecast.streams import customer_keys, first_orders
 from tests.forecasting.conftest import AS_OF, MODELS

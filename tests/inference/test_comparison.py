@@ -2,10 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clv_forecast.inference import comparison
-from clv_forecast.inference.comparison import compare_siblings
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference import fit
+from clv_forecast.inference.fit import compare_siblings
+from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.problem import purchase_problem
 from clv_forecast.inference.sufficient import compress
 from tests.inference.simulated import simulate_purchases
@@ -45,9 +44,9 @@ def test_the_true_model_wins_and_the_sentence_says_by_how_much(rows):
 
 
 def test_many_rows_are_sampled_and_the_note_says_so(rows, monkeypatch):
-    monkeypatch.setattr(comparison, "ROWS_AT_MOST", 300)
+    monkeypatch.setattr(fit, "ROWS_AT_MOST", 300)
     found = compare_siblings("bg_nbd", rows, -1.0, seed=1)
-    assert found.notes[-1] == "The comparison rests on a random sample of 300 customers, for speed."
+    assert found.notes[-1] == "The fit rests on a random sample of 300 customers, for speed."
     assert found.table.set_index("model").loc["bg_nbd", "log_likelihood"] < -300
     again = compare_siblings("bg_nbd", rows, -1.0, seed=1)
     assert (again.table["log_likelihood"] == found.table["log_likelihood"]).all()
@@ -55,7 +54,7 @@ def test_many_rows_are_sampled_and_the_note_says_so(rows, monkeypatch):
 
 def test_a_pilot_on_some_customers_leads_to_the_same_optimum(rows, monkeypatch):
     full = compare_siblings("bg_nbd", rows, -1.0, seed=1).table.set_index("model")["log_likelihood"]
-    monkeypatch.setattr(comparison, "_PILOT", 200)
+    monkeypatch.setattr(fit, "_PILOT", 200)
     pilot = compare_siblings("bg_nbd", rows, -1.0, seed=1).table.set_index("model")["log_likelihood"]
     assert pilot[["mbg_nbd", "pareto_nbd"]].to_dict() == pytest.approx(
         full[["mbg_nbd", "pareto_nbd"]].to_dict(), abs=1e-6
@@ -64,7 +63,7 @@ def test_a_pilot_on_some_customers_leads_to_the_same_optimum(rows, monkeypatch):
 
 def told(differences):
     table = pd.DataFrame({"model": list(differences), "difference": list(differences.values())})
-    return comparison._sentence("mbg_nbd", table)
+    return fit._sentence("mbg_nbd", table)
 
 
 def test_the_sentence_never_says_by_nothing():

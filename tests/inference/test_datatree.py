@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.fit import fit
+from clv_forecast.inference.hierarchical.chains import Chains
 
 
 def test_draws_of_maximum_likelihood_are_not_called_a_posterior(model):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clv_forecast.inference.faces import FACES, box
+from clv_forecast.inference.maximum_likelihood import FACES, box
 from clv_forecast.models import TRANSACTION_MODELS, gamma_gamma
 
 MODELS = [*TRANSACTION_MODELS.values(), gamma_gamma]

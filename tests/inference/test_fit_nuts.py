@@ -8,8 +8,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, FitError
-from clv_forecast.inference.hierarchical import part_fit
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.hierarchical import sampling
+from clv_forecast.inference.report import FitStatus
 
 QUICK = clv.Sampler(chains=2, tune=400, draws=500, target_accept=0.95)
 
@@ -101,11 +101,11 @@ def test_a_saved_model_is_the_same(model, history, tmp_path):
 
 @pytest.mark.parametrize(("r_hat", "divergences"), [(1.03, 0), (1.007, 3), (1.2, 0), (1.007, 5)])
 def test_only_broken_chains_are_refused_and_the_error_has_the_model(history, monkeypatch, tmp_path, r_hat, divergences):
-    def judged(chains, diagnose=part_fit.diagnose_chains):
+    def judged(chains, diagnose=sampling.diagnose_chains):
         found = diagnose(chains)
         return dataclasses.replace(found, r_hat=r_hat, divergences=divergences, ess_bulk=900.0, ess_tail=900.0)
 
-    monkeypatch.setattr(part_fit, "diagnose_chains", judged)
+    monkeypatch.setattr(sampling, "diagnose_chains", judged)
     hasty = clv.Sampler(chains=2, tune=100, draws=100, retries=0)
     options = {"method": "nuts", "spend": None, "draws": 100, "compare": False, "sampler": hasty}
     if r_hat > 1.05 or divergences > 0.02 * 200:

@@ -8,9 +8,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.inference.hierarchical.assignment import assign
 from clv_forecast.inference.hierarchical.effects import EffectDraws
-from clv_forecast.inference.hierarchical.structure import learn_structure
+from clv_forecast.inference.hierarchical.structure import assign, learn_structure
 from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.models import bg_nbd, gamma_gamma
 

@@ -8,19 +8,17 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.history import load_cdnow, purchase_history
 from clv_forecast.inference import loo as loo_module
-from clv_forecast.inference.chains import Chains
 from clv_forecast.inference.draws import POINT, POSTERIOR
 from clv_forecast.inference.fit import fit
-from clv_forecast.inference.fitted_rows import FittedRows
-from clv_forecast.inference.hierarchical.assignment import assign
+from clv_forecast.inference.hierarchical.chains import Chains
 from clv_forecast.inference.hierarchical.effects import EffectDraws
-from clv_forecast.inference.hierarchical.structure import learn_structure
+from clv_forecast.inference.hierarchical.structure import assign, learn_structure
 from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.leave_one_out import loo
 from clv_forecast.inference.loo import loo_rows
+from clv_forecast.inference.model import FittedRows
 from clv_forecast.inference.predictive_checks import posterior_predictive_check
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.sufficient import compress
+from clv_forecast.inference.sufficient import compress, spend_data
 from clv_forecast.models import bg_nbd, gamma_gamma
 
 

@@ -8,8 +8,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.inference import loo as loo_module
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.loo import loo_rows, purchase_log_likelihood, spend_log_likelihood
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.sufficient import compress
+from clv_forecast.inference.sufficient import compress, spend_data
 from tests.inference.simulated import simulate_purchases, simulate_spend, summary
 
 

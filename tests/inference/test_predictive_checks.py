@@ -7,11 +7,16 @@ from scipy import stats
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.history import load_cdnow, purchase_history
 from clv_forecast.inference import predictive_checks
-from clv_forecast.inference.check_statistics import purchase_statistics, spend_statistics, variation_within
 from clv_forecast.inference.draws import POINT, ParameterDraws
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.hierarchical.priors import Prior
-from clv_forecast.inference.predictive_checks import posterior_predictive_check, prior_predictive_check
+from clv_forecast.inference.predictive_checks import (
+    posterior_predictive_check,
+    prior_predictive_check,
+    purchase_statistics,
+    spend_statistics,
+    variation_within,
+)
 from clv_forecast.models import bg_nbd, gamma_gamma
 from tests.inference.simulated import simulate_purchases, simulate_spend, summary
 

@@ -5,11 +5,10 @@ import pytest
 from scipy import stats
 
 from clv_forecast.inference.draws import ASYMPTOTIC
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.maximum_likelihood import maximise
+from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.problem import purchase_problem, spend_problem
-from clv_forecast.inference.status import FitStatus, diagnose
+from clv_forecast.inference.report import FitStatus, diagnose
 from clv_forecast.inference.sufficient import compress, compress_spend
 from tests.inference.simulated import simulate_purchases, simulate_spend
 

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.report import FitStatus
 
 
 def test_the_status_is_the_worst_of_the_parts(model):

@@ -3,7 +3,7 @@ import pytest
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.inference.spend_data import AUTO, spend_data
+from clv_forecast.inference.sufficient import AUTO, spend_data
 from tests.inference.simulated import summary
 
 

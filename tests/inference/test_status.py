@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from clv_forecast.inference.faces import box
-from clv_forecast.inference.maximum_likelihood import maximise
-from clv_forecast.inference.status import FitStatus, diagnose
+from clv_forecast.inference.maximum_likelihood import box, maximise
+from clv_forecast.inference.report import FitStatus, diagnose
 from tests.inference.made_up import from_gradient
 
 RATE_AND_DROPOUT = ("log_rate", "logit_dropout")

@@ -7,8 +7,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import StoreError
-from clv_forecast.inference import archive
-from clv_forecast.inference.store import load_model
+from clv_forecast.inference import storage
+from clv_forecast.inference.storage import load_model
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def edit(folder, change, *, seal=False):
     manifest = json.loads(path.read_text())
     change(manifest)
     if seal:
-        manifest["checksum"] = archive._checksum(manifest)
+        manifest["checksum"] = storage._checksum(manifest)
     path.write_text(json.dumps(manifest))
 
 
@@ -80,7 +80,7 @@ def test_a_failed_save_leaves_the_older_model(model, folder, monkeypatch):
         raise OSError("no space left")
 
     before = (folder / "model.json").read_bytes()
-    monkeypatch.setattr(archive, "_to_netcdf", full)
+    monkeypatch.setattr(storage, "_to_netcdf", full)
     with pytest.raises(StoreError, match="no space left"):
         clv.save(model, folder)
     assert (folder / "model.json").read_bytes() == before

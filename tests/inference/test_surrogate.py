@@ -9,8 +9,7 @@ from clv_forecast import threads
 from clv_forecast.inference import surrogate
 from clv_forecast.inference.laplace import laplace_posterior
 from clv_forecast.inference.problem import purchase_problem, spend_problem
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.sufficient import compress
+from clv_forecast.inference.sufficient import compress, spend_data
 from tests.inference.simulated import cdnow_sample, simulate_purchases
 
 DEAR = 1e12  # nanoseconds of an evaluation: never affordable

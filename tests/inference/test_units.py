@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.inference.hierarchical.assignment import assign
 from clv_forecast.inference.hierarchical.graph import graph_data, plan_graph
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.hierarchical.priors import part_priors
-from clv_forecast.inference.hierarchical.structure import Structure
-from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.inference.hierarchical.structure import Structure, assign
+from clv_forecast.inference.sufficient import spend_data
 from clv_forecast.models import TRANSACTION_MODELS
 
 DOLLARS = "dollars and weeks"

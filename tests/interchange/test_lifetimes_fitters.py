@@ -14,8 +14,8 @@ from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.history import history_from_summary
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.fit import fit
-from clv_forecast.inference.status import FitStatus
-from clv_forecast.inference.store import load_model
+from clv_forecast.inference.report import FitStatus
+from clv_forecast.inference.storage import load_model
 from clv_forecast.interchange import from_lifetimes, to_lifetimes
 from clv_forecast.interchange.lifetimes_parts import ORIGIN
 from clv_forecast.models import transaction_model

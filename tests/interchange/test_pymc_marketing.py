@@ -9,8 +9,8 @@ import xarray as xr
 import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.forecast import forecast
-from clv_forecast.inference.status import FitStatus
-from clv_forecast.inference.store import load_model
+from clv_forecast.inference.report import FitStatus
+from clv_forecast.inference.storage import load_model
 from clv_forecast.interchange import from_pymc_marketing
 from tests.interchange.conftest import AS_OF
 

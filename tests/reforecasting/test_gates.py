@@ -10,7 +10,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.configuration.sections_run import GatesSection
-from clv_forecast.inference.status import FitStatus
+from clv_forecast.inference.report import FitStatus
 from clv_forecast.reforecasting.gates import SeenSource, accepted_gates, result_gates, source_gates
 
 AS_OF = pd.Timestamp("2026-03-29")

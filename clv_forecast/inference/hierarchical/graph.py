@@ -3,8 +3,8 @@ r"""The PyMC model of one part: a plan, its data, and the graph they make.
 Every number that depends on the data or the priors (but ``eta``) is ``pm.Data``, so that one compiled graph serves all
 data of the same plan. Effects of groups are normal with covariance ``diag(sd) L L' diag(sd)``, where ``L`` is the
 factor of an LKJ correlation, made of partial correlations with Beta priors (see
-`clv_forecast.inference.hierarchical.prior_draws.partial_exponents`); they are sampled non-centred as far as their
-groups are small (see `clv_forecast.inference.hierarchical.effect_kernels`).
+`clv_forecast.inference.hierarchical.effects.partial_exponents`); they are sampled non-centred as far as their
+groups are small (see `clv_forecast.inference.hierarchical.kernels`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_forecast.inference.hierarchical.assignment import Assignment
-from clv_forecast.inference.hierarchical.centring import centring, level_shares
-from clv_forecast.inference.hierarchical.part_data import PartData
-from clv_forecast.inference.hierarchical.prior_draws import partial_exponents
+from clv_forecast.inference.hierarchical.effects import partial_exponents
+from clv_forecast.inference.hierarchical.part_data import PartData, centring, level_shares
 from clv_forecast.inference.hierarchical.priors import FEWEST_CORRELATED, PURCHASES, PartPriors
-from clv_forecast.inference.hierarchical.structure import Structure
+from clv_forecast.inference.hierarchical.structure import Assignment, Structure
 
 Expression = Any
 
@@ -192,7 +190,7 @@ def build_model(
     """
     import pymc as pm  # type: ignore[import-untyped]
 
-    from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+    from clv_forecast.inference.hierarchical.graph_ops import log_likelihood
 
     with pm.Model(coords=_complete(plan, coords)) as model:
         tables = {
@@ -247,7 +245,7 @@ def build_effect(
     """Effects of the levels of a group on the varying coordinates, shape (level, varying), in a model's context."""
     import pymc as pm
 
-    from clv_forecast.inference.hierarchical.effect_ops import GroupEffects
+    from clv_forecast.inference.hierarchical.graph_ops import GroupEffects
 
     p, varying = plan.part, f"{plan.parameter_dim}_varying"
     dims = (dim_of(term.name), varying)

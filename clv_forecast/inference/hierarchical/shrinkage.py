@@ -14,13 +14,11 @@ from clv_forecast import columns
 from clv_forecast.errors import DomainError, FitError, InputError
 from clv_forecast.history.attributes import customer_attribute
 from clv_forecast.inference.hierarchical.effects import EffectDraws
-from clv_forecast.inference.hierarchical.priors import MEANINGS, Meaning
-from clv_forecast.inference.hierarchical.priors_table import from_free
+from clv_forecast.inference.hierarchical.priors import MEANINGS, Meaning, from_free
 from clv_forecast.inference.hierarchical.structure import level_texts
 from clv_forecast.inference.laplace import laplace_posterior
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
-from clv_forecast.inference.spend_data import spend_data
-from clv_forecast.inference.sufficient import compress
+from clv_forecast.inference.sufficient import compress, spend_data
 from clv_forecast.progress import Progress, automatic, shows_progress
 
 if TYPE_CHECKING:

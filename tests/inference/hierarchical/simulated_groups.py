@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clv_forecast.inference.hierarchical.assignment import Assignment, assign
-from clv_forecast.inference.hierarchical.structure import Structure, learn_structure
+from clv_forecast.inference.hierarchical.structure import Assignment, Structure, assign, learn_structure
 from clv_forecast.models import gamma_gamma, transaction_model
 from tests.inference.hierarchical.made_up import Attributed, attributed
 from tests.inference.simulated import summary

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.chains import Chains
-from clv_forecast.inference.hierarchical.convergence import diagnose_chains
+from clv_forecast.inference.hierarchical.chains import Chains, diagnose_chains
 from clv_forecast.inference.hierarchical.sampler import Sampler
 
 CHAINS, DRAWS = 4, 500

@@ -8,14 +8,13 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
-from clv_forecast.inference.hierarchical.assignment import assign
-from clv_forecast.inference.hierarchical.effect_kernels import effects_backward, effects_forward
+from clv_forecast.inference.hierarchical.effects import correlation_factor, partial_exponents
 from clv_forecast.inference.hierarchical.graph import build_model, dim_of, graph_data, plan_coords, plan_graph
+from clv_forecast.inference.hierarchical.kernels import effects_backward, effects_forward
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
-from clv_forecast.inference.hierarchical.prior_draws import correlation_factor, partial_exponents
 from clv_forecast.inference.hierarchical.priors import Prior, part_priors
-from clv_forecast.inference.hierarchical.structure import learn_structure
-from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.inference.hierarchical.structure import assign, learn_structure
+from clv_forecast.inference.sufficient import spend_data
 from clv_forecast.models import bg_nbd, gamma_gamma
 from tests.inference.hierarchical.made_up import attributed
 from tests.inference.simulated import simulate_purchases, simulate_spend, summary

@@ -6,10 +6,10 @@ import pytest
 from scipy.special import digamma
 
 from clv_forecast import columns
-from clv_forecast.inference.hierarchical.assignment import Assignment
 from clv_forecast.inference.hierarchical.kernels import _digamma
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
-from clv_forecast.inference.spend_data import SpendData, spend_data
+from clv_forecast.inference.hierarchical.structure import Assignment
+from clv_forecast.inference.sufficient import SpendData, spend_data
 from clv_forecast.models import gamma_gamma, transaction_model
 from tests.inference.simulated import simulate_purchases, simulate_spend, summary
 
@@ -44,7 +44,7 @@ def compiled():
     import pytensor
     import pytensor.tensor as pt
 
-    from clv_forecast.inference.hierarchical.likelihoods import log_likelihood
+    from clv_forecast.inference.hierarchical.graph_ops import log_likelihood
 
     made = {}
 

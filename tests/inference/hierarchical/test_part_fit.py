@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from clv_forecast.errors import FitError
-from clv_forecast.inference.hierarchical import part_fit
-from clv_forecast.inference.hierarchical.assignment import assign
+from clv_forecast.inference.hierarchical import sampling
 from clv_forecast.inference.hierarchical.part_data import PartData, purchase_part, spend_part
-from clv_forecast.inference.hierarchical.part_fit import fit_part_nuts
 from clv_forecast.inference.hierarchical.priors import part_priors
 from clv_forecast.inference.hierarchical.sampler import Sampler
-from clv_forecast.inference.hierarchical.structure import Structure
+from clv_forecast.inference.hierarchical.sampling import fit_part_nuts
+from clv_forecast.inference.hierarchical.structure import Structure, assign
 from clv_forecast.inference.laplace import laplace_posterior
-from clv_forecast.inference.spend_data import spend_data
+from clv_forecast.inference.sufficient import spend_data
 from tests.inference.hierarchical.simulated_groups import (
     COEFFICIENT,
     GROUPS,
@@ -126,13 +125,13 @@ def test_too_few_draws_are_not_called_converged_and_are_sampled_again(simulated,
 def test_a_second_attempt_that_cannot_start_keeps_the_first(simulated, grouped, monkeypatch):
     started = []
 
-    def once(*arguments, sample_part=part_fit.sample_part, **options):
+    def once(*arguments, sample_part=sampling.sample_part, **options):
         if started:
             raise FitError("The sampler could not sample the purchases.")
         started.append(True)
         return sample_part(*arguments, **options)
 
-    monkeypatch.setattr(part_fit, "sample_part", once)
+    monkeypatch.setattr(sampling, "sample_part", once)
     data = purchase_part("bg_nbd", simulated.history.table, simulated.assignment)
     few = Sampler(tune=100, draws=100, chains=2, retries=2)
     part = fitted(data, simulated.structure, simulated.assignment, sampler=few)

@@ -5,15 +5,16 @@ import pytest
 from scipy import stats
 
 from clv_forecast.errors import DomainError
-from clv_forecast.inference.hierarchical.prior_draws import correlation_factor, lkj_partials, prior_draws
+from clv_forecast.inference.hierarchical.effects import correlation_factor, lkj_partials, prior_draws
 from clv_forecast.inference.hierarchical.priors import (
+    COLUMNS,
     Prior,
     check_priors,
     coordinate_priors,
     part_priors,
     prior_names,
+    priors_table,
 )
-from clv_forecast.inference.hierarchical.priors_table import COLUMNS, priors_table
 from clv_forecast.inference.hierarchical.structure import (
     CategoricalCovariate,
     GroupTerm,

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.inference.hierarchical.assignment import assign
 from clv_forecast.inference.hierarchical.structure import (
     CategoricalCovariate,
     NumericCovariate,
     Structure,
+    assign,
     learn_structure,
 )
 from tests.inference.hierarchical.made_up import attributed
