@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 import clv_forecast as clv
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 from clv_forecast.models import transaction_model
 
 AS_OF = "1997-09-30"

@@ -14,10 +14,9 @@ from clv_forecast.comparison.restated import accounts_of, at_earlier_rates, term
 from clv_forecast.comparison.snapshot import Snapshot
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.scores import covered, keyed_uniforms, randomised_pit
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.plan import Plan, chunks_of
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.progress import Progress, silent
 from clv_forecast.streams import KeyedStreams
 from clv_forecast.units import DAYS_PER_UNIT

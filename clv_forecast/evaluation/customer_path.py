@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import Plan, make_plan
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, check_prob, predictive_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model

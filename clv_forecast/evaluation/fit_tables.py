@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import count_of, finite_number, instance_of, number_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import Part, Plan, make_plan
+from clv_forecast.forecasting.predictive import band, check_prob
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.hierarchy import map_fields

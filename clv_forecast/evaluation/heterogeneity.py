@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, gammainc, gammaincc, gammaincinv
 
 from clv_forecast.arguments import count_of, draws_of, instance_of
-from clv_forecast.forecasting.bands import band, check_prob
+from clv_forecast.forecasting.predictive import band, check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
 

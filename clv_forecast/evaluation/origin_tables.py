@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from clv_forecast.evaluation.predicted import FREQUENCIES, PURCHASES, REVENUE, Predicted, add_to_groups, in_unit
 from clv_forecast.evaluation.windows import Lengths, Outcome
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.plan import Plan, chunks_of
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, predictive_money
 
 Floats = NDArray[np.float64]
 

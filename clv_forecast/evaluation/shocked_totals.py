@@ -14,7 +14,7 @@ from clv_forecast.evaluation.one_origin import OriginResult, Totals
 from clv_forecast.evaluation.predicted import PURCHASES
 from clv_forecast.evaluation.windows import PERIOD_DAYS, Days, Lengths
 from clv_forecast.forecasting.adjustments import CommonShock
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 
 Floats = NDArray[np.float64]
 

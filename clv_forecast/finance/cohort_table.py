@@ -15,7 +15,7 @@ from clv_forecast.finance.allowances import allowance, reached, reached_with
 from clv_forecast.finance.cohort_draws import CohortDraws
 from clv_forecast.finance.newcomers import Newcomers
 from clv_forecast.finance.spend import CONFIDENCES, level_column
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 from clv_forecast.forecasting.totals import EVERYONE
 
 Floats = NDArray[np.float64]

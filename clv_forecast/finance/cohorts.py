@@ -21,7 +21,7 @@ from clv_forecast.finance.same_age import MEASURES, same_age_table
 from clv_forecast.finance.spend import CONFIDENCES, level_column, payback_in_words
 from clv_forecast.finance.spend_terms import checked_roi
 from clv_forecast.forecasting.adjustments import FAILED
-from clv_forecast.forecasting.bands import check_prob
+from clv_forecast.forecasting.predictive import check_prob
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable

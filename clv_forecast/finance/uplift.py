@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clv_forecast.arguments import finite_number, number_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import check_prob
+from clv_forecast.forecasting.predictive import check_prob
 from clv_forecast.streams import STAGE_UPLIFT, customer_keys, uniforms
 
 Floats = NDArray[np.float64]

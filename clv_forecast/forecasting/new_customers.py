@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import band, check_prob
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import DEFAULT_HORIZONS, Horizons, either_name
 from clv_forecast.forecasting.money import cost, margin_rate
 from clv_forecast.forecasting.plan import Part, Plan
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, check_prob, predictive_money
 from clv_forecast.inference.model import Model
 from clv_forecast.streams import as_seed, customer_keys, first_orders
 from clv_forecast.units import LIFETIME_YEARS, discount_per_unit, units_per_year

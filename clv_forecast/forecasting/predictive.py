@@ -1,4 +1,7 @@
-"""Predictive draws: one path of purchases per (customer, draw), priced at every horizon at once."""
+"""Predictive draws: one path of purchases per (customer, draw), priced at every horizon at once.
+
+Quantiles of draws: equal-tailed bands.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,50 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from clv_forecast.arguments import finite_number
+from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.plan import Part, Plan
 from clv_forecast.streams import STAGE_SPEND, KeyedStreams, standard_gamma
 from clv_forecast.threads import in_spans
+
+
+def check_prob(prob: float) -> float:
+    """Return ``prob`` when it lies inside (0, 1).
+
+    Raises
+    ------
+    DomainError
+        Otherwise.
+
+    Examples
+    --------
+    >>> check_prob(0.9)
+    0.9
+    """
+    if not 0.0 < finite_number(prob, "prob") < 1.0:
+        raise DomainError("prob is the probability inside the band, between 0 and 1 (0.9 for 90 %).", value=prob)
+    return float(prob)
+
+
+def band(draws: NDArray[Any], prob: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Equal-tailed band over the last axis: at least ``prob`` of the draws lie inside, ends included.
+
+    The ends are order statistics (no interpolation), so a band of counts has whole ends, and bands of rising
+    ``prob`` nest.
+
+    Examples
+    --------
+    >>> low, high = band(np.arange(1.0, 101.0), 0.9)
+    >>> float(low), float(high)
+    (5.0, 96.0)
+    """
+    count = draws.shape[-1]
+    below = int(np.floor((1.0 - prob) / 2.0 * count + 1e-9))
+    low = max(below - 1, 0)
+    high = count - 1 - low
+    ordered = np.partition(draws, (low, high), axis=-1)
+    return ordered[..., low], ordered[..., high]
+
 
 _NO_SHOCK: Final = np.empty((0, 0))
 # Paths that are worth a span of their own.

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 
 EVERYONE = "all"
 MOST_GROUPS = 1000

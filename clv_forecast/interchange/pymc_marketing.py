@@ -15,13 +15,16 @@ from clv_forecast.inference.hierarchical.chains import BROKEN_R_HAT
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.parameter_table import parameter_table
 from clv_forecast.inference.report import FitStatus, PartReport
-from clv_forecast.interchange.coordinates import GAMMA_GAMMA, free_coordinates, model_module, problem_without_data
 from clv_forecast.interchange.imported_model import (
+    GAMMA_GAMMA,
     ImportedPart,
     Setting,
     build_model,
     check_setting,
     correlation_frame,
+    free_coordinates,
+    model_module,
+    problem_without_data,
 )
 
 Floats = NDArray[np.float64]

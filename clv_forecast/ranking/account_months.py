@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.plan import Plan
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.units import years_back

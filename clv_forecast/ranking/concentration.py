@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import check_prob
+from clv_forecast.forecasting.predictive import check_prob
 
 MEASURE: Final = "measure"
 _MOST_POINTS: Final = 1000

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 
 Floats = NDArray[np.float64]
 EVERYBODY: Final = "all"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clv_forecast import columns
-from clv_forecast.forecasting.bands import check_prob
+from clv_forecast.forecasting.predictive import check_prob
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.history.spend_diagnostics import day_number
 from clv_forecast.units import DAYS_PER_YEAR, years_back

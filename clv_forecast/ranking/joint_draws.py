@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from clv_forecast.atomic_folder import scratch_folder
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.plan import Plan, chunks_of
-from clv_forecast.forecasting.predictive import predictive_money
+from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.outlook import Floats
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of
 from clv_forecast.errors import DomainError
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.plan import Plan
+from clv_forecast.forecasting.predictive import band
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe

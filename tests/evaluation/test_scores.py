@@ -94,7 +94,7 @@ def test_uniforms_belong_to_the_customer():
 
 @pytest.mark.parametrize("count", [100, 101, 250])
 def test_bands_are_the_forecasts_own(generator, count):
-    from clv_forecast.forecasting.bands import band
+    from clv_forecast.forecasting.predictive import band
 
     draws = generator.poisson(3.0, size=(300, count))
     actual = generator.poisson(3.0, size=300)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.forecasting.bands import band
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import observed_margin
+from clv_forecast.forecasting.predictive import band
 
 
 @pytest.mark.parametrize("count", [100, 101, 399, 1000])

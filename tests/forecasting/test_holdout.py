@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import clv_forecast as clv
-from clv_forecast.forecasting.bands import band
+from clv_forecast.forecasting.predictive import band
 from clv_forecast.models import bg_nbd, gamma_gamma, transaction_model
 from tests.forecasting.conftest import AS_OF, MODELS
 

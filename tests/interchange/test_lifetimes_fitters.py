@@ -17,7 +17,7 @@ from clv_forecast.inference.fit import fit
 from clv_forecast.inference.report import FitStatus
 from clv_forecast.inference.storage import load_model
 from clv_forecast.interchange import from_lifetimes, to_lifetimes
-from clv_forecast.interchange.lifetimes_parts import ORIGIN
+from clv_forecast.interchange.lifetimes_fitters import ORIGIN
 from clv_forecast.models import transaction_model
 from tests.interchange.conftest import AS_OF, FITTERS, quiet
 
