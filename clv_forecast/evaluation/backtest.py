@@ -28,8 +28,7 @@ from clv_forecast.evaluation.windows import (
 )
 from clv_forecast.forecasting.horizons import either_name
 from clv_forecast.forecasting.totals import Grouping
-from clv_forecast.history.attributes import customer_attribute
-from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
+from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute, purchase_history
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed

@@ -16,7 +16,7 @@ from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.history.attributes import customer_attribute
+from clv_forecast.history.purchase_history import customer_attribute
 from clv_forecast.inference.model import Model
 from clv_forecast.models import transaction_model
 from clv_forecast.streams import STAGE_UPLIFT, first_orders, uniforms

@@ -28,7 +28,7 @@ from clv_forecast.finance.uplift import Uplift
 from clv_forecast.forecasting.adjustments import FAILED
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.totals import EVERYONE, Grouping
-from clv_forecast.history.attributes import customer_attribute
+from clv_forecast.history.purchase_history import customer_attribute
 from clv_forecast.inference.model import Model
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.potential import Potential

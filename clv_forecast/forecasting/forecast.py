@@ -24,8 +24,7 @@ from clv_forecast.forecasting.predictive import PathMoney, band, check_prob, pre
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.forecasting.totals import NO_SHOCK_NOTE, Grouping, GroupSums, totals_table
-from clv_forecast.history.attributes import customer_attribute
-from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.report import FitStatus
 from clv_forecast.printable import printable

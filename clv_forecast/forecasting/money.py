@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, numbers_in, with_a_point
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.attributes import customer_attribute
 from clv_forecast.history.cleaning import LARGEST_AMOUNT
-from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute
 
 MarginRule = float | str | Mapping[str, Mapping[Any, float]]
 CostRule = float | str

@@ -11,8 +11,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.history.attributes import customer_attribute
-from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import accounts_of

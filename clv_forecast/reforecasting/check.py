@@ -16,9 +16,10 @@ from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import ClvForecastError, DomainError, InputError, StoreError
 from clv_forecast.forecasting.money import OBSERVED, resolve_terms
-from clv_forecast.history.attributes import COHORTS, read_attributes
+from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.consolidation.counting import count_source
 from clv_forecast.history.consolidation.order_source import OrderSource
+from clv_forecast.history.purchase_history import COHORTS
 from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.reforecasting.inputs import order_sources, other_tables, read_inputs

@@ -300,8 +300,8 @@ def read_groups(
         if last is not None:
             after = after | (when.date().epoch_days() > last).fill_null(False)
     no_text = ibis.null("string")
-    typed = not opened.table[c.AMOUNT].type().is_string()  # numbers became text on the way, plainly
-    flaw = amount_flaw(raw[AMOUNT_TEXT], TextFormat(decimal=".", thousands="") if typed else form)
+    plain = not opened.table[c.AMOUNT].type().is_string()  # numbers became text on the way, plainly
+    flaw = amount_flaw(raw[AMOUNT_TEXT], TextFormat(decimal=".", thousands="") if plain else form)
     unreadable = ibis.cases(
         (written(raw[c.DATE]).notnull() & usable.isnull(), "date_unreadable"),
         (usable.year() > LATEST_YEAR, "date_placeholder"),

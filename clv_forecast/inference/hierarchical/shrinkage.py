@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, FitError, InputError
-from clv_forecast.history.attributes import customer_attribute
+from clv_forecast.history.purchase_history import customer_attribute
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.priors import MEANINGS, Meaning, from_free
 from clv_forecast.inference.hierarchical.structure import level_texts

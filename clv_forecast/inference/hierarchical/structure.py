@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.history.attributes import Attribute, customer_attribute
+from clv_forecast.history.purchase_history import Attribute, customer_attribute
 
 if TYPE_CHECKING:
     from clv_forecast.history import PurchaseHistory
@@ -179,7 +179,7 @@ def learn_structure(
     ----------
     history : PurchaseHistory
     groups, covariates : str or sequence of str
-        Names of customers' attributes; see `clv_forecast.history.attributes.customer_attribute`. A
+        Names of customers' attributes; see `clv_forecast.history.purchase_history.customer_attribute`. A
         covariate is numeric when its column is, otherwise (also true or false) categorical.
 
     Returns
