@@ -17,7 +17,7 @@ import pandas as pd
 import clv_forecast as clv
 from clv_forecast.evaluation.baselines import PastPurchases
 from clv_forecast.evaluation.one_origin import Task, evaluate_origin, origin_seed
-from clv_forecast.evaluation.shocked_totals import bands_of_totals, shock_of
+from clv_forecast.evaluation.score_tables import bands_of_totals, shock_of
 from clv_forecast.evaluation.windows import Lengths, Outcome
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.inference.recipe import Recipe

@@ -14,11 +14,9 @@ from clv_forecast.configuration.first_configuration import first_configuration
 from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, LockedError, StoreError
 from clv_forecast.evaluation.backtest import backtest
-from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.evaluation.certificate_store import read_certificate
+from clv_forecast.evaluation.certificate import Certificate, read_certificate
 from clv_forecast.evaluation.customer_path import customer_path
-from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
-from clv_forecast.evaluation.heterogeneity import heterogeneity
+from clv_forecast.evaluation.fit_tables import heterogeneity, purchase_frequencies, recency_frequency_matrix
 from clv_forecast.evaluation.model_comparison import ModelComparison, compare_models
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.budget import Budget, allocate_budget

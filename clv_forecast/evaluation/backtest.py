@@ -1,21 +1,55 @@
-"""The verb ``backtest``: forecast from earlier days, as if today were then, and compare with what came."""
+"""The verb ``backtest``: forecast from earlier days, as if today were then, and compare with what came.
+
+From the results of all origins to the certificate.
+
+Origins side by side: each in a Python process of its own, started afresh.
+
+The processes are not forked, because this one may hold threads, and they do not import the caller's script, so a
+script without a main guard is not run again. A task and its result travel through a private temporary folder.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from clv_forecast.arguments import count_of, draws_of, instance_of
-from clv_forecast.errors import DomainError
-from clv_forecast.evaluation.assembly import Options, certificate_of
-from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.evaluation.one_origin import Task, origin_seed
-from clv_forecast.evaluation.processes import evaluate_all
+from clv_forecast.atomic_folder import scratch_folder
+from clv_forecast.errors import DomainError, FitError
+from clv_forecast.evaluation.certificate import Certificate, ShockReport
+from clv_forecast.evaluation.common_shock import ShockEstimate
+from clv_forecast.evaluation.one_origin import OriginResult, Task, evaluate_origin, origin_seed
+from clv_forecast.evaluation.score_tables import (
+    ALL,
+    bands_of_totals,
+    baseline_table,
+    calibration_table,
+    cells_of,
+    closer_totals,
+    decile_table,
+    density_table,
+    naive_wins,
+    pit_table,
+    score_table,
+    shock_of,
+)
+from clv_forecast.evaluation.verdict import (
+    Verdict,
+    customer_statuses,
+    evidence_of,
+    sentences_of,
+    shock_sentence,
+    total_statuses,
+)
 from clv_forecast.evaluation.windows import (
     MOST_ORIGINS,
     Lengths,
@@ -27,12 +61,238 @@ from clv_forecast.evaluation.windows import (
     outcome_of,
 )
 from clv_forecast.forecasting.horizons import either_name
-from clv_forecast.forecasting.totals import Grouping
+from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute, purchase_history
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.streams import as_seed
+from clv_forecast.threads import number_of_threads
 from clv_forecast.units import Horizon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a backtest was asked for.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    by : str or None
+    draws, seed : int
+    undated : tuple of str
+        Attributes of the recipe, or to group by, without a date.
+    notes : tuple of str
+        How the origins were chosen.
+    """
+
+    recipe: Recipe
+    by: str | None
+    draws: int
+    seed: int
+    undated: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def certificate_of(
+    results: Sequence[OriginResult], lengths: Lengths, history: PurchaseHistory, options: Options
+) -> Certificate:
+    """Make all tables and the verdict.
+
+    Raises
+    ------
+    FitError
+        If the fit failed at every origin.
+    """
+    fitted = [result for result in results if not result.failure]
+    if not fitted:
+        raise FitError(
+            "The fit failed at every origin.",
+            value="; ".join(f"{r.origin.date()}: {r.failure.rstrip('.')}" for r in results),
+            remedy="Take later origins, so that the calibration is longer, or another recipe.",
+        )
+    cells = list(cells_of(fitted, lengths.labels))
+    everyone = [cell for cell in cells if cell.group == EVERYONE]
+    scores = score_table(cells, bands_of_totals(fitted, lengths))
+    calibration, baselines = calibration_table(cells), baseline_table(everyone)
+    used = tuple(name for name in options.undated if name in options.recipe.attributes)
+    by_undated = options.by is not None and options.by in options.undated
+    statuses = [
+        *customer_statuses(calibration, scores, lengths, used, undated_groups=by_undated),
+        *total_statuses(scores, lengths, used),
+    ]
+    shock = shock_of(fitted, lengths)
+    report = _shock_report(shock, lengths)
+    origins = [str(result.origin.date()) for result in fitted]
+    wins = naive_wins(baselines, ALL)
+    return Certificate(
+        title=options.recipe.title,
+        recipe=options.recipe,
+        horizons=lengths.labels,
+        years=tuple(lengths.years.tolist()),
+        origins=_origin_table(results),
+        scores=scores,
+        baselines=baselines,
+        calibration=calibration,
+        pit=pit_table(cells),
+        deciles=decile_table(everyone),
+        tracking=_stacked(fitted, "tracking").assign(group=EVERYONE, prob=0.9),
+        by_frequency=_stacked(fitted, "by_frequency").assign(prob=0.9),
+        newcomers=_stacked(results, "newcomers"),
+        densities=density_table(fitted, lengths.labels),
+        shock=None if shock is None else shock.shock,
+        shock_report=report,
+        evidence=None if used else evidence_of(statuses, lengths, options.recipe.title),
+        verdict=Verdict(
+            sentences=sentences_of(
+                results=results,
+                statuses=statuses,
+                wins=wins,
+                closer=closer_totals(baselines, origins),
+                undated=used,
+                scores=scores,
+                shock_told=report.sentence,
+                chosen=options.notes,
+            ),
+            statuses=tuple(statuses),
+            naive_wins=wins,
+        ),
+        undated=options.undated,
+        loo=results[-1].loo,
+        notes=(*options.notes, *(note for result in fitted for note in result.naive_notes)),
+        draws=options.draws,
+        seed=options.seed,
+        unit=history.unit,
+        currency=history.currency,
+        as_of=history.as_of,
+    )
+
+
+def _shock_report(shock: ShockEstimate | None, lengths: Lengths) -> ShockReport:
+    return ShockReport(
+        windows=0 if shock is None else shock.windows,
+        independent=0 if shock is None else shock.independent,
+        longest=lengths.labels[-1],
+        longest_years=float(lengths.years[-1]),
+        level_interval=None if shock is None else shock.level_interval,
+        noise_interval=None if shock is None else shock.noise_interval,
+        sentence=shock_sentence(shock, lengths),
+    )
+
+
+def _origin_table(results: Sequence[OriginResult]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "origin": [str(result.origin.date()) for result in results],
+            "customers": [result.customers for result in results],
+            "status": [result.status for result in results],
+            "message": [result.message for result in results],
+            "failed": [bool(result.failure) for result in results],
+            "seed": [result.seed for result in results],
+        }
+    )
+
+
+def _stacked(results: Sequence[OriginResult], name: str) -> pd.DataFrame:
+    """A table of every origin, one under the other."""
+    tables = []
+    for result in results:
+        table = getattr(result, name).copy()
+        table.insert(0, "origin", str(result.origin.date()))
+        tables.append(table)
+    stacked: pd.DataFrame = pd.concat(tables, ignore_index=True)
+    return stacked
+
+
+_CHILD: Final = """
+import pickle, sys
+folder, sys.path[:] = sys.argv[1], sys.argv[2:]
+from clv_forecast.evaluation.one_origin import evaluate_origin
+with open(folder + "/task", "rb") as file:
+    task = pickle.load(file)
+try:
+    answer = (True, evaluate_origin(task))
+except Exception as error:
+    answer = (False, error)
+with open(folder + "/answer.part", "wb") as file:
+    pickle.dump(answer, file)
+import os
+os.replace(folder + "/answer.part", folder + "/answer")
+"""
+_LINES_SHOWN: Final = 5
+
+
+def evaluate_all(tasks: Sequence[Task], *, workers: int, done: Callable[[int], object]) -> list[OriginResult]:
+    """Evaluate every task, on ``workers`` processes (1: in this one); the numbers are the same.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    workers : int
+    done : callable
+        Called with the number of tasks done so far.
+
+    Returns
+    -------
+    list of OriginResult
+        In the order of the tasks.
+
+    Raises
+    ------
+    FitError
+        If a process ends without an answer.
+    Exception
+        What an evaluation raises.
+    """
+    if workers <= 1 or len(tasks) == 1 or not sys.executable:
+        results = []
+        for task in tasks:
+            results.append(evaluate_origin(task))
+            done(len(results))
+        return results
+    running: list[subprocess.Popen[bytes]] = []
+    threads = max(1, number_of_threads() // workers)
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="backtest") as pool:
+        futures = [pool.submit(_elsewhere, task, running, threads) for task in tasks]
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                done(count)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for process in running:
+                process.kill()
+            raise
+        return [future.result() for future in futures]
+
+
+def _elsewhere(task: Task, running: list[subprocess.Popen[bytes]], threads: int) -> OriginResult:
+    """Evaluate a task in a process of its own."""
+    with scratch_folder() as folder:
+        (folder / "task").write_bytes(pickle.dumps(task))
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and the code above
+            [sys.executable, "-c", _CHILD, str(folder), *(entry for entry in sys.path if isinstance(entry, str))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"NUMBA_NUM_THREADS": str(threads)},
+        )
+        running.append(process)
+        told = process.communicate()[1]
+        answer = folder / "answer"
+        if not answer.exists():
+            last = told.decode(errors="replace").strip().splitlines()[-_LINES_SHOWN:]
+            raise FitError(
+                f"The process of origin {task.calibration.as_of.date()} ended without an answer.",
+                value=f"exit code {process.returncode}: {' / '.join(last) or 'nothing said'}",
+                remedy="Try workers=1, which evaluates the origins one after the other in this process.",
+            )
+        fine, found = pickle.loads(answer.read_bytes())  # noqa: S301 - written by the process above
+    if not fine:
+        raise found
+    result: OriginResult = found
+    return result
+
 
 DEFAULT_RECIPE: Final = Recipe()
 MOST_GROUPS: Final = 200

@@ -1,30 +1,253 @@
-"""One origin of a backtest: fit what was known, forecast, and compare with what came."""
+r"""One origin of a backtest: fit what was known, forecast, and compare with what came.
+
+Exact predictive probabilities of what a customer does in a window, averaged over the parameter draws.
+
+With :math:`L` the model's likelihood of a customer, in which purchase rate and dropout are integrated out, what a
+customer does in a window of length :math:`h` has, given its past and the parameters, the density
+
+.. math:: p(y, t \mid x, t_x, T; \theta) = \frac{L(\theta; x + y, t_{x + y}, T + h)}{L(\theta; x, t_x, T)}
+
+and the predictive density is its mean over the draws of :math:`\theta`.
+
+Predictive draws of one origin: the customers' scores, and sums over groups, in bounded memory.
+
+Tables of one origin: purchases by purchases before, the totals step by step, and customers who came later.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from clv_forecast import columns
 from clv_forecast.errors import FitError, InputError
+from clv_forecast.evaluation import scores
 from clv_forecast.evaluation.baselines import Baseline, naive_forecasts
-from clv_forecast.evaluation.densities import log_predictive_density
-from clv_forecast.evaluation.origin_tables import TRACKING_DRAWS, frequency_table, newcomers_table, tracking_table
-from clv_forecast.evaluation.predicted import PURCHASES, REVENUE, Predicted, in_unit
 from clv_forecast.evaluation.windows import Lengths, Outcome
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.money import Terms
-from clv_forecast.forecasting.plan import Plan, chunks_of, make_plan
+from clv_forecast.forecasting.plan import Part, Plan, chunks_of, make_plan
+from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.recipe import Recipe, fit_recipe
+from clv_forecast.streams import KeyedStreams
 from clv_forecast.units import DAYS_PER_UNIT
+
+_CELLS: Final = 1_000_000
+
+
+def log_predictive_density(plan: Plan, purchases: Floats, last: Floats, horizon: float) -> Floats:
+    """Log density of each customer's purchases in ``(T, T + horizon]``, per day of time.
+
+    Parameters
+    ----------
+    plan : Plan
+    purchases : ndarray, shape (customer,)
+        Purchases in the window.
+    last : ndarray, shape (customer,)
+        Time from ``T`` to the last of them, in the plan's unit; anything without a purchase.
+    horizon : float
+        In the plan's unit.
+
+    Returns
+    -------
+    ndarray, shape (customer,)
+        It is a density of ``purchases`` points in time, counted in days whatever the plan's unit, and a probability
+        where there is none.
+    """
+    parts = []
+    after = np.where(purchases > 0, plan.T + last, plan.recency)
+    for part in plan.parts:
+        of_part = np.empty(plan.customers)
+        for rows, chosen, back in _distinct(plan, part, purchases, after):
+            x, length = plan.frequency[chosen], plan.T[chosen]
+            params = part.purchases(chosen)
+            before = part.module.log_likelihood(params, x, plan.recency[chosen], length)
+            both = part.module.log_likelihood(params, x + purchases[chosen], after[chosen], length + horizon)
+            of_part[rows] = logsumexp(both - before, axis=0)[back]
+        parts.append(of_part)
+    together = logsumexp(np.stack(parts), axis=0) - np.log(plan.draws)
+    return np.asarray(together - purchases * np.log(DAYS_PER_UNIT[plan.unit]))
+
+
+def probability_of_none(plan: Plan, horizon: float) -> Floats:
+    """Probability of no purchase in ``(T, T + horizon]``: closed form, averaged over the draws; shape (customer,)."""
+    total = np.zeros(plan.customers)
+    for part in plan.parts:
+        for rows, chosen, back in _distinct(plan, part, plan.recency):
+            silent = part.module.probability_no_purchase(
+                part.purchases(chosen), plan.frequency[chosen], plan.recency[chosen], plan.T[chosen], horizon=horizon
+            )
+            total[rows] += np.broadcast_to(silent, (part.draws, len(chosen))).sum(axis=0)[back]
+    return np.asarray(total / plan.draws)
+
+
+def _distinct(
+    plan: Plan, part: Part, *more: Floats
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+    """Blocks of customers who share their rows: all customers of the block, one of each kind, and each one's kind."""
+    cell = part.parameters.cell.astype(np.float64)
+    what = np.stack([cell, plan.frequency, plan.recency, plan.T, *more])
+    _, first, kind = np.unique(what, axis=1, return_index=True, return_inverse=True)
+    kind = kind.ravel()
+    order = np.argsort(kind, kind="stable")
+    step = max(1, _CELLS // part.draws)
+    for start in range(0, len(first), step):
+        stop = min(start + step, len(first))
+        low, high = np.searchsorted(kind[order], [start, stop])
+        rows = order[low:high]
+        yield rows, first[start:stop], kind[rows] - start
+
+
+PURCHASES: Final = "purchases"
+REVENUE: Final = "revenue"
+FREQUENCIES: Final = ("0", "1", "2", "3", "4", "5", "6", "7+")
+"""Purchases before the origin, in classes."""
+
+
+def in_unit(days: NDArray[np.int64], plan: Plan) -> Floats:
+    """Days in the unit of the plan."""
+    return np.asarray(days / DAYS_PER_UNIT[plan.unit])
+
+
+class Predicted:
+    """Predictive draws, chunk by chunk: scores of the customers, and sums over groups."""
+
+    def __init__(self, plan: Plan, outcome: Outcome, lengths: Lengths, grouping: Grouping) -> None:
+        self.plan, self.lengths, self.grouping = plan, lengths, grouping
+        self.quantities = (PURCHASES, REVENUE) if plan.has_spend else (PURCHASES,)
+        self.ends = lengths.ends
+        self.at: NDArray[np.intp] = np.asarray(np.searchsorted(self.ends, lengths.days))
+        count, money = outcome.upto(self.ends)
+        self.actual_ends = {PURCHASES: count, REVENUE: money}
+        self.actual = {quantity: values[:, self.at] for quantity, values in self.actual_ends.items()}
+        shape = (plan.customers, len(lengths.days))
+        self.pit = {quantity: np.empty(shape) for quantity in self.quantities}
+        self.crps = {quantity: np.empty(shape) for quantity in self.quantities}
+        self.inside = {q: np.empty((*shape, len(scores.LEVELS)), dtype=bool) for q in self.quantities}
+        self.log_score = np.empty(shape)
+        groups = len(grouping.names)
+        self.sums = {q: np.zeros((groups, len(self.ends), plan.draws)) for q in self.quantities}
+        self.bins = np.minimum(plan.frequency, len(FREQUENCIES) - 1).astype(np.intp)
+        self.by_bin = np.zeros((len(FREQUENCIES) + 1, len(lengths.days), plan.draws))
+
+    def run(self) -> None:
+        """Go through all customers."""
+        boundaries = in_unit(self.ends, self.plan)
+        horizons: list[float] = in_unit(self.lengths.days, self.plan).tolist()
+        silent = np.stack([probability_of_none(self.plan, horizon) for horizon in horizons], axis=1)
+        for rows in chunks_of(self.plan, len(boundaries)):
+            drawn = predictive_money(self.plan, rows, boundaries)
+            draws: dict[str, NDArray[Any]] = {PURCHASES: drawn.purchases, REVENUE: drawn.revenue}
+            add_to_groups(self.by_bin, self.bins[rows], drawn.purchases[:, self.at])
+            for quantity in self.quantities:
+                add_to_groups(self.sums[quantity], self.grouping.member[rows], draws[quantity])
+                for h, end in enumerate(self.at):
+                    self._score(quantity, rows, h, draws[quantity][:, end])
+            for h, end in enumerate(self.at):
+                self.log_score[rows, h] = scores.log_score_counts(
+                    self.actual[PURCHASES][rows, h].astype(np.int64), drawn.purchases[:, end], silent[rows, h]
+                )
+
+    def _score(self, quantity: str, rows: NDArray[np.intp], h: int, draws: NDArray[Any]) -> None:
+        ordered = np.sort(draws, axis=-1)
+        actual = self.actual[quantity][rows, h]
+        streams = KeyedStreams(self.plan.keys[rows], int(self.lengths.days[h]))
+        uniform = scores.keyed_uniforms(streams, 0 if quantity == PURCHASES else 1)
+        self.pit[quantity][rows, h] = scores.randomised_pit(actual, ordered, uniform)
+        self.crps[quantity][rows, h] = scores.crps(actual, ordered)
+        self.inside[quantity][rows, h] = scores.inside_bands(actual, ordered)
+
+
+@njit(cache=True)
+def add_to_groups(sums, member, values):  # type: ignore[no-untyped-def]
+    """Add values (customer, end, draw) to the sums (group + 1, end, draw): to the first, everyone's, and the member's.
+
+    In the order of the customers, so that chunks do not matter; a member of -1 belongs to everyone only.
+    """
+    customers, ends, draws = values.shape
+    for i in range(customers):
+        for e in range(ends):
+            for d in range(draws):
+                sums[0, e, d] += values[i, e, d]
+                if member[i] >= 0:
+                    sums[member[i] + 1, e, d] += values[i, e, d]
+
+
+BAND: Final = 0.9
+TRACKING_DRAWS: Final = 250
+"""Enough for a picture; evenly spaced among the model's, so that every chain of a sampler has its share."""
+
+
+def frequency_table(predicted: Predicted, expected: Floats) -> pd.DataFrame:
+    """Purchases in the window by purchases before, per customer: actual, expected and the band of the expected."""
+    rows = []
+    count = np.bincount(predicted.bins, minlength=len(FREQUENCIES))
+    for h, label in enumerate(predicted.lengths.labels):
+        for k, name in enumerate(FREQUENCIES):
+            if count[k] == 0:
+                continue
+            low, high = band(predicted.by_bin[k + 1, h], BAND)
+            member = predicted.bins == k
+            came = predicted.actual[PURCHASES][member, h]
+            rows.append(
+                {
+                    "horizon": label,
+                    "frequency": name,
+                    "customers": int(count[k]),
+                    "actual": float(came.sum()) / count[k],
+                    "expected": float(expected[member, h].sum()) / count[k],
+                    "lower": float(low) / count[k],
+                    "upper": float(high) / count[k],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def tracking_table(plan: Plan, outcome: Outcome, lengths: Lengths, origin: pd.Timestamp) -> pd.DataFrame:
+    """Totals step by step, from the draws of the plan."""
+    ends = lengths.steps
+    quantities = (PURCHASES, REVENUE) if plan.has_spend else (PURCHASES,)
+    sums = {quantity: np.zeros((1, len(ends), plan.draws)) for quantity in quantities}
+    boundaries, everyone = in_unit(ends, plan), np.full(plan.customers, -1)
+    for rows in chunks_of(plan, len(ends)):
+        drawn = predictive_money(plan, rows, boundaries)
+        for quantity in quantities:
+            add_to_groups(sums[quantity], everyone[rows], getattr(drawn, quantity))
+    actual = dict(zip((PURCHASES, REVENUE), outcome.upto(ends), strict=True))
+    tables = []
+    for quantity in quantities:
+        draws, came = sums[quantity][0], actual[quantity].sum(axis=0)
+        table: dict[str, Any] = {"quantity": quantity, "period": np.arange(1, len(ends) + 1), "unit": lengths.step}
+        table["end"] = origin + pd.to_timedelta(ends, unit="D")
+        for prefix, values, totals in (
+            ("", np.diff(draws, axis=0, prepend=0.0), np.diff(came, prepend=0.0)),
+            ("cumulative_", draws, came),
+        ):
+            low, high = band(values, BAND)
+            table |= {f"{prefix}actual": totals, f"{prefix}expected": values.mean(axis=1)}
+            table |= {f"{prefix}lower": low, f"{prefix}upper": high}
+        tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def newcomers_table(outcome: Outcome, lengths: Lengths) -> pd.DataFrame:
+    """Customers who were not known at the origin, and what they bought: no forecast here is about them."""
+    found = [outcome.newcomers(int(days)) for days in lengths.days]
+    table = pd.DataFrame(found, columns=["customers", "purchases", "revenue"])
+    table.insert(0, "horizon", list(lengths.labels))
+    return table
+
 
 Floats = NDArray[np.float64]
 

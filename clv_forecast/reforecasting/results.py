@@ -12,8 +12,7 @@ import pandas as pd
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.evaluation.backtest import backtest
-from clv_forecast.evaluation.certificate import Certificate
-from clv_forecast.evaluation.certificate_store import read_certificate
+from clv_forecast.evaluation.certificate import Certificate, read_certificate
 from clv_forecast.evaluation.windows import Lengths, choose_origins, first_purchase
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.cohorts import Cohorts, cohorts

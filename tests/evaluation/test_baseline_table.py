@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from clv_forecast.evaluation.baseline_table import MODEL, baseline_table, closer_totals, naive_wins
-from clv_forecast.evaluation.score_tables import ALL, Cell
+from clv_forecast.evaluation.score_tables import ALL, MODEL, Cell, baseline_table, closer_totals, naive_wins
 
 
 def cell(customers, *, origin, ids=None):

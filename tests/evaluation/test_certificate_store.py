@@ -13,8 +13,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import StoreError
-from clv_forecast.evaluation.certificate import FILE, TABLES, Certificate
-from clv_forecast.evaluation.certificate_store import read_certificate
+from clv_forecast.evaluation.certificate import FILE, TABLES, Certificate, read_certificate
 from clv_forecast.inference.hierarchical.priors import Prior
 from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.recipe import Recipe

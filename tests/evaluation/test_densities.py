@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate
 
 import clv_forecast as clv
-from clv_forecast.evaluation.densities import log_predictive_density, probability_of_none
+from clv_forecast.evaluation.one_origin import log_predictive_density, probability_of_none
 from clv_forecast.forecasting.money import Terms
 from clv_forecast.forecasting.plan import make_plan
 from clv_forecast.forecasting.predictive import predictive_money

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clv_forecast.evaluation.statuses import BandStatus, evidence_of
+from clv_forecast.evaluation.verdict import BandStatus, evidence_of
 from clv_forecast.evaluation.windows import Lengths
 from clv_forecast.forecasting.horizons import Horizons
 

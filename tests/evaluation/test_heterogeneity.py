@@ -11,8 +11,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError
-from clv_forecast.evaluation import heterogeneity as module
-from clv_forecast.evaluation.heterogeneity import heterogeneity
+from clv_forecast.evaluation import fit_tables as module
+from clv_forecast.evaluation.fit_tables import heterogeneity
 from clv_forecast.inference.draws import ParameterDraws
 from clv_forecast.models import bg_nbd, gamma_gamma, pareto_nbd
 

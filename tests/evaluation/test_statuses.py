@@ -5,27 +5,36 @@ import pandas as pd
 import pytest
 
 from clv_forecast.evaluation import scores
-from clv_forecast.evaluation.baseline_table import MODEL, NaiveWin, baseline_table, closer_totals, naive_wins
 from clv_forecast.evaluation.baselines import RATE
-from clv_forecast.evaluation.score_tables import ALL, Cell, calibration_table, decile_table, pit_table, score_table
-from clv_forecast.evaluation.shocked_totals import TotalBands
-from clv_forecast.evaluation.statuses import (
+from clv_forecast.evaluation.score_tables import (
+    ALL,
+    MODEL,
+    Cell,
+    NaiveWin,
+    TotalBands,
+    baseline_table,
+    calibration_table,
+    closer_totals,
+    decile_table,
+    naive_wins,
+    pit_table,
+    score_table,
+)
+from clv_forecast.evaluation.verdict import (
     NOT_PROVEN,
     TOO_NARROW,
     TOO_WIDE,
     TRUSTED,
     BandStatus,
-    customer_statuses,
-    evidence_of,
-    total_statuses,
-)
-from clv_forecast.evaluation.verdict import (
     band_sentences,
     bias_sentences,
+    customer_statuses,
+    evidence_of,
     naive_sentences,
     standing_of,
     summary_of,
     total_sentences,
+    total_statuses,
 )
 from clv_forecast.evaluation.windows import Lengths
 
@@ -250,8 +259,7 @@ def test_jackknife_errors_are_the_scatter_of_repeated_samples(generator):
 
 def test_folds_left_out_are_the_measures_of_the_rest(generator):
     """The fast sums against the plain measures on the customers kept."""
-    from clv_forecast.evaluation.baseline_table import _left_out
-    from clv_forecast.evaluation.score_tables import errors_of
+    from clv_forecast.evaluation.score_tables import _left_out, errors_of
 
     actual, _, blurred = forecasts(generator, size=300)
     fold = np.arange(300) % 20

@@ -14,8 +14,7 @@ from clv_forecast.comparison.since import EARLIER, came_since
 from clv_forecast.comparison.value_bridge import value_bridge
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.customer_path import customer_path
-from clv_forecast.evaluation.fit_tables import purchase_frequencies, recency_frequency_matrix
-from clv_forecast.evaluation.heterogeneity import heterogeneity
+from clv_forecast.evaluation.fit_tables import heterogeneity, purchase_frequencies, recency_frequency_matrix
 from clv_forecast.inference.recipe import Recipe
 from tests.comparison.snapshots import after, before
 
