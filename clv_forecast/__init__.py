@@ -55,7 +55,7 @@ from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.ranking.concentration import concentration, lorenz_curves
 from clv_forecast.ranking.grading import Grading, grade
 from clv_forecast.ranking.loss_drivers import loss_drivers
-from clv_forecast.ranking.matrix_rule import MatrixRule
+from clv_forecast.ranking.matrix import MatrixRule
 from clv_forecast.ranking.metrics import account_metrics
 from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential

@@ -34,7 +34,7 @@ from clv_forecast.finance.spend import GROW
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import OBSERVED
 from clv_forecast.history.cleaning import check_time_zone
-from clv_forecast.ranking.grading_rules import Grading, grading_from
+from clv_forecast.ranking.grading import Grading, grading_from
 from clv_forecast.tables.connection_url import ConnectionUrl, connection_url, variables_in
 from clv_forecast.units import Horizon
 

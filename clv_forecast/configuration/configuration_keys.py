@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from clv_forecast.configuration.configuration import Configuration
 from clv_forecast.configuration.mistakes import section_of
 from clv_forecast.configuration.toml_text import toml_value
-from clv_forecast.ranking.grading_rules import Grading
+from clv_forecast.ranking.grading import Grading
 
 LISTED: Final = ("sources",)
 """Tables of which there may be several: ``[[sources]]``."""

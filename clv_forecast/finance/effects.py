@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from clv_forecast.forecasting.expectation import expected_money, p_alive_of
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import predictive_money
-from clv_forecast.ranking.potential import Potential
-from clv_forecast.ranking.realised import realised_if_active
+from clv_forecast.ranking.potential import Potential, realised_if_active
 from clv_forecast.streams import STAGE_UPLIFT, uniforms
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from clv_forecast.errors import DomainError
 from clv_forecast.finance.spend import WHAT_THE_BASIS_MEANS, AllowableSpend
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.printable import printable
-from clv_forecast.ranking.account_facts import SPEND, Fact, money_text, share_text
+from clv_forecast.ranking.account_card import SPEND, Fact, money_text, share_text
 
 NEW_CUSTOMERS_ONLY: Final = "What winning new customers may cost is no fact of an account that is there already."
 

@@ -1,4 +1,9 @@
-"""Joint draws of all accounts: value, potential and referral together, and the rank of every account in every draw."""
+"""Joint draws of all accounts: value, potential and referral together, and the rank of every account in every draw.
+
+Growth goals: for each account its own, from its headroom and readiness, and for each owner their sum.
+
+One pass over joint draws of all accounts: bands, ranks, cells, goals and concentration from the same worlds.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,89 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.forecasting.plan import Plan, chunks_of
 from clv_forecast.forecasting.predictive import band, predictive_money
+from clv_forecast.forecasting.result import Forecast
 from clv_forecast.progress import Progress, silent
+from clv_forecast.ranking.concentration import MEASURE, concentration, lorenz_curves
+from clv_forecast.ranking.matrix import MatrixRule, cell_probabilities
 from clv_forecast.ranking.outlook import Floats
+from clv_forecast.ranking.potential import Potential
+from clv_forecast.ranking.referral import Referrals
+
+EVERYBODY: Final = "all"
+NO_OWNER: Final = "(no owner)"
+
+
+class OwnerSums:
+    """Sums of draws by owner, added up block by block.
+
+    Parameters
+    ----------
+    owners : Series, shape (account,)
+        Missing owners are put together.
+    draws : int
+    """
+
+    def __init__(self, owners: pd.Series | None, accounts: int, draws: int) -> None:
+        named = pd.Series(NO_OWNER, index=range(accounts)) if owners is None else owners.astype("string")
+        codes, names = pd.factorize(named.fillna(NO_OWNER), sort=True)
+        self.codes: NDArray[np.intp] = np.asarray(codes, dtype=np.intp)
+        self.names = [str(name) for name in names]
+        self.by_owner = owners is not None
+        self.sums = np.zeros((len(self.names), draws))
+
+    def add(self, block: slice, drawn: Floats) -> None:
+        """Add draws of shape (account, draw) of a block of accounts."""
+        np.add.at(self.sums, self.codes[block], drawn)
+
+    def table(self, *, goal: Floats, current: Floats | None, expected: Floats, prob: float) -> pd.DataFrame:
+        """Goals by owner, and of all accounts first.
+
+        Parameters
+        ----------
+        goal : ndarray, shape (account,)
+            Revenue above the forecast; NaN where it is not known.
+        current, expected : ndarray, shape (account,)
+            Revenue of the last 12 months, and forecast over the horizon.
+        prob : float
+
+        Returns
+        -------
+        DataFrame
+            owner, accounts, with_goal, current_revenue (where known), forecast_revenue, goal, goal_lower, goal_upper
+            (band of the sum, from joint draws), goal_share (goal over forecast), prob. The goals of owners add up to
+            that of all.
+        """
+        lower, upper = band(self.sums, prob)
+        low_all, high_all = band(self.sums.sum(axis=0)[None, :], prob)
+        frame = pd.DataFrame(
+            {
+                "owner": [EVERYBODY, *self.names],
+                "accounts": self._sum(np.ones(len(goal))),
+                "with_goal": self._sum(np.isfinite(goal).astype(np.float64)),
+            }
+        ).astype({"accounts": np.int64, "with_goal": np.int64})
+        if current is not None:
+            frame["current_revenue"] = self._sum(current)
+        frame["forecast_revenue"] = self._sum(expected)
+        frame["goal"] = self._sum(np.nan_to_num(goal))
+        frame["goal_lower"], frame["goal_upper"] = np.r_[low_all, lower], np.r_[high_all, upper]
+        frame["goal_share"] = frame["goal"] / frame["forecast_revenue"].where(frame["forecast_revenue"] > 0.0)
+        nothing = frame["with_goal"] == 0
+        frame.loc[nothing, ["goal", "goal_lower", "goal_upper", "goal_share"]] = np.nan
+        frame["prob"] = prob
+        return frame if self.by_owner else frame.iloc[:1]
+
+    def _sum(self, values: Floats) -> Floats:
+        each = np.bincount(self.codes, weights=values, minlength=len(self.names))
+        return np.asarray(np.r_[each.sum(), each])
+
 
 Singles = NDArray[np.float32]
 
@@ -149,3 +229,135 @@ def add_by_block(
         lower[block], upper[block] = band(total, prob)
         progress("adjusted value", block.stop, matrix.shape[1])
     return lower, upper
+
+
+Floats = NDArray[np.float64]
+CONCENTRATION_DRAWS: Final = 200
+MEASURE_AHEAD: Final = "value forecast"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JointTask:
+    """What a pass needs beside the draws; arrays of shape (account,).
+
+    ``shift`` moves each account's draws of the adjusted value to what the order is by, whose mean is ``centre``;
+    ``expected`` is the forecast's value, ``current`` the revenue of the last 12 months, None where the log is shorter.
+    """
+
+    forecast: Forecast
+    potential: Potential | None
+    referrals: Referrals
+    credit: tuple[float, ...] | None
+    owners: pd.Series | None
+    current: Floats | None
+    expected: Floats
+    shift: Floats
+    centre: Floats
+    boundary: float
+    draws: int
+    top_k: int
+    rule: MatrixRule
+    value_cuts: tuple[float, ...]
+    potential_cuts: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JointResult:
+    """Band of the adjusted value, ranks, probability of each cell, sums by owner, and concentration."""
+
+    adjusted: tuple[Floats, Floats]
+    ranks: Ranks
+    p_cell: Floats
+    owners: OwnerSums
+    concentration: pd.DataFrame
+    lorenz: pd.DataFrame
+
+
+def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
+    """Draw values, add potential and referrals, and rank, in memory of 4 bytes per account and draw."""
+    plan, prob = task.forecast.plan.fewer_draws(task.draws), task.forecast.prob
+    owners = OwnerSums(task.owners, plan.customers, plan.draws)
+    p_cell = np.zeros((plan.customers, len(task.rule.cells())))
+    with draw_matrix(plan.draws, plan.customers) as matrix:
+        fill_values(matrix, plan, task.boundary, progress=progress)
+        measures = _measures(task, matrix)
+        spread = concentration(measures, prob=prob)
+        totals = {MEASURE_AHEAD: float(task.expected.sum())}  # not the mean of draws, which misses by its error
+        spread["total"] = spread[MEASURE].map(totals).fillna(spread["total"])
+        curves = lorenz_curves(measures, prob=prob)
+        credited = _credited(task, matrix)
+
+        def extra(block: slice) -> Floats:
+            added = _of_block(credited, block, plan.draws)
+            if task.potential is None:
+                return added
+            rows = np.arange(block.start, block.stop)
+            revenue = _realised(task.potential, matrix, rows)
+            owners.add(block, np.where(task.potential.outlook.contribution[rows, None] > 0.0, revenue, 0.0))
+            p_cell[block] = cell_probabilities(
+                _value_axis(task, matrix, block),
+                _potential_axis(task, task.potential, rows, plan.draws),
+                task.rule,
+                value_cuts=task.value_cuts,
+                potential_cuts=task.potential_cuts,
+            )
+            return added + revenue * task.potential.outlook.contribution[rows, None]
+
+        adjusted = add_by_block(matrix, extra, prob=prob, progress=progress)
+        if task.shift.any():
+            matrix += task.shift[None, :].astype(np.float32)
+        ranks = rank_draws(matrix, task.centre, top_k=task.top_k, prob=prob, progress=progress)
+    return JointResult(
+        adjusted=adjusted, ranks=ranks, p_cell=p_cell, owners=owners, concentration=spread, lorenz=curves
+    )
+
+
+def _measures(task: JointTask, matrix: Singles) -> dict[str, Floats]:
+    measures: dict[str, Floats] = {}
+    if task.current is not None:
+        measures["revenue of the last 12 months"] = task.current
+    rows = np.unique(np.linspace(0, len(matrix) - 1, CONCENTRATION_DRAWS).astype(np.intp))  # of all models of a stack
+    measures[MEASURE_AHEAD] = np.asarray(matrix[rows], dtype=np.float64)
+    return measures
+
+
+def _realised(potential: Potential, matrix: Singles, rows: NDArray[np.intp]) -> Floats:
+    """Revenue above the forecast, shape (account, draw): realised only in draws in which the account is active.
+
+    An account whose value is 0 in a draw orders nothing in it. Where a purchase is worth 0, that shows in no value.
+    """
+    active = (matrix[:, rows[0] : rows[-1] + 1] != 0.0).T
+    shown = potential.outlook.contribution[rows] != 0.0
+    return potential.revenue_draws(rows, active.shape[1], active=active | ~shown[:, None])
+
+
+def _credited(task: JointTask, matrix: Singles) -> tuple[NDArray[np.intp], Singles] | None:
+    return None if task.credit is None else referral_draws(matrix, task.referrals.credited(task.credit))
+
+
+def _of_block(credited: tuple[NDArray[np.intp], Singles] | None, block: slice, draws: int) -> Floats:
+    """Credited value of a block's accounts, shape (account, draw)."""
+    added = np.zeros((block.stop - block.start, draws))
+    if credited is not None:
+        referrers, drawn = credited
+        first, last = np.searchsorted(referrers, [block.start, block.stop])
+        added[referrers[first:last] - block.start] = drawn[:, first:last].T
+    return added
+
+
+def _value_axis(task: JointTask, matrix: Singles, block: slice) -> Floats | Singles:
+    """What the matrix shows of value, shape (draw, account)."""
+    if task.rule.value_axis == "value":
+        return matrix[:, block]
+    known = np.full(matrix.shape[1], np.nan) if task.current is None else task.current
+    return np.broadcast_to(known[block], (len(matrix), block.stop - block.start))
+
+
+def _potential_axis(task: JointTask, potential: Potential, rows: NDArray[np.intp], draws: int) -> Floats:
+    """What the matrix shows of potential, shape (draw, account); NaN where no wallet is known."""
+    unknown = potential.table["headroom"].isna().to_numpy()[rows]
+    if task.rule.potential_axis == "headroom":
+        found = potential.headroom_draws(rows, draws)
+    else:
+        found = potential.expected_draws(rows, draws) * potential.outlook.contribution[rows, None]
+    return np.where(unknown[:, None], np.nan, found).T

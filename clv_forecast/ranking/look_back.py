@@ -19,8 +19,8 @@ from clv_forecast.inference.recipe import Recipe, fit_recipe
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of
-from clv_forecast.ranking.current import carried_forward, revenue_by_customer
 from clv_forecast.ranking.outlook import DRAWS_FOR_SPREAD, Floats, Outlook, outlook_of
+from clv_forecast.ranking.trailing import carried_forward, revenue_by_customer
 from clv_forecast.streams import as_seed
 from clv_forecast.units import DAYS_PER_YEAR, Horizon
 

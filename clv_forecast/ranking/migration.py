@@ -10,8 +10,7 @@ import pandas as pd
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.ranking.matrix import NOT_CLASSED
-from clv_forecast.ranking.matrix_rule import MatrixRule
+from clv_forecast.ranking.matrix import NOT_CLASSED, MatrixRule
 
 NEW: Final = "new"
 GONE: Final = "gone"

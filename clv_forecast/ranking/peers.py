@@ -16,8 +16,18 @@ from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, silent
-from clv_forecast.ranking.peer_design import AccountKinds, Block, read_kinds, rows, together
-from clv_forecast.ranking.peer_quantile import PeerQuantile, fit_quantile, predict, unexplained, weighted_quantile
+from clv_forecast.ranking.peer_quantile import (
+    AccountKinds,
+    Block,
+    PeerQuantile,
+    fit_quantile,
+    predict,
+    read_kinds,
+    rows,
+    together,
+    unexplained,
+    weighted_quantile,
+)
 from clv_forecast.streams import as_seed, customer_keys
 
 Floats = NDArray[np.float64]

@@ -1,4 +1,9 @@
-"""The verb ``potential``: what every account could bring beyond its forecast, and how much of it is to be expected."""
+"""The verb ``potential``: what every account could bring beyond its forecast, and how much of it is to be expected.
+
+What a look back teaches: readiness, its check in money, and what it would have predicted then.
+
+Draws of what accounts realise of their headroom: uncertain wallets, uncertain shares, and luck.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from clv_forecast import columns
@@ -18,20 +24,240 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.notebook_html import notebook_html
+from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
-from clv_forecast.ranking.current import trailing_revenue
-from clv_forecast.ranking.lesson import Learnt, learn_from
-from clv_forecast.ranking.look_back import look_back, years_of
-from clv_forecast.ranking.outlook import Outlook, outlook_of
+from clv_forecast.ranking.look_back import LookBack, look_back, years_of
+from clv_forecast.ranking.outlook import Floats, Outlook, outlook_of
 from clv_forecast.ranking.ranking_check import RankingCheck, check_orders
-from clv_forecast.ranking.readiness import Readiness
-from clv_forecast.ranking.readiness_features import features, penetration_room
-from clv_forecast.ranking.realised import draw_realised, realised_if_active
-from clv_forecast.ranking.wallets import WalletOptions, Wallets, check_source, wallets_of
+from clv_forecast.ranking.readiness import (
+    FOLDS,
+    FeatureSpec,
+    Lesson,
+    Readiness,
+    feature_spec,
+    features,
+    learn_readiness,
+    penetration_room,
+    reliability_table,
+)
+from clv_forecast.ranking.trailing import trailing_revenue
+from clv_forecast.ranking.wallets import GIVEN, WalletOptions, Wallets, check_source, wallets_of
 from clv_forecast.ranking.whitespace import Whitespace
-from clv_forecast.streams import as_seed, customer_keys
+from clv_forecast.streams import (
+    STAGE_READINESS,
+    STAGE_WALLET,
+    as_seed,
+    customer_keys,
+    normal,
+    standard_gamma,
+    uniform_pair,
+)
+from clv_forecast.threads import in_spans
 from clv_forecast.units import Horizon
+
+_DOUBTFUL: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learnt:
+    """What was learnt at an earlier day.
+
+    Parameters
+    ----------
+    readiness : Readiness
+    spec : FeatureSpec
+    reliability : DataFrame
+    predicted : ndarray, shape (account,)
+        Revenue above the forecast in the window, as the other accounts' shares predict it; 0 where no wallet was known.
+    notes : tuple of str
+    """
+
+    readiness: Readiness
+    spec: FeatureSpec
+    reliability: pd.DataFrame
+    predicted: Floats
+    notes: tuple[str, ...]
+
+
+def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) -> Learnt | str:
+    """Learn readiness from a look back, with wallets estimated as of that day in the same way as today.
+
+    Parameters
+    ----------
+    look : LookBack
+    wallet_options : WalletOptions
+    prob : float
+        Probability inside the bands of the reliability table.
+
+    Returns
+    -------
+    Learnt, or str
+        Why nothing could be learnt.
+    """
+    wallets = wallets_of(look.calibration, look.accounts, look.outlook, wallet_options)
+    seed = wallet_options.seed
+    headroom, room = penetration_room(wallets.wallet, look.outlook.annual_revenue)
+    spec = feature_spec(look.accounts)
+    lesson = Lesson(
+        actual=look.actual,
+        expected=look.outlook.revenue,
+        sd=look.outlook.revenue_sd,
+        headroom=headroom * look.outlook.years,
+        p_alive=look.outlook.p_alive,
+        x=features(
+            spec, look.calibration, look.accounts, room=np.nan_to_num(room), purchases=look.calibration.purchases()
+        ),
+        fold=(customer_keys(seed, look.accounts.ids.tolist()) % np.uint64(FOLDS)).astype(np.intp),
+        days=look.days,
+    )
+    found = learn_readiness(lesson, spec.names, seed=seed)
+    if isinstance(found, str):
+        return found
+    readiness, predicted, above = found
+    reliability = reliability_table(lesson, predicted, above, prob=prob, seed=seed)
+    share = float(np.nansum(predicted)) / float(np.nansum(lesson.headroom))
+    off = readiness.forecast_error
+    common = "too low" if off >= 0.005 else "too high" if off <= -0.005 else ""
+    besides = f"besides, all forecasts were {abs(off):.0%} {common}" if common else "forecasts were right on the whole"
+    sentence = (
+        f"Looking back to {look.origin.date()}, {share:.1%} of the headroom then would have been expected above the "
+        f"forecast, each account judged by the others; "
+        f"{besides}{', which is not taken for potential' if common else ''}."
+    )
+    if readiness.chance_of_nothing >= _DOUBTFUL:
+        sentence += (
+            f" Whether headroom tells anything here is in doubt: the probability that it tells nothing is "
+            f"{readiness.chance_of_nothing:.2f}."
+        )
+    names = list(look.accounts.attributes())
+    if (wallets.source == GIVEN).any():
+        names.append(columns.WALLET)
+    told = printable(", ".join(map(str, names)))
+    undated = f"The accounts' table carries no date: taken to be known then were {told}." if names else ""
+    return Learnt(
+        readiness=readiness,
+        spec=spec,
+        reliability=reliability,
+        predicted=np.nan_to_num(predicted),
+        notes=tuple(note for note in (sentence, undated) if note),
+    )
+
+
+_SPAN: Final = 4096
+_SMALLEST_SIZE: Final = 0.02  # below it, the Beta is all or nothing
+
+
+def draw_realised(
+    headroom: Floats, log_sd: Floats, shares: Floats, spread: float, keys: NDArray[np.uint64], draws: int
+) -> Floats:
+    r"""Draw the money that each account realises of its headroom.
+
+    Draw ``d`` is :math:`h\,\omega\,S` with :math:`\ln \omega \sim N(-\sigma^2/2, \sigma)`, so that its mean is 1, and
+    :math:`S \sim \text{Beta}` of mean :math:`s_d` and variance :math:`\phi s_d`: mean :math:`h s` in all. Where no
+    share between 0 and 1 varies as much, all of the headroom is realised with probability :math:`s_d`, and else
+    nothing.
+
+    Parameters
+    ----------
+    headroom, log_sd : ndarray, shape (account,)
+        >= 0.
+    shares : ndarray, shape (account, parameter draw)
+        Expected shares, from 0 to 1; taken again and again where there are more draws.
+    spread : float
+        :math:`\phi`, >= 0; at 0 an account realises its expected share.
+    keys : ndarray of uint64, shape (account,)
+        See ``streams.customer_keys``.
+    draws : int
+
+    Returns
+    -------
+    ndarray, shape (account, draw)
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> drawn = draw_realised(100 * one, 0.2 * one, 0.1 * one[:, None], 0.3, np.array([7], dtype=np.uint64), 40_000)
+    >>> bool(abs(drawn.mean() - 10.0) < 4 * drawn.std() / 200)
+    True
+    """
+    out = np.zeros((len(headroom), draws))
+    in_spans(
+        _draw,
+        len(headroom),
+        np.ascontiguousarray(headroom),
+        np.ascontiguousarray(log_sd),
+        np.ascontiguousarray(shares),
+        spread,
+        keys,
+        out,
+        smallest=max(1, _SPAN // draws),
+    )
+    return out
+
+
+def realised_if_active(
+    headroom: Floats,
+    log_sd: Floats,
+    shares: Floats,
+    spread: float,
+    keys: NDArray[np.uint64],
+    active: NDArray[np.bool_],
+) -> Floats:
+    """Draw as ``draw_realised`` does, with nothing realised in draws in which an account is not active.
+
+    In the others its expected share is larger by as much, so that the mean stays. An account expected to realise more
+    than it could in its active draws alone realises some in all of them.
+
+    Parameters
+    ----------
+    headroom, log_sd, shares, spread, keys
+        See ``draw_realised``.
+    active : ndarray of bool, shape (account, draw)
+
+    Returns
+    -------
+    ndarray, shape (account, draw)
+
+    Examples
+    --------
+    >>> one, key = np.ones(1), np.array([7], dtype=np.uint64)
+    >>> active = np.arange(8)[None, :] < 2
+    >>> realised_if_active(100 * one, 0 * one, 0.1 * one[:, None], 0.0, key, active)
+    array([[40., 40.,  0.,  0.,  0.,  0.,  0.,  0.]])
+    >>> realised_if_active(100 * one, 0 * one, 0.5 * one[:, None], 0.0, key, active)
+    array([[50., 50., 50., 50., 50., 50., 50., 50.]])
+    """
+    chance = active.mean(axis=1)
+    within = chance >= shares.max(axis=1)
+    chance = np.where(within, np.maximum(chance, 1.0 / active.shape[1]), 1.0)
+    drawn = draw_realised(headroom, log_sd, shares / chance[:, None], spread, keys, active.shape[1])
+    return np.asarray(np.where(active | ~within[:, None], drawn, 0.0))
+
+
+@njit(cache=True, nogil=True)
+def _draw(headroom, log_sd, shares, spread, keys, out, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        if not headroom[i] > 0.0:
+            continue
+        for d in range(out.shape[1]):
+            share = shares[i, d % shares.shape[1]]
+            if share <= 0.0:
+                continue
+            if spread > 0.0 and share < 1.0:
+                size = (1.0 - share) / spread - 1.0  # of the Beta: its two parameters add up to it
+                realised, rest = 0.0, 0.0
+                if size > _SMALLEST_SIZE:
+                    realised, used = standard_gamma(keys[i], d, STAGE_READINESS, 0, share * size)
+                    rest, _ = standard_gamma(keys[i], d, STAGE_READINESS, used, (1.0 - share) * size)
+                if realised + rest > 0.0:
+                    share = realised / (realised + rest)
+                else:  # all or nothing; so also where both variates are too small for a float
+                    u, _ = uniform_pair(keys[i], d, STAGE_READINESS, 0)
+                    share = 1.0 if u < share else 0.0
+            sd = log_sd[i]
+            out[i, d] = headroom[i] * share * np.exp(sd * normal(keys[i], d, STAGE_WALLET, 0) - 0.5 * sd * sd)
+
 
 Floats = NDArray[np.float64]
 _MOST_LOG_SD: Final = 1.0

@@ -19,23 +19,26 @@ from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.grading import Grading
-from clv_forecast.ranking.joint_pass import JointTask, joint_pass
+from clv_forecast.ranking.joint_draws import JointTask, joint_pass
 from clv_forecast.ranking.matrix import MatrixRule, cuts_of, matrix_table
-from clv_forecast.ranking.order import Order, checked_order, choose_order, sensitivity_table
 from clv_forecast.ranking.outlook import outlook_of
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking_table import (
+    Order,
     add_cells,
     add_grade,
     add_reasons,
     add_referrals,
     adjusted_value,
     centre_of,
+    checked_order,
+    choose_order,
     column_of,
     in_order,
     opening_table,
     ranks_in,
     revenue_of,
+    sensitivity_table,
 )
 from clv_forecast.ranking.referral import check_credit, referrals_of
 from clv_forecast.units import units_per_year

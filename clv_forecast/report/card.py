@@ -17,10 +17,8 @@ from clv_forecast.finance.spend_facts import NEW_CUSTOMERS_ONLY, spend_facts, sp
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
-from clv_forecast.ranking.account_card import AccountCard, put_together
-from clv_forecast.ranking.account_categories import late_categories, own_categories
-from clv_forecast.ranking.account_facts import AccountData
-from clv_forecast.ranking.account_months import account_months
+from clv_forecast.ranking.account_card import AccountCard, AccountData, put_together
+from clv_forecast.ranking.account_months import account_months, late_categories, own_categories
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
 from clv_forecast.report.one_account import known_id

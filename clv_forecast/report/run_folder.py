@@ -22,7 +22,7 @@ from clv_forecast.inference.model import Model
 from clv_forecast.inference.storage import save
 from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, automatic, shows_progress
-from clv_forecast.ranking.account_categories import LateCategories, late_categories
+from clv_forecast.ranking.account_months import LateCategories, late_categories
 from clv_forecast.report.assumptions import hash_of, plain_assumptions, plain_value
 from clv_forecast.report.crm import csv_holds_ids, write_crm
 from clv_forecast.report.one_account import one_plan, one_row

@@ -15,7 +15,7 @@ from clv_forecast import columns
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.finance.spend import AllowableSpend
 from clv_forecast.inference.model import Model
-from clv_forecast.ranking.account_categories import LateCategories
+from clv_forecast.ranking.account_months import LateCategories
 from clv_forecast.report.report import Report
 
 RANKING: Final = "ranking"

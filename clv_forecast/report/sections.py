@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.ranking.account_facts import ORDERS
+from clv_forecast.ranking.account_card import ORDERS
 from clv_forecast.ranking.migration import migration_summary
 from clv_forecast.report.changes import NOW, THEN
 from clv_forecast.report.page_charts import Bar, Line, bands, bridge, columns, lines

@@ -15,10 +15,8 @@ from clv_forecast.evaluation.customer_path import path_of
 from clv_forecast.finance.spend_facts import NEW_CUSTOMERS_ONLY, spend_facts
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.ranking.account_card import AccountCard, put_together
-from clv_forecast.ranking.account_categories import own_categories
-from clv_forecast.ranking.account_facts import AccountData
-from clv_forecast.ranking.account_months import future_months, month_table, past_months
+from clv_forecast.ranking.account_card import AccountCard, AccountData, put_together
+from clv_forecast.ranking.account_months import future_months, month_table, own_categories, past_months
 from clv_forecast.report.card import care_of
 from clv_forecast.report.one_account import history_of_rows, known_id, one_plan
 from clv_forecast.report.picture import save_picture

@@ -16,7 +16,7 @@ from clv_forecast.configuration.toml_text import toml_key, toml_value
 from clv_forecast.errors import DomainError
 from clv_forecast.finance.uplift import Uplift
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.ranking.grading_rules import Grading
+from clv_forecast.ranking.grading import Grading
 from tests.configuration.full_configuration import FULL, SECRETS, SMALL
 
 

@@ -9,9 +9,17 @@ import pandas as pd
 import pytest
 
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.ranking.driver_groups import AT_LEAST_ONE, levels_of
-from clv_forecast.ranking.drivers import LESS, MORE, NO_CLEAR, TOO_FEW, VERDICTS, driver_table
 from clv_forecast.ranking.loss_difference import adjusted_difference, controls, working_model
+from clv_forecast.ranking.loss_drivers import (
+    AT_LEAST_ONE,
+    LESS,
+    MORE,
+    NO_CLEAR,
+    TOO_FEW,
+    VERDICTS,
+    driver_table,
+    levels_of,
+)
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 WINDOW = ("2024-12-31", "2025-12-31")

@@ -10,8 +10,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast.errors import DomainError
-from clv_forecast.ranking.current import carried_forward, trailing_revenue
 from clv_forecast.ranking.look_back import LookBack, look_back
+from clv_forecast.ranking.trailing import carried_forward, trailing_revenue
 from tests.ranking.conftest import Base
 
 

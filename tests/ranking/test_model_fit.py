@@ -9,8 +9,7 @@ from scipy import special, stats
 
 from clv_forecast.history import history_from_summary, purchase_history
 from clv_forecast.ranking.accounts import accounts_of
-from clv_forecast.ranking.model_fit import MODEL_FIT, model_fit
-from clv_forecast.ranking.regularity import regularity_p_value, regularity_shape
+from clv_forecast.ranking.model_fit import MODEL_FIT, model_fit, regularity_p_value, regularity_shape
 
 AS_OF = "2024-12-31"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clv_forecast.ranking.peer_design import MOST_LEVELS, Block, read_kinds, rows, together
+from clv_forecast.ranking.peer_quantile import MOST_LEVELS, Block, read_kinds, rows, together
 
 
 def dense(block: Block) -> np.ndarray:

@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from clv_forecast.ranking.peer_design import Block, read_kinds, rows
-from clv_forecast.ranking.peer_quantile import fit_quantile, lay_out, predict, unexplained, weighted_quantile
+from clv_forecast.ranking.peer_quantile import (
+    Block,
+    fit_quantile,
+    lay_out,
+    predict,
+    read_kinds,
+    rows,
+    unexplained,
+    weighted_quantile,
+)
 
 
 def by_kind(n: int, kinds: int, seed: int = 1) -> tuple[np.ndarray, tuple[Block, ...], np.ndarray]:

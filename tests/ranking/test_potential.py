@@ -12,7 +12,7 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking.accounts import accounts_of
 from clv_forecast.ranking.outlook import outlook_of
-from clv_forecast.ranking.realised import draw_realised
+from clv_forecast.ranking.potential import draw_realised
 from clv_forecast.ranking.wallets import WalletOptions, Wallets, wallets_of
 from tests.ranking.conftest import Base
 

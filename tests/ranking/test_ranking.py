@@ -12,7 +12,7 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking import joint_draws
 from clv_forecast.ranking.joint_draws import draw_matrix, rank_draws
-from clv_forecast.ranking.order import choose_order, ranks_of, sensitivity_table
+from clv_forecast.ranking.ranking_table import choose_order, ranks_of, sensitivity_table
 from tests.ranking.conftest import Base
 
 

@@ -9,8 +9,14 @@ from scipy import stats
 
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.ranking.accounts import Accounts
-from clv_forecast.ranking.referral import Referrals, check_credit, referral_table, referrals_of
-from clv_forecast.ranking.referral_rate import expected_counts, gamma_of_rates
+from clv_forecast.ranking.referral import (
+    Referrals,
+    check_credit,
+    expected_counts,
+    gamma_of_rates,
+    referral_table,
+    referrals_of,
+)
 
 
 def accounts(referred_by: dict[object, object], **more: list[object]) -> Accounts:

@@ -19,7 +19,7 @@ import pytest
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.printable import printable
-from clv_forecast.ranking.order import Order
+from clv_forecast.ranking.ranking_table import Order
 from clv_forecast.report.headline import break_even_of, headline_of
 from clv_forecast.report.page import page_html, sections_of, write_page
 from clv_forecast.report.page_accounts import account_spend, account_table
