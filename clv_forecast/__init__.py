@@ -21,9 +21,9 @@ from clv_forecast.evaluation.model_comparison import ModelComparison, compare_mo
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.budget import Budget, allocate_budget
 from clv_forecast.finance.cohorts import Cohorts, cohorts
+from clv_forecast.finance.effects import Uplift
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import AllowableSpend
-from clv_forecast.finance.uplift import Uplift
 from clv_forecast.forecasting.adjustments import CommonShock, Correction, Evidence
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value

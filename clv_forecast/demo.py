@@ -11,7 +11,7 @@ import pandas as pd
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.cohorts import cohorts
-from clv_forecast.finance.uplift import Uplift
+from clv_forecast.finance.effects import Uplift
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.new_customers import new_customer_value
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history

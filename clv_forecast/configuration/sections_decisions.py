@@ -19,9 +19,8 @@ from clv_forecast.configuration.section import (
     refuse,
 )
 from clv_forecast.errors import ClvForecastError, DomainError
-from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GROW, RETAIN
-from clv_forecast.finance.spend_terms import MOST_ROI
-from clv_forecast.finance.uplift import Uplift
+from clv_forecast.finance.effects import Uplift
+from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GROW, MOST_ROI, RETAIN
 from clv_forecast.ranking.referral import check_credit
 
 

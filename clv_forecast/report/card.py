@@ -13,7 +13,7 @@ from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.customer_path import customer_path
 from clv_forecast.finance.spend import AllowableSpend
-from clv_forecast.finance.spend_facts import NEW_CUSTOMERS_ONLY, spend_facts, spend_of_account
+from clv_forecast.finance.spend_tables import NEW_CUSTOMERS_ONLY, spend_facts, spend_of_account
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model

@@ -12,7 +12,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import InputError
 from clv_forecast.evaluation.customer_path import path_of
-from clv_forecast.finance.spend_facts import NEW_CUSTOMERS_ONLY, spend_facts
+from clv_forecast.finance.spend_tables import NEW_CUSTOMERS_ONLY, spend_facts
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.account_card import AccountCard, AccountData, put_together

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from clv_forecast.column_titles import COUNT, MONEY, TEXT, title_of
-from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES
-from clv_forecast.finance.spend_terms import MOST_ROI
+from clv_forecast.finance.spend import ACQUIRE, CONFIDENCES, MOST_ROI
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import LOW_HEADER, Look, clean_zeros, print_whole, put_headers, put_text
 from clv_forecast.report.workbook_settings import (

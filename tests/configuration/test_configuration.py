@@ -14,7 +14,7 @@ from clv_forecast.configuration.configuration_keys import configuration_referenc
 from clv_forecast.configuration.read_configuration import configuration_from, read_configuration
 from clv_forecast.configuration.toml_text import toml_key, toml_value
 from clv_forecast.errors import DomainError
-from clv_forecast.finance.uplift import Uplift
+from clv_forecast.finance.effects import Uplift
 from clv_forecast.inference.recipe import Recipe
 from clv_forecast.ranking.grading import Grading
 from tests.configuration.full_configuration import FULL, SECRETS, SMALL

@@ -15,8 +15,7 @@ import clv_forecast as clv
 from clv_forecast import figures
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.finance.allowances import reached_with
-from clv_forecast.finance.cohort_notes import COVARIATES, GROUPED, POOLED, how_judged
-from clv_forecast.finance.cohorts import Cohorts, cohorts
+from clv_forecast.finance.cohorts import COVARIATES, GROUPED, POOLED, Cohorts, cohorts, how_judged
 from clv_forecast.finance.newcomers import children_of_known
 from clv_forecast.models import bg_nbd
 from clv_forecast.ranking.accounts import Accounts

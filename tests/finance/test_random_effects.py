@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clv_forecast.finance.random_effects import _SPREADS, Effects, group_variances, random_effects
+from clv_forecast.finance.same_age import _SPREADS, Effects, group_variances, random_effects
 
 MEANS = np.array([3.0, 5.0, 4.0, 10.0, 30.0])
 CUSTOMERS = np.array([20.0, 5.0, 60.0, 40.0, 7.0])
