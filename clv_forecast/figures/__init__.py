@@ -1,20 +1,20 @@
 """Figures: each is drawn from a finished table onto the caller's axes. matplotlib is loaded on the first drawing."""
 
-from clv_forecast.figures.account_card import draw_account_card
-from clv_forecast.figures.calibration import draw_calibration, draw_deciles, draw_pit
-from clv_forecast.figures.cells import draw_matrix
+from clv_forecast.figures.account_card import draw_account_card, draw_customer_alive, draw_customer_purchases
+from clv_forecast.figures.calibration import (
+    draw_calibration,
+    draw_deciles,
+    draw_holdout_by_frequency,
+    draw_pit,
+    draw_purchase_frequencies,
+)
+from clv_forecast.figures.cells import draw_expected_purchases_matrix, draw_matrix, draw_p_alive_matrix
 from clv_forecast.figures.cohorts import draw_cohorts, draw_same_age
-from clv_forecast.figures.concentration import draw_lorenz
-from clv_forecast.figures.customer import draw_customer_alive, draw_customer_purchases
-from clv_forecast.figures.frequencies import draw_holdout_by_frequency, draw_purchase_frequencies
-from clv_forecast.figures.heterogeneity import draw_heterogeneity
-from clv_forecast.figures.matrices import draw_expected_purchases_matrix, draw_p_alive_matrix
+from clv_forecast.figures.concentration import draw_lorenz, draw_rank_bands
+from clv_forecast.figures.heterogeneity import draw_heterogeneity, draw_shrinkage
 from clv_forecast.figures.migration import draw_migration
 from clv_forecast.figures.over_runs import draw_run_bands, draw_value_over_runs
-from clv_forecast.figures.rank_bands import draw_rank_bands
-from clv_forecast.figures.shrinkage import draw_shrinkage
-from clv_forecast.figures.totals import draw_totals
-from clv_forecast.figures.tracking import draw_tracking
+from clv_forecast.figures.totals import draw_totals, draw_tracking
 from clv_forecast.figures.value_bridge import draw_value_bridge
 from clv_forecast.figures.value_potential import draw_value_potential
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import EVERYTHING, band_name, checked, chosen, in_currency, only, written
+from clv_forecast.figures.style import EVERYTHING, band_name, checked, chosen, in_currency, only, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

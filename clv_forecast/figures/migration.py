@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import checked
+from clv_forecast.figures.style import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.money import limits_of_amounts, money_axis, money_text
-from clv_forecast.figures.rows import as_text, band_name, checked, in_currency, only, written
+from clv_forecast.figures.style import (
+    as_text,
+    band_name,
+    checked,
+    in_currency,
+    limits_of_amounts,
+    money_axis,
+    money_text,
+    only,
+    written,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

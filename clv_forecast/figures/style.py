@@ -2,6 +2,10 @@
 
 Nothing here changes matplotlib's settings: every artist is given its look, and only pyplot's ordinary
 ``subplots`` is called, when the caller brought no axes.
+
+Amounts of money as a figure writes them: short, and with as many digits as tell neighbours apart.
+
+Rows of a finished table: its columns checked, one window of it chosen.
 """
 
 from __future__ import annotations
@@ -11,11 +15,87 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+import pandas as pd
+
 from clv_forecast.errors import DomainError
 from clv_forecast.printable import figure_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+MINUS: Final = "\N{MINUS SIGN}"
+_SIZES: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_FEWEST: Final = 3
+_MOST: Final = 9
+_WITH_LETTER: Final = 5
+_SHORT_ENOUGH: Final = 1e8
+_LARGEST: Final = 1e15
+_NEAR: Final = 0.02
+_AWAY_FROM_ZERO: Final = 0.5
+
+
+def money_text(value: float, digits: int = _FEWEST, *, signed: bool = False) -> str:
+    """An amount in a handful of characters, to a number of significant digits.
+
+    Examples
+    --------
+    >>> [money_text(value) for value in (0.0, 0.25, 1234.5, 340_000, 999_999, 1_234_567)]
+    ['0', '0.25', '1.23k', '340k', '1M', '1.23M']
+    >>> money_text(1_234_567, 5), money_text(340_000, signed=True), money_text(0.0, signed=True)
+    ('1.2346M', '+340k', '0')
+
+    Where so many digits are asked for, no letter makes it shorter.
+
+    >>> money_text(1_234_567.89, 9)
+    '1,234,567.89'
+    """
+    rounded = float(f"{abs(value):.{digits}g}")
+    size, letter = next((each for each in _SIZES if each[0] <= rounded < _LARGEST), (1.0, ""))
+    if digits > _WITH_LETTER and rounded < _SHORT_ENOUGH:
+        size, letter = 1.0, ""
+    sign = MINUS if value < 0.0 and rounded > 0.0 else "+" if signed and rounded > 0.0 else ""
+    return f"{sign}{rounded / size:,.{digits}g}{letter}"
+
+
+def digits_for(values: Sequence[float], step: float | None = None) -> int:
+    """How many significant digits show differences of ``step``; without a step, of the closest two values.
+
+    Examples
+    --------
+    >>> digits_for([1.0e6, 1.5e6]), digits_for([1_234_000.0, 1_234_500.0, 1_235_000.0])
+    (3, 5)
+    """
+    known = np.unique([value for value in values if math.isfinite(value)])
+    gaps = known[1:] - known[:-1]
+    wanted = _NEAR * (float(gaps.min(initial=np.inf)) if step is None else abs(step))
+    if not len(known) or wanted == 0.0:
+        return _FEWEST
+    for digits in range(_FEWEST, _MOST):
+        if all(abs(float(f"{value:.{digits}g}") - value) <= wanted for value in known):
+            return digits
+    return _MOST
+
+
+def money_axis(axis: Any) -> None:
+    """Short amounts along an axis, no two of them written alike."""
+    from matplotlib.ticker import FuncFormatter
+
+    def written(value: float, _: Any) -> str:
+        return money_text(value, digits_for(axis.get_majorticklocs()))
+
+    axis.set_major_formatter(FuncFormatter(written))
+
+
+def limits_of_amounts(ax: Axes) -> None:
+    """Show zero on the upright axis, where the marks are not all far from it."""
+    low, high = ax.get_ylim()
+    if 0.0 < low < _AWAY_FROM_ZERO * high:
+        ax.set_ylim(0.0, high)
+    elif high < 0.0 and high > _AWAY_FROM_ZERO * low:
+        ax.set_ylim(low, 0.0)
+
 
 # Okabe and Ito's palette, which survives the common colour deficiencies, and greys.
 ACTUAL: Final = "#1A1A1A"
@@ -250,3 +330,139 @@ def apart(wanted: Sequence[float], halves: Sequence[float], bottom: float, top: 
         placed[i] = min(placed[i], ceiling - halves[i])
         ceiling = placed[i] - halves[i]
     return placed
+
+
+EVERYTHING: Final = "all"
+_ORIGIN: Final = "origin"
+_SHOWN: Final = 8
+
+
+def checked(table: Any, needed: Sequence[str], made_by: str) -> pd.DataFrame:
+    """Return the table when it has rows and all the columns needed.
+
+    Raises
+    ------
+    DomainError
+        If it is no DataFrame, is empty, or lacks a column.
+
+    Examples
+    --------
+    >>> checked(pd.DataFrame({"a": [1]}), ["a"], "a verb").shape
+    (1, 1)
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise DomainError(
+            "A figure is drawn from a table (a pandas DataFrame).",
+            value=type(table).__name__,
+            remedy=f"Pass {made_by}.",
+        )
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DomainError(
+            "The table lacks columns of this figure.", value=", ".join(missing), remedy=f"Pass {made_by}."
+        )
+    if table.empty:
+        raise DomainError("The table has no rows, so there is nothing to draw.", remedy=f"Pass {made_by}.")
+    return table
+
+
+def chosen(table: pd.DataFrame, column: str, value: Any = None) -> pd.DataFrame:
+    """Rows where ``column`` holds ``value``; a table without that column has one window only.
+
+    Without a value: the rows of ``"all"`` if there are any, else those of the latest origin, or of the value that
+    stands last in the table.
+
+    Raises
+    ------
+    DomainError
+        If no row holds the value.
+
+    Examples
+    --------
+    >>> chosen(pd.DataFrame({"horizon": ["13 weeks", "39 weeks"], "n": [1, 2]}), "horizon")["n"].tolist()
+    [2]
+    """
+    if column not in table.columns:
+        if value is None or as_text(value) == EVERYTHING:
+            return table
+        raise DomainError(f"The table has no column {column}.", value=repr(value), remedy=f"Leave {column} out.")
+    texts = table[column].map(as_text).astype(object)
+    otherwise = EVERYTHING if (texts == EVERYTHING).any() else _last(table, column)
+    wanted = otherwise if value is None else as_text(value)
+    kept = table[(texts == wanted).to_numpy(dtype=bool)]
+    if kept.empty:
+        known = ", ".join(list(dict.fromkeys(texts))[:_SHOWN])
+        raise DomainError(f"No row of the table has this {column}.", value=repr(value), remedy=f"Known: {known}.")
+    return kept
+
+
+def _last(table: pd.DataFrame, column: str) -> str:
+    """The latest day (origins may be ISO text), the last category, or what stands last in the table."""
+    values = table[column]
+    if column == _ORIGIN:
+        return str(max(as_text(value) for value in values))
+    if isinstance(values.dtype, pd.CategoricalDtype) or pd.api.types.is_datetime64_any_dtype(values):
+        values = values.sort_values(kind="stable")
+    return as_text(values.iloc[-1])
+
+
+def as_text(value: Any) -> str:
+    """A day in ISO form, anything else as it prints.
+
+    Examples
+    --------
+    >>> as_text(pd.Timestamp("1997-09-30")), as_text("39 weeks")
+    ('1997-09-30', '39 weeks')
+    """
+    if isinstance(value, np.datetime64 | pd.Timestamp) or hasattr(value, "isoformat"):
+        return "" if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"
+    return str(value)
+
+
+def only(table: pd.DataFrame, column: str, otherwise: str = "") -> str:
+    """The one value of a column as text; ``otherwise`` where the column is missing, empty or holds several.
+
+    Examples
+    --------
+    >>> only(pd.DataFrame({"unit": ["week", "week"]}), "unit")
+    'week'
+    """
+    if column not in table.columns:
+        return otherwise
+    values = table[column].dropna().unique()
+    return as_text(values[0]) if len(values) == 1 else otherwise
+
+
+def written(table: pd.DataFrame, column: str, otherwise: str = "") -> str:
+    r"""The one value of a column as a figure writes it: see `only` and `short`.
+
+    Examples
+    --------
+    >>> written(pd.DataFrame({"currency": ["$", "$"]}), "currency")
+    '\\$'
+    """
+    return short(only(table, column, otherwise))
+
+
+def band_name(table: pd.DataFrame, noun: str = "band") -> str:
+    """How a figure calls the band of a table.
+
+    Examples
+    --------
+    >>> band_name(pd.DataFrame({"prob": [0.9]})), band_name(pd.DataFrame({"n": [1]}))
+    ('90 % band', 'band')
+    """
+    prob = only(table, "prob")
+    return f"{float(prob) * 100:g} % {noun}" if prob else noun
+
+
+def in_currency(quantity: str, rows: pd.DataFrame) -> str:
+    """Name of a quantity with the currency of the table, where it is money.
+
+    Examples
+    --------
+    >>> in_currency("revenue", pd.DataFrame({"currency": ["USD"]})), in_currency("purchases", pd.DataFrame())
+    ('revenue, USD', 'purchases')
+    """
+    currency = "" if quantity == "purchases" else written(rows, "currency")
+    return f"{quantity}, {currency}" if currency else quantity

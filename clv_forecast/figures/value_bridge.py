@@ -9,8 +9,7 @@ import pandas as pd
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.money import digits_for, money_axis, money_text
-from clv_forecast.figures.rows import checked, in_currency, written
+from clv_forecast.figures.style import checked, digits_for, in_currency, money_axis, money_text, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import style
-from clv_forecast.figures.rows import checked, in_currency
+from clv_forecast.figures.style import checked, in_currency
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

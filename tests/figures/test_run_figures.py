@@ -15,7 +15,7 @@ from clv_forecast.comparison.since import EARLIER, NEWCOMERS
 from clv_forecast.comparison.value_bridge import STEPS
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import over_runs, style, value_bridge
-from clv_forecast.figures.money import MINUS, digits_for, money_text
+from clv_forecast.figures.style import MINUS, digits_for, money_text
 from clv_forecast.report.changes import NOW, THEN
 from tests.figures import made_up
 
@@ -305,7 +305,7 @@ def test_amounts_are_short_and_tell_neighbours_apart() -> None:
     assert digits_for([1e6, 1e6 + 1e-9]) == 9
     ax = pyplot.subplots()[1]
     ax.set_xlim(1_234_000.0, 1_236_000.0)
-    from clv_forecast.figures.money import money_axis
+    from clv_forecast.figures.style import money_axis
 
     money_axis(ax.xaxis)
     ax.figure.canvas.draw()
