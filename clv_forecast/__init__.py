@@ -67,13 +67,11 @@ from clv_forecast.reforecasting.outcome import Reforecast
 from clv_forecast.reforecasting.publish_run import publish_run
 from clv_forecast.reforecasting.reforecast import reforecast
 from clv_forecast.reforecasting.run_table import run_table
-from clv_forecast.report.card import card
-from clv_forecast.report.changes import changes_since
+from clv_forecast.report.card import card, stored_card
 from clv_forecast.report.crm import CrmFile, write_crm
 from clv_forecast.report.page import write_page
-from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.report import Report, changes_since, make_report
 from clv_forecast.report.run_folder import write_run
-from clv_forecast.report.stored_card import stored_card
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.report.workbook import write_workbook
 from clv_forecast.run_store.run_entry import RunEntry

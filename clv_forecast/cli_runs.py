@@ -25,8 +25,8 @@ from clv_forecast.reforecasting.outcome import Reforecast
 from clv_forecast.reforecasting.publish_run import publish_run
 from clv_forecast.reforecasting.reforecast import reforecast
 from clv_forecast.reforecasting.run_table import run_table
-from clv_forecast.report.assumptions import plain_value
 from clv_forecast.report.atomic_file import atomic_file
+from clv_forecast.report.report import plain_value
 from clv_forecast.run_store.run_entry import check_run
 from clv_forecast.run_store.store import open_store
 from clv_forecast.tables_as_text import table_text

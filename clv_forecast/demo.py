@@ -23,8 +23,7 @@ from clv_forecast.ranking.loss_drivers import loss_drivers
 from clv_forecast.ranking.migration import migration
 from clv_forecast.ranking.potential import potential
 from clv_forecast.ranking.ranking import rank
-from clv_forecast.report.changes import changes_since
-from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.report import Report, changes_since, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import is_run
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts

@@ -10,7 +10,7 @@ import pandas as pd
 from clv_forecast.printable import printable
 from clv_forecast.printable_tables import printable_table
 from clv_forecast.report.headline import headline_of
-from clv_forecast.report.page_accounts import account_table
+from clv_forecast.report.page_text import account_table
 
 if TYPE_CHECKING:
     from clv_forecast.demo import Demo, DemoRun

@@ -16,7 +16,7 @@ from clv_forecast.comparison.snapshot import Snapshot, ids_alike, snapshot_of
 from clv_forecast.comparison.value_bridge import ValueBridge, value_bridge
 from clv_forecast.progress import Progress, automatic, shows_progress, silent
 from clv_forecast.ranking.migration import migration, migration_summary
-from clv_forecast.report.assumptions import plain_value
+from clv_forecast.report.report import plain_value
 from clv_forecast.report.run_tables import RANKING
 from clv_forecast.report.stored_run import StoredRun, read_run
 

@@ -12,8 +12,7 @@ from clv_forecast import columns
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.report.one_account import known_id
-from clv_forecast.report.run_tables import RANKING, SPEND
+from clv_forecast.report.run_tables import RANKING, SPEND, known_id
 from clv_forecast.report.stored_run import StoredRun, read_run
 
 Runs = Iterable[StoredRun | str | os.PathLike[str]]

@@ -22,7 +22,7 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
-from clv_forecast.report.one_account import history_of_rows
+from clv_forecast.report.run_tables import history_of_rows
 from clv_forecast.report.stored_run import StoredRun
 from clv_forecast.units import Horizon, check_unit, discount_per_unit
 

@@ -18,8 +18,8 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
-from clv_forecast.report.changes import NOW, THEN
-from clv_forecast.report.picture import save_picture
+from clv_forecast.report.card import save_picture
+from clv_forecast.report.report import NOW, THEN
 
 RESTATED: Final = "restated history"
 IDENTITY: Final = "merged, split or removed accounts"

@@ -11,7 +11,7 @@ from pydantic import Field
 from clv_forecast.arguments import MOST_TOP
 from clv_forecast.configuration.section import Checked, Section, Text, Url, check_names, number_or_off
 from clv_forecast.errors import DomainError
-from clv_forecast.report.crm_fields import field_names
+from clv_forecast.report.crm import field_names
 
 DATABASE_TABLES: Final = ("forecast", "totals", "ranking", "allowable_spend")
 """What a database gets unless told otherwise."""

@@ -15,7 +15,7 @@ from clv_forecast.comparison.drift import largest_drift, most_moved
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.configuration.sections_run import AlertsSection
 from clv_forecast.printable import printable
-from clv_forecast.report.changes import NOW, THEN
+from clv_forecast.report.report import NOW, THEN
 
 NOT_COMPARED: Final = "not_compared"
 """An alert that needs no threshold: a run that cannot be compared with the last one is looked at."""

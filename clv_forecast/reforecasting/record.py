@@ -13,7 +13,7 @@ from clv_forecast.reforecasting.gates import Gate, gates_as_records, left_out_sh
 from clv_forecast.reforecasting.inputs import Inputs
 from clv_forecast.reforecasting.refit import Fitted, options_of
 from clv_forecast.reforecasting.results import Results, Tested
-from clv_forecast.report.assumptions import plain_value
+from clv_forecast.report.report import plain_value
 from clv_forecast.run_store.run_record import SCHEMA_VERSION
 from clv_forecast.tables.connection_url import shown_url
 

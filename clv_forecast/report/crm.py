@@ -1,29 +1,239 @@
-"""The verb ``write_crm``: one row per account for the customer system, upserted by its id there."""
+"""The verb ``write_crm``: one row per account for the customer system, upserted by its id there.
+
+Fields of the CRM file: what each holds, how it is written, and what it is called there.
+
+What has changed since an earlier file for the customer system.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.arguments import instance_of
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.finance.spend import ACQUIRE
 from clv_forecast.json_text import finite
 from clv_forecast.printable import printable
 from clv_forecast.report.atomic_file import atomic_file
-from clv_forecast.report.crm_changes import SUFFIXES, compare_with_earlier, read_earlier
-from clv_forecast.report.crm_fields import COUNT, DATE, DECIMALS, FIELDS, ID, MONEY, SHARE, TEXT, field_names
 from clv_forecast.report.report import Report
-from clv_forecast.report.spreadsheet_text import cell_text, csv_holds, csv_text
+from clv_forecast.report.workbook_cells import cell_text, csv_holds, csv_text
+
+ID: Final = "id"
+MONEY: Final = "money"
+SHARE: Final = "share"
+COUNT: Final = "count"
+DATE: Final = "date"
+TEXT: Final = "text"
+
+FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        columns.CUSTOMER_ID: ID,
+        "value": MONEY,
+        "value_lower": MONEY,
+        "value_upper": MONEY,
+        "p_alive": SHARE,
+        "p_loss": SHARE,
+        "rank": COUNT,
+        "rank_lower": COUNT,
+        "rank_upper": COUNT,
+        "adjusted_value": MONEY,
+        "potential_value": MONEY,
+        "cell": TEXT,
+        "grade": TEXT,
+        "allowable_spend": MONEY,
+        "next_order": DATE,
+        "reason": TEXT,
+        "horizon": TEXT,
+        "as_of": DATE,
+        "currency": TEXT,
+    }
+)
+"""Our name of each field, and what it holds: money and counts as numbers, shares from 0 to 1, dates as ISO text."""
+
+DAY_OF_THE_RUN: Final = frozenset({"as_of"})
+"""Moves with every run: no change of an account."""
+
+DECIMALS: Final[Mapping[str, int]] = MappingProxyType({MONEY: 2, SHARE: 4, COUNT: 0})
+
+_SALESFORCE_WORDS: Final = {columns.CUSTOMER_ID: "Customer_Id", "p_alive": "P_Alive", "p_loss": "P_Loss"}
+
+
+def field_names(fields: str | Mapping[str, str]) -> dict[str, str]:
+    """Return the target's name of each field that is wanted, by our name.
+
+    Parameters
+    ----------
+    fields : {"plain", "salesforce", "hubspot"} or mapping
+        A preset, which names all fields; or our names to the target's, and then only those are written, and the
+        customer's id.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    DomainError
+        If a preset or one of our names is unknown, two fields have one name, or a name begins like a formula.
+
+    Examples
+    --------
+    >>> field_names("salesforce")["customer_id"], field_names("salesforce")["value_lower"]
+    ('CLV_Customer_Id__c', 'CLV_Value_Lower__c')
+    >>> field_names("hubspot")["value"], field_names({"value": "ltv"})
+    ('clv_value', {'customer_id': 'customer_id', 'value': 'ltv'})
+    """
+    if isinstance(fields, str):
+        if fields not in _PRESETS:
+            remedy = _nearest(fields, tuple(_PRESETS))
+            raise DomainError("Unknown preset of field names.", value=repr(fields), remedy=remedy)
+        return {name: _PRESETS[fields](name) for name in FIELDS}
+    if not isinstance(fields, Mapping):
+        raise DomainError("fields is a preset or a mapping of our names to the target's.", value=type(fields).__name__)
+    unknown = [name for name in fields if name not in FIELDS]
+    if unknown:
+        raise DomainError("Unknown field.", value=repr(unknown[0]), remedy=_nearest(str(unknown[0]), tuple(FIELDS)))
+    names = {columns.CUSTOMER_ID: columns.CUSTOMER_ID} | dict(fields)
+    empty = [name for name, target in names.items() if not isinstance(target, str) or not target.strip()]
+    if empty:
+        raise DomainError("Every field needs a name at the target.", value=f"{empty[0]}: {names[empty[0]]!r}")
+    formulas = [target for target in names.values() if csv_text(target) != target]
+    if formulas:
+        raise DomainError("A name at the target must not begin like a formula.", value=repr(formulas[0]))
+    twice = [target for target in names.values() if list(names.values()).count(target) > 1]
+    if twice:
+        raise DomainError("Two fields must not have one name.", value=repr(twice[0]))
+    return names
+
+
+def _salesforce(name: str) -> str:
+    words = _SALESFORCE_WORDS.get(name) or "_".join(word.capitalize() for word in name.split("_"))
+    return f"CLV_{words}__c"
+
+
+def _hubspot(name: str) -> str:
+    return f"clv_{name}"
+
+
+def _plain(name: str) -> str:
+    return name
+
+
+_PRESETS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {"plain": _plain, "salesforce": _salesforce, "hubspot": _hubspot}
+)
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}."
+
+
+Flags = NDArray[np.bool_]
+SUFFIXES: Final = (".csv", ".json")
+
+
+def read_earlier(given: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+    """Read an earlier file as a table; of CSV all values are text.
+
+    Raises
+    ------
+    DomainError
+        If it is of another kind.
+    StoreError
+        If it cannot be read.
+    """
+    if isinstance(given, pd.DataFrame):
+        return given
+    path = Path(given)
+    if path.suffix.lower() not in SUFFIXES:
+        raise DomainError("An earlier CRM file ends in .csv or .json.", value=str(path))
+    try:
+        if path.suffix.lower() == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as lines:
+                head, *rows = list(csv.reader(lines)) or [[]]
+            return pd.DataFrame(rows, columns=head, dtype=object)
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8")), dtype=object)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            "The earlier file cannot be read.", value=f"{path}: {error}", remedy="Give a file made by write_crm."
+        ) from error
+
+
+def compare_with_earlier(
+    table: pd.DataFrame, earlier: pd.DataFrame, names: dict[str, str]
+) -> tuple[Flags, Flags, tuple[Any, ...]]:
+    """Find which accounts are new, which have changed, and which ids of the earlier table have vanished.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As written now, under the target's names.
+    earlier : DataFrame
+        Of an earlier file.
+    names : dict
+        The target's name of each field by ours.
+
+    Raises
+    ------
+    InputError
+        If the earlier table lacks the id, or holds one twice.
+    """
+    key = names[columns.CUSTOMER_ID]
+    if key not in earlier:
+        raise InputError(
+            "The earlier file must hold the same field of the id.",
+            value=f"no {key!r} among {', '.join(map(str, earlier.columns[:8]))}",
+            remedy="Give the fields that it was written with.",
+        )
+    then = earlier[key].astype(str)
+    if then.duplicated().any():
+        raise InputError("The earlier file must hold every id once.", customer_ids=then[then.duplicated()].map(ascii))
+    now = table[key].astype(str)
+    place = pd.Index(then).get_indexer(pd.Index(now))
+    new = place < 0
+    changed = np.zeros(len(table), dtype=bool)
+    if not len(earlier):
+        return new, changed, ()
+    for name, there in names.items():
+        if name in DAY_OF_THE_RUN or name == columns.CUSTOMER_ID:
+            continue
+        if there not in earlier:
+            changed[:] = True
+            continue
+        kind = FIELDS[name]
+        before = _comparable(earlier[there], kind)[np.maximum(place, 0)]
+        changed |= before != _comparable(table[there], kind)
+    here = set(now)
+    gone = tuple(given for given, text in zip(earlier[key].tolist(), then, strict=True) if text not in here)
+    return new, changed & ~new, gone
+
+
+def _comparable(values: pd.Series[Any], kind: str) -> NDArray[np.object_]:
+    """Text of each value as CSV holds it, from whatever an earlier file or table gives; empty where missing."""
+    if kind in (MONEY, SHARE, COUNT):
+        given = pd.to_numeric(values.replace("", None), errors="coerce")
+        numbers = np.round(given.to_numpy(dtype=np.float64, na_value=np.nan), DECIMALS[kind]) + 0.0
+        return np.array(["" if one != one else repr(one) for one in numbers.tolist()], dtype=object)
+    if kind == DATE:
+        days = pd.to_datetime(values.replace("", None), errors="coerce", format="ISO8601")
+        return np.array(["" if pd.isna(one) else f"{one:%Y-%m-%d}" for one in days], dtype=object)
+    return np.array(["" if pd.isna(one) else csv_text(str(one)) for one in values], dtype=object)
+
 
 _FROM_RANKING: Final = (
     "rank", "rank_lower", "rank_upper", "adjusted_value", "potential_value", "cell", "grade", "reason",

@@ -21,8 +21,7 @@ from clv_forecast.finance.spend import (
 from clv_forecast.forecasting.adjustments import BACKTESTED, FAILED
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.ranking.account_card import ORDERS
-from clv_forecast.report.page_accounts import RULE_OF_PERSONS
-from clv_forecast.report.page_text import counted, money, percent, short_money
+from clv_forecast.report.page_text import RULE_OF_PERSONS, counted, money, percent, short_money
 from clv_forecast.report.report import Report
 
 _CARRIED: Final = ("carried", "stack")

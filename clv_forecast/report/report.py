@@ -1,11 +1,22 @@
-"""Everything that one report shows, checked to belong together."""
+"""Everything that one report shows, checked to belong together.
+
+What a report's numbers depend on, as plain values, and a short mark that tells two sets of them apart.
+
+The verb ``changes_since``: from the value of an earlier forecast to that of today's, step by step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import date
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from clv_forecast import columns
@@ -16,8 +27,227 @@ from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import ACQUIRE, CEILING, GROW, RETAIN, AllowableSpend
 from clv_forecast.forecasting.result import Forecast
+from clv_forecast.json_text import finite
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
+
+
+def plain_assumptions(report: Report) -> dict[str, Any]:
+    """List everything that the report's numbers depend on, as values that JSON can hold.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    dict
+        as_of, currency, simulated, customers, horizon, horizons, prob; ``forecast``, its assumptions; ``spends``, a
+        list with basis, horizon, target_roi, confidence, payback_limit_months and assumptions of each; ``ranking``,
+        what the order is by, where there is one. Dates are ISO text; what is missing or not finite is None or text.
+    """
+    forecast = report.forecast
+    found: dict[str, Any] = {
+        "as_of": forecast.as_of,
+        "currency": forecast.currency,
+        "simulated": report.simulated,
+        "customers": forecast.plan.customers,
+        "horizon": report.horizon,
+        "horizons": forecast.horizons.labels,
+        "prob": forecast.prob,
+        "forecast": forecast.assumptions,
+        "spends": [
+            {
+                "basis": spend.basis,
+                "horizon": spend.horizon,
+                "target_roi": spend.target_roi,
+                "confidence": spend.confidence,
+                "payback_limit_months": spend.payback_limit_months,
+                "assumptions": spend.assumptions,
+            }
+            for spend in report.spends
+        ],
+    }
+    if report.ranking is not None:
+        found["ranking"] = {"by": report.ranking.order.by, "horizon": report.ranking.horizon}
+    return {name: plain_value(value) for name, value in found.items()}
+
+
+def assumptions_hash(report: Report) -> str:
+    """Return the SHA-256 of the plain assumptions in canonical JSON (keys in order, no spaces), in hexadecimal.
+
+    Two reports with the same mark were made under the same assumptions; it says nothing about the data.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+        64 characters.
+    """
+    return hash_of(plain_assumptions(report))
+
+
+def hash_of(plain: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of plain values in canonical JSON.
+
+    Examples
+    --------
+    >>> hash_of({"b": 1, "a": [0.3, None]}) == hash_of({"a": [0.3, None], "b": 1})
+    True
+    """
+    text = json.dumps(finite(plain), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def flat_assumptions(plain: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return nested assumptions as rows of a dotted name and a value.
+
+    Examples
+    --------
+    >>> flat_assumptions({"forecast": {"margin": 0.3}, "horizons": ["12 months"]})
+    [('forecast.margin', 0.3), ('horizons', '12 months')]
+    """
+    rows: list[tuple[str, Any]] = []
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            rows.extend((f"{name}.{below}", deeper) for below, deeper in flat_assumptions(value))
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            numbered = {str(place): one for place, one in enumerate(value, start=1)}
+            rows.extend((f"{name}.{below}", deeper) for below, deeper in flat_assumptions(numbered))
+        elif isinstance(value, list):
+            rows.append((name, ", ".join(map(str, value))))
+        else:
+            rows.append((name, value))
+    return rows
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value that JSON can hold: a frozen object becomes a mapping, a date ISO text, NaN None.
+
+    Examples
+    --------
+    >>> plain_value({"rate": np.float64(0.1), "day": pd.Timestamp("2024-12-31"), "levels": (50, 60)})
+    {'rate': 0.1, 'day': '2024-12-31', 'levels': [50, 60]}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat() if value == value.normalize() else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain_value(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, pd.DataFrame):
+        return [plain_value(row) for row in value.to_dict("records")]
+    if isinstance(value, pd.Series):
+        return plain_value(value.to_dict())
+    if isinstance(value, Mapping):
+        return {str(name): plain_value(one) for name, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((plain_value(one) for one in value), key=str)
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain_value(one) for one in value]
+    text = str(value)
+    return type(value).__name__ if " at 0x" in text else text
+
+
+THEN: Final = "value then"
+GONE: Final = "accounts no longer in the log"
+NEW: Final = "new accounts"
+BOTH: Final = "accounts in both"
+NOW: Final = "value now"
+
+
+def changes_since(previous: Forecast, forecast: Forecast, horizon: str) -> pd.DataFrame:
+    """Say where the change of the expected value since an earlier forecast comes from.
+
+    Parameters
+    ----------
+    previous, forecast : Forecast
+        The earlier one and today's, both with a spend part and the horizon, in one currency.
+    horizon : str
+        One of both.
+
+    Returns
+    -------
+    DataFrame
+        step, accounts, value; previous_as_of, horizon, as_of, currency. The steps are "value then", "accounts no longer
+        in the log" (what was expected of them, taken off), "new accounts" (what is expected of them), "accounts in
+        both" (what is expected of them now less what was expected then) and "value now". Values are rounded to the
+        cent, and the first four add up to the last to the cent.
+
+    Raises
+    ------
+    DomainError
+        If a forecast lacks the horizon or a spend part, currencies differ, or the earlier one is the later one.
+
+    Notes
+    -----
+    Both horizons run from their own day. Ids are matched by value and type: 1 and "1" are two accounts. Where margins,
+    costs or the discount rate differ between the forecasts, that too stands under "accounts in both".
+
+    Examples
+    --------
+    >>> import clv_forecast as clv
+    >>> history = clv.purchase_history(clv.load_cdnow("1/10"), as_of="1998-06-30", observed_from="1997-01-01")
+    >>> then = history.split("1997-03-01").calibration
+    >>> first, second = (
+    ...     clv.forecast(clv.fit(h, compare=False), h, horizons=["12 months"], draws=100) for h in (then, history)
+    ... )
+    >>> found = changes_since(first, second, "12 months")
+    >>> found["accounts"].tolist(), bool(abs(found["value"].iloc[:4].sum() - found["value"].iloc[4]) < 0.005)
+    ([1657, 0, 692, 1657, 2349], True)
+    """
+    for name, given in (("previous", previous), ("forecast", forecast)):
+        instance_of(given, Forecast, name, "forecast")
+        given.horizons.one(horizon)
+        if not given.plan.has_spend:
+            raise DomainError("A change of value is money: both forecasts need a spend part.", value=name)
+    if previous.currency != forecast.currency:
+        raise DomainError("Both forecasts must be in one currency.", value=f"{previous.currency}, {forecast.currency}")
+    if previous.as_of > forecast.as_of:
+        raise DomainError(
+            "The earlier forecast comes first.", value=f"{previous.as_of.date()} and {forecast.as_of.date()}"
+        )
+    then, now = (_values(one, one.horizons.one(horizon)) for one in (previous, forecast))
+    horizon = forecast.horizons.one(horizon)
+    gone = sum(value for key, value in then.items() if key not in now)
+    new = sum(value for key, value in now.items() if key not in then)
+    cents = {THEN: _cents(sum(then.values())), GONE: -_cents(gone), NEW: _cents(new), NOW: _cents(sum(now.values()))}
+    cents[BOTH] = cents[NOW] - cents[THEN] - cents[GONE] - cents[NEW]
+    both = sum(key in now for key in then)
+    accounts = {THEN: len(then), GONE: len(then) - both, NEW: len(now) - both, BOTH: both, NOW: len(now)}
+    steps = (THEN, GONE, NEW, BOTH, NOW)
+    table = pd.DataFrame(
+        {
+            "step": steps,
+            "accounts": [accounts[step] for step in steps],
+            "value": [cents[step] / 100.0 for step in steps],
+        }
+    )
+    return table.assign(
+        previous_as_of=previous.as_of, horizon=horizon, as_of=forecast.as_of, currency=forecast.currency
+    )
+
+
+def _values(forecast: Forecast, horizon: str) -> dict[tuple[type, Any], float]:
+    table = forecast.customers[forecast.customers["horizon"] == horizon]
+    ids, values = table[columns.CUSTOMER_ID].tolist(), table["value"].astype(float).tolist()
+    return {(type(key), key): value for key, value in zip(ids, values, strict=True)}
+
+
+def _cents(amount: float) -> int:
+    return round(100.0 * amount)
+
 
 _ORDER: Final = (RETAIN, GROW, ACQUIRE, CEILING)
 

@@ -23,12 +23,10 @@ from clv_forecast.inference.storage import save
 from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.account_months import LateCategories, late_categories
-from clv_forecast.report.assumptions import hash_of, plain_assumptions, plain_value
 from clv_forecast.report.crm import csv_holds_ids, write_crm
-from clv_forecast.report.one_account import one_plan, one_row
 from clv_forecast.report.page import write_page
-from clv_forecast.report.report import Report
-from clv_forecast.report.run_tables import check_storable, more_tables, tables_of, write_table
+from clv_forecast.report.report import Report, hash_of, plain_assumptions, plain_value
+from clv_forecast.report.run_tables import check_storable, more_tables, one_plan, one_row, tables_of, write_table
 from clv_forecast.report.stored_run import KIND, MANIFEST, MODEL, SCHEMA_VERSION, STACK, StoredRun, is_run, read_run
 from clv_forecast.report.workbook import write_workbook
 

@@ -1,7 +1,14 @@
-"""Cells of the workbook: what kind of figure a column holds, how it looks, and writing it so that text stays text."""
+"""Cells of the workbook: what kind of figure a column holds, how it looks, and writing it so that text stays text.
+
+What the workbook may change and what it may not: the published settings, their cells, and the shared formulas.
+
+Text for spreadsheets: names and reasons are somebody else's words, and must never become a formula.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +17,262 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.column_titles import COUNT, DATE, MONEY, MONTHS, RATIO, SHARE, TEXT, kind_of, title_of
+from clv_forecast.finance.allowances import BARELY_MORE
 from clv_forecast.printable import printable
-from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
+from clv_forecast.report.report import Report
+
+ASSUMPTIONS: Final = "Assumptions"
+SIMULATED: Final = "SIMULATED DATA. "
+_EQUAL: Final = "1E-9"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Published settings of a report's allowable spend.
+
+    Parameters
+    ----------
+    target_roi, confidence : float or None
+        None where the report has no allowable spend: then nothing is live.
+    margin : float or None
+        The one margin that all values are proportional to; None where there is no such margin.
+    margin_words : str
+        What stands in the place of the number where the margin is locked.
+    why_locked : str
+        Why the margin is locked; empty where it is live.
+    simulated : bool
+    """
+
+    target_roi: float | None
+    confidence: float | None
+    margin: float | None
+    margin_words: str
+    why_locked: str
+    simulated: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether anything can be changed."""
+        return self.target_roi is not None
+
+
+def settings_of(report: Report) -> Settings:
+    """Read the settings of a report: those of its first allowable spend."""
+    first = next(iter(report.spends), None)
+    margin, words, why = _margin(report)
+    return Settings(
+        target_roi=None if first is None else first.target_roi,
+        confidence=None if first is None else first.confidence,
+        margin=margin,
+        margin_words=words,
+        why_locked=why,
+        simulated=report.simulated,
+    )
+
+
+def _margin(report: Report) -> tuple[float | None, str, str]:
+    """The margin that all values are proportional to, how it is shown, and why it is locked if it is."""
+    terms = report.forecast.assumptions
+    given = terms["margin"]
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None, "by account", "Locked: margins differ by account, so values are not proportional to one number."
+    words = per_cent(given)
+    if given <= 0.0:
+        return None, words, "Locked: values can only be scaled from a margin above 0."
+    if any(terms[name] != 0.0 for name in ("cost_to_serve", "cost_per_order")):
+        return None, words, "Locked: there are costs beside the margin, so values are not proportional to it."
+    return float(given), words, ""
+
+
+def cents(at_horizon: str, repaid: str | None) -> str:
+    """Return the formula of an allowance in whole cents, from the cells of value at the horizon and within the limit.
+
+    Examples
+    --------
+    >>> cents("A1", None)
+    'INT(MAX(0,A1*margin_scale/roi_factor)*100*1.0000000000001)'
+    """
+    earns = f"{at_horizon}*margin_scale/roi_factor"
+    if repaid is not None:
+        earns = f"MIN({earns},{repaid}*margin_scale)"
+    return f"INT(MAX(0,{earns})*100*{BARELY_MORE:.13f})"
+
+
+def at_level(cells: str) -> str:
+    """Return the formula that picks the chosen confidence among cells of all stored levels."""
+    return f"INDEX({cells},confidence_place)"
+
+
+def banner_text(settings: Settings) -> str:
+    """Return what the banner says while nothing has been changed."""
+    mark = SIMULATED if settings.simulated else ""
+    if settings.target_roi is None or settings.confidence is None:
+        return f"{mark}As published."
+    return f"{mark}As published: target return {per_cent(settings.target_roi)}, confidence " + (
+        f"{per_cent(settings.confidence)}, margin {settings.margin_words}."
+    )
+
+
+def banner_formula(settings: Settings) -> str:
+    """Return the formula of the banner: as published, different from the published run, or not valid."""
+    mark = SIMULATED if settings.simulated else ""
+    changed = _changed("target return ", "target_roi", settings.target_roi)
+    changed += _changed(", confidence ", "confidence", settings.confidence)
+    if settings.margin is not None:
+        changed += _changed(", margin ", "margin", settings.margin)
+    return (
+        f'=IF(settings_valid,IF(as_published,"{banner_text(settings)}",'
+        f'"{mark}DIFFERS FROM THE PUBLISHED RUN: "{changed}&"."),'
+        f'"{mark}NOT VALID: target return above -100 %, confidence from the list'
+        f'{", margin above 0" if settings.margin is not None else ""}.")'
+    )
+
+
+def valid_formula(settings: Settings, levels: str) -> str:
+    """Return the formula that says whether the settings can be calculated with."""
+    parts = [
+        "ISNUMBER(target_roi)",
+        "IF(ISNUMBER(target_roi),target_roi>-1,FALSE)",
+        f"ISNUMBER(MATCH(ROUND(100*confidence,6),{levels},0))",
+    ]
+    if settings.margin is not None:
+        parts.append("IF(ISNUMBER(margin),margin>0,FALSE)")
+    return f"=IFERROR(AND({','.join(parts)}),FALSE)"
+
+
+def as_published_formula(settings: Settings) -> str:
+    """Return the formula that compares the live cells with the published values."""
+    pairs = [("target_roi", settings.target_roi), ("confidence", settings.confidence)]
+    if settings.margin is not None:
+        pairs.append(("margin", settings.margin))
+    same = ",".join(f"ABS({name}-published_{name})<{_EQUAL}" for name, _ in pairs)
+    return f"=IFERROR(AND({same}),FALSE)"
+
+
+def _changed(words: str, name: str, published: Any) -> str:
+    return f'&"{words}"&ROUND(100*{name},4)&" % (published {per_cent(published)})"'
+
+
+def per_cent(share: float) -> str:
+    """Return a share in per cent, as the banner's formula shows it.
+
+    Examples
+    --------
+    >>> per_cent(0.225)
+    '22.5 %'
+    """
+    return f"{round(100.0 * share, 4):zg} %"
+
+
+MOST_IN_A_CELL: Final = 32_767
+"""Characters a cell holds, counted as spreadsheets do (an emoji is two)."""
+CUT: Final = " ... [cut]"
+
+_STARTS_A_FORMULA: Final = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""Full-width signs too: some locales read them like the plain ones."""
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?")
+# A reader that separates by semicolons sees a new field after one
+_NEXT_FIELD: Final = re.compile(
+    '(;[\\s"\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])'
+)
+# RFC 4180 has no control characters, readers split lines at more than its line ends, and UTF-8 has no half pairs
+_NO_CSV: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def cell_text(text: str) -> str:
+    r"""Return text that a cell can hold, and that every reader can open.
+
+    It is `printable`: control characters, line ends, marks of direction and halves of surrogate pairs become escapes.
+    What is longer than a cell is cut with a mark. Anything else, also emoji, stays.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> cell_text("Smith\x00 & Sons")
+    'Smith\\x00 & Sons'
+    >>> len(cell_text("x" * 40_000)), cell_text("x" * 40_000)[-5:]
+    (32767, '[cut]')
+    """
+    found = printable(text)
+    if len(found) * 2 <= MOST_IN_A_CELL or _units(found) <= MOST_IN_A_CELL:
+        return found
+    room = MOST_IN_A_CELL - len(CUT)
+    return found.encode("utf-16-le")[: 2 * room].decode("utf-16-le", errors="ignore") + CUT
+
+
+def starts_a_formula(text: str) -> bool:
+    r"""Whether a spreadsheet may read the text as a formula: it begins with ``= + - @``, a tab or a line end.
+
+    Spaces and invisible characters before the sign do not hide it. A plain number such as ``-17`` is no formula.
+
+    Examples
+    --------
+    >>> [starts_a_formula(text) for text in ("=1+1", "  @SUM(A1)", "-17", "Smith - Sons", "\tx")]
+    [True, True, False, False, True]
+    """
+    if text[:1] in ("\t", "\r", "\n"):
+        return True
+    if _PLAIN_NUMBER.fullmatch(text):
+        return False
+    for character in text:
+        if character in _STARTS_A_FORMULA:
+            return True
+        if unicodedata.category(character)[0] not in "ZC":
+            return False
+    return False
+
+
+def csv_text(text: str) -> str:
+    """Return text that stays text when a CSV file is opened as a spreadsheet.
+
+    An apostrophe goes before what would start a formula, also after a semicolon within the text: where it separates
+    fields, the rest would be a field of its own. Safe text stays what it is, and so does text that was made safe
+    before.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        Fit for a cell too: see `cell_text`.
+
+    Examples
+    --------
+    >>> csv_text("=HYPERLINK(A1)"), csv_text("Smith; =1+1"), csv_text("Smith - Sons")
+    ("'=HYPERLINK(A1)", "Smith; '=1+1", 'Smith - Sons')
+    """
+    found = cell_text(text)
+    if starts_a_formula(found):
+        found = f"'{found}"
+    return cell_text(_NEXT_FIELD.sub(r"\1'", found))
+
+
+def csv_holds(text: str) -> bool:
+    r"""Whether a CSV file can hold the text unchanged, and no spreadsheet runs, cuts or splits it.
+
+    Examples
+    --------
+    >>> [csv_holds(text) for text in ("A-1", "Søn; & Co", "A\x07", "=1+1", "A; =1")]
+    [True, True, False, False, False]
+    """
+    if _NO_CSV.search(text) or starts_a_formula(text) or _NEXT_FIELD.search(text):
+        return False
+    return _units(text) <= MOST_IN_A_CELL
+
+
+def _units(text: str) -> int:
+    """Length in units of UTF-16."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
 
 _NUMBER_FORMATS: Final[Mapping[str, str]] = {
     TEXT: "@",

@@ -23,15 +23,17 @@ from clv_forecast.finance.spend import (
 from clv_forecast.report.workbook_cells import (
     Column,
     Look,
+    at_level,
+    cents,
     clean_zeros,
     column_of,
     fit_height,
+    per_cent,
     print_whole,
     put,
     put_headers,
     put_text,
 )
-from clv_forecast.report.workbook_settings import at_level, cents, per_cent
 
 ALLOWANCES: Final = ("allowable_expected", "allowable_pooled", "allowable_single")
 HEADERS: Final = {

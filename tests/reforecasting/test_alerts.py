@@ -10,7 +10,7 @@ import pytest
 from clv_forecast.comparison.since import EARLIER
 from clv_forecast.configuration.sections_run import AlertsSection
 from clv_forecast.reforecasting.alerts import alerts_of
-from clv_forecast.report.changes import NOW, THEN
+from clv_forecast.report.report import NOW, THEN
 
 SINCE = pd.DataFrame(
     {

@@ -10,8 +10,7 @@ import clv_forecast as clv
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.cohorts import cohorts
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.report.changes import changes_since
-from clv_forecast.report.report import Report, make_report
+from clv_forecast.report.report import Report, changes_since, make_report
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -11,7 +11,7 @@ import pytest
 
 from clv_forecast.errors import DomainError
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.report.changes import BOTH, GONE, NEW, NOW, THEN, changes_since
+from clv_forecast.report.report import BOTH, GONE, NEW, NOW, THEN, changes_since
 from tests.report.page_inputs import bare_report
 
 HORIZON = "12 months"

@@ -13,10 +13,9 @@ import pytest
 
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.report import crm as crm_module
-from clv_forecast.report.crm import crm_table, csv_holds_ids, write_crm
-from clv_forecast.report.crm_fields import FIELDS, field_names
+from clv_forecast.report.crm import FIELDS, crm_table, csv_holds_ids, field_names, write_crm
 from clv_forecast.report.report import Report
-from clv_forecast.report.spreadsheet_text import starts_a_formula
+from clv_forecast.report.workbook_cells import starts_a_formula
 from tests.report.made_reports import BROKEN, HOSTILE, PYTHON, forecast_of, hostile_report, renamed, report_of
 
 

@@ -15,11 +15,10 @@ import pytest
 import clv_forecast as clv
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.budget import allocate_budget
-from clv_forecast.report.card import card
+from clv_forecast.report.card import card, save_card_figure, stored_card
 from clv_forecast.report.crm import write_crm
 from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
-from clv_forecast.report.stored_card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import StoredRun
 from tests.hostile_texts import BEFORE, LONG, SHOWN, STEERING
 

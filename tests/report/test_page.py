@@ -21,13 +21,13 @@ from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.printable import printable
 from clv_forecast.ranking.ranking_table import Order
 from clv_forecast.report.headline import break_even_of, headline_of
-from clv_forecast.report.page import page_html, sections_of, write_page
-from clv_forecast.report.page_accounts import account_spend, account_table
-from clv_forecast.report.page_data import as_json, monthly_orders, page_data
+from clv_forecast.report.page import as_json, monthly_orders, page_data, page_html, sections_of, write_page
 from clv_forecast.report.page_text import (
     Figure,
     Table,
     Words,
+    account_spend,
+    account_table,
     cents,
     decimal,
     money,
@@ -38,7 +38,7 @@ from clv_forecast.report.page_text import (
     whole,
 )
 from clv_forecast.report.report import make_report
-from clv_forecast.report.sections_spend import spend_section
+from clv_forecast.report.sections_money import spend_section
 from tests.report.page_inputs import HOSTILE, HOSTILE_ID, bare_report, full_report, hostile_report
 
 BYTES_PER_ACCOUNT = 600

@@ -14,8 +14,8 @@ import pytest
 import clv_forecast as clv
 from clv_forecast.errors import DomainError
 from clv_forecast.report.crm import crm_table
-from clv_forecast.report.page_accounts import account_table
-from clv_forecast.report.page_data import page_data
+from clv_forecast.report.page import page_data
+from clv_forecast.report.page_text import account_table
 
 HORIZONS = ["12 months", "24 months"]
 

@@ -15,7 +15,7 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.finance.cohorts import cohorts
 from clv_forecast.report import run_folder
-from clv_forecast.report.changes import changes_since
+from clv_forecast.report.report import changes_since
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.run_tables import check_storable
 from clv_forecast.report.stored_run import MANIFEST, StoredRun, read_run

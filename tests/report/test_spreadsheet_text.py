@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv_forecast.report.spreadsheet_text import CUT, MOST_IN_A_CELL, cell_text, csv_holds, csv_text, starts_a_formula
+from clv_forecast.report.workbook_cells import CUT, MOST_IN_A_CELL, cell_text, csv_holds, csv_text, starts_a_formula
 from tests.hostile_texts import HOSTILE_TEXTS
 from tests.report.made_reports import BROKEN, HOSTILE
 

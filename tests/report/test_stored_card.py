@@ -11,11 +11,10 @@ import pytest
 import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.ranking.account_card import AccountCard
-from clv_forecast.report.card import card
-from clv_forecast.report.one_account import known_id
+from clv_forecast.report.card import card, save_card_figure, stored_card
 from clv_forecast.report.report import make_report
 from clv_forecast.report.run_folder import write_run
-from clv_forecast.report.stored_card import save_card_figure, stored_card
+from clv_forecast.report.run_tables import known_id
 from clv_forecast.report.stored_run import StoredRun
 from tests.report.stored_runs import HORIZON, numbered, simulated
 

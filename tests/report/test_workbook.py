@@ -20,10 +20,9 @@ from clv_forecast.errors import DomainError, StoreError
 from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.spend import CONFIDENCES
 from clv_forecast.report import workbook as workbook_module
-from clv_forecast.report.assumptions import assumptions_hash, plain_assumptions, plain_value
-from clv_forecast.report.report import make_report
-from clv_forecast.report.spreadsheet_text import cell_text, starts_a_formula
+from clv_forecast.report.report import assumptions_hash, make_report, plain_assumptions, plain_value
 from clv_forecast.report.workbook import write_workbook
+from clv_forecast.report.workbook_cells import cell_text, starts_a_formula
 from tests.report.made_reports import HOSTILE, PYTHON, forecast_of, hostile_report, renamed, report_of
 from tests.report.recalculation import formulas_of, rows_of
 
