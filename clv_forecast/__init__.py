@@ -5,13 +5,6 @@ import types
 
 from clv_forecast import figures
 from clv_forecast.arguments import read_only
-from clv_forecast.comparison.compare_runs import Comparison, compare_runs
-from clv_forecast.comparison.over_time import account_over_runs, bands_over_runs, value_over_runs
-from clv_forecast.comparison.value_bridge import ValueBridge
-from clv_forecast.configuration.configuration import Configuration
-from clv_forecast.configuration.configuration_keys import configuration_reference
-from clv_forecast.configuration.first_configuration import first_configuration
-from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import ClvForecastError, DomainError, FitError, InputError, LockedError, StoreError
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import Certificate, read_certificate
@@ -61,12 +54,6 @@ from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential
 from clv_forecast.ranking.ranking import Ranking, rank
 from clv_forecast.ranking.ranking_check import RankingCheck
-from clv_forecast.reforecasting.backfill import backfill
-from clv_forecast.reforecasting.check import check
-from clv_forecast.reforecasting.outcome import Reforecast
-from clv_forecast.reforecasting.publish_run import publish_run
-from clv_forecast.reforecasting.reforecast import reforecast
-from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.card import card, stored_card
 from clv_forecast.report.crm import CrmFile, write_crm
 from clv_forecast.report.page import write_page
@@ -74,8 +61,17 @@ from clv_forecast.report.report import Report, changes_since, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.report.workbook import write_workbook
-from clv_forecast.run_store.run_entry import RunEntry
-from clv_forecast.run_store.store import RunStore, open_store
+from clv_forecast.runs.comparison.compare_runs import Comparison, compare_runs
+from clv_forecast.runs.comparison.over_time import account_over_runs, bands_over_runs, value_over_runs
+from clv_forecast.runs.comparison.value_bridge import ValueBridge
+from clv_forecast.runs.configuration.commented_file import configuration_reference
+from clv_forecast.runs.configuration.configuration import Configuration, read_configuration
+from clv_forecast.runs.configuration.first_configuration import first_configuration
+from clv_forecast.runs.reforecasting.check import check
+from clv_forecast.runs.reforecasting.one_run import Reforecast
+from clv_forecast.runs.reforecasting.reforecast import backfill, publish_run, reforecast, run_table
+from clv_forecast.runs.store.run_entry import RunEntry
+from clv_forecast.runs.store.store import RunStore, open_store
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 
 __version__ = "0.6.0"

@@ -28,7 +28,7 @@ from clv_forecast.json_text import json_text
 from clv_forecast.progress import bar_or_log
 from clv_forecast.report.card import save_card_figure, stored_card
 from clv_forecast.report.stored_run import read_run
-from clv_forecast.run_store.run_entry import check_run
+from clv_forecast.runs.store.run_entry import check_run
 from clv_forecast.tables_as_text import demo_text
 
 _log = logging.getLogger(__name__)

@@ -10,25 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
-from clv_forecast.comparison.compare_runs import compare_runs
-from clv_forecast.comparison.value_bridge import save_bridge
-from clv_forecast.configuration.first_configuration import first_configuration
-from clv_forecast.configuration.read_configuration import read_configuration
 from clv_forecast.errors import DomainError
 from clv_forecast.json_text import json_text
 from clv_forecast.printable import printable, printable_lines
 from clv_forecast.progress import bar_or_log, erase_bar
-from clv_forecast.reforecasting.backfill import backfill
-from clv_forecast.reforecasting.backtest_configuration import backtest_configuration
-from clv_forecast.reforecasting.check import check as check_configuration
-from clv_forecast.reforecasting.outcome import Reforecast
-from clv_forecast.reforecasting.publish_run import publish_run
-from clv_forecast.reforecasting.reforecast import reforecast
-from clv_forecast.reforecasting.run_table import run_table
 from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.report import plain_value
-from clv_forecast.run_store.run_entry import check_run
-from clv_forecast.run_store.store import open_store
+from clv_forecast.runs.comparison.compare_runs import compare_runs
+from clv_forecast.runs.comparison.value_bridge import save_bridge
+from clv_forecast.runs.configuration.configuration import read_configuration
+from clv_forecast.runs.configuration.first_configuration import first_configuration
+from clv_forecast.runs.reforecasting.check import backtest_configuration
+from clv_forecast.runs.reforecasting.check import check as check_configuration
+from clv_forecast.runs.reforecasting.one_run import Reforecast
+from clv_forecast.runs.reforecasting.reforecast import backfill, publish_run, reforecast, run_table
+from clv_forecast.runs.store.run_entry import check_run
+from clv_forecast.runs.store.store import open_store
 from clv_forecast.tables_as_text import table_text
 
 EXIT_BAD_DATA = 1

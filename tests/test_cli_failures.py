@@ -15,7 +15,7 @@ import pytest
 
 from clv_forecast import cli
 from clv_forecast.errors import DomainError, FitError, InputError, LockedError, StoreError
-from tests.reforecasting.made_runs import write_configuration, write_orders
+from tests.runs.reforecasting.made_runs import write_configuration, write_orders
 from tests.test_cli import run
 
 ESCAPES = "\x1b]0;owned\x07\n2026-11-30 06:00:00 INFO Run 2026-11-29-deadbeef is published.\u202e"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clv_forecast.run_store.lock import locked
-from clv_forecast.run_store.store import open_store
-from tests.reforecasting.made_runs import orders, write_configuration, write_orders
+from clv_forecast.runs.store.lock import locked
+from clv_forecast.runs.store.store import open_store
+from tests.runs.reforecasting.made_runs import orders, write_configuration, write_orders
 from tests.test_cli import run
 
 LATER = "1997-12-28"

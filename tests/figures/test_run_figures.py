@@ -11,12 +11,12 @@ from matplotlib import dates, pyplot
 from matplotlib.colors import to_hex
 
 from clv_forecast import figures
-from clv_forecast.comparison.since import EARLIER, NEWCOMERS
-from clv_forecast.comparison.value_bridge import STEPS
 from clv_forecast.errors import DomainError
 from clv_forecast.figures import over_runs, style, value_bridge
 from clv_forecast.figures.style import MINUS, digits_for, money_text
 from clv_forecast.report.report import NOW, THEN
+from clv_forecast.runs.comparison.drift import EARLIER, NEWCOMERS
+from clv_forecast.runs.comparison.value_bridge import STEPS
 from tests.figures import made_up
 
 SIZES = [(9.0, 5.0), (3.6, 3.8)]

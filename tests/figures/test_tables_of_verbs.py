@@ -10,13 +10,13 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast import figures
-from clv_forecast.comparison.since import EARLIER, came_since
-from clv_forecast.comparison.value_bridge import value_bridge
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.customer_path import customer_path
 from clv_forecast.evaluation.fit_tables import heterogeneity, purchase_frequencies, recency_frequency_matrix
 from clv_forecast.inference.recipe import Recipe
-from tests.comparison.snapshots import after, before
+from clv_forecast.runs.comparison.drift import EARLIER, came_since
+from clv_forecast.runs.comparison.value_bridge import value_bridge
+from tests.runs.comparison.snapshots import after, before
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv_forecast.configuration.configuration import Configuration
-from clv_forecast.configuration.read_configuration import configuration_from
 from clv_forecast.errors import ClvForecastError, DomainError
 from clv_forecast.history.consolidation import OrderSource
-from clv_forecast.run_store.database import result_database
+from clv_forecast.runs.configuration.configuration import Configuration, configuration_from
+from clv_forecast.runs.store.database import result_database
 from clv_forecast.tables.connection_url import check_url, connection_url, variables_in
 from clv_forecast.tables.databases import first_line, read_database_table
 
