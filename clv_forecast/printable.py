@@ -1,9 +1,14 @@
-"""Text from outside made safe to show: on one line, without what steers a terminal, and without logins of URLs."""
+"""Text from outside made safe to show: on one line, without what steers a terminal, and without logins of URLs.
+
+Tables made safe to show: the text in them, and the names of their columns, written as `printable` writes them.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
+
+import pandas as pd
 
 # Letters that join others (in Persian, Hindi, emoji) and spaces of other widths move no cursor
 _HARMLESS: Final = frozenset("\u200c\u200d\xa0\u2002\u2003\u2007\u2009\u202f\u3000")
@@ -75,3 +80,38 @@ def without_logins(text: str) -> str:
     for found, shown in ((_LOGIN, rf"\1{HIDDEN}@"), (_BARE_LOGIN, f"{HIDDEN}@"), (_QUERY, rf"\1{HIDDEN}")):
         text = found.sub(shown, text)
     return _PAIR.sub(rf"\1{HIDDEN}", text)
+
+
+def printable_table(table: pd.DataFrame) -> pd.DataFrame:
+    r"""Return a table with all of its text on one line per cell, without what steers a terminal or turns text around.
+
+    Parameters
+    ----------
+    table : DataFrame
+        It stays what it is.
+
+    Returns
+    -------
+    DataFrame
+        Numbers, days and what is missing are the same.
+
+    Examples
+    --------
+    >>> printable_table(pd.DataFrame({"name": ["A\x1b[2J", "B"], "value": [1.5, 2.0]}))["name"].tolist()
+    ['A\\x1b[2J', 'B']
+    """
+    shown = pd.DataFrame(
+        {place: _printable_column(column) for place, (_, column) in enumerate(table.items())}, index=table.index
+    )
+    shown.columns = pd.Index([_printable_text(name) for name in table.columns], dtype=object)
+    return shown
+
+
+def _printable_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    return pd.Series([_printable_text(value) for value in column.tolist()], index=column.index, dtype=object)
+
+
+def _printable_text(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import StoreError
+from clv_forecast.files import atomic_folder
 
 
 def ours(folder):

@@ -4,8 +4,8 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast import cli, demo
+from clv_forecast.cli_output import demo_text
 from clv_forecast.report.run_folder import write_run
-from clv_forecast.tables_as_text import demo_text
 from tests.report.stored_runs import numbered
 
 

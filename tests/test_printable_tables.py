@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from clv_forecast.printable_tables import printable_table
-from clv_forecast.tables_as_text import table_text
+from clv_forecast.cli_output import table_text
+from clv_forecast.printable import printable_table
 from tests.hostile_texts import BEFORE, SHOWN, STEERING
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import clv_forecast as clv
 from clv_forecast import progress as p
-from clv_forecast.cli_log import LogFormat, log_to_stderr
+from clv_forecast.cli_output import LogFormat, log_to_stderr
 from clv_forecast.progress import automatic, bar_or_log, progress_bars, shows_progress, silent
 
 

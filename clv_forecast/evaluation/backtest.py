@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.arguments import count_of, draws_of, instance_of
-from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.errors import DomainError, FitError
 from clv_forecast.evaluation.certificate import Certificate, ShockReport
 from clv_forecast.evaluation.common_shock import ShockEstimate
@@ -60,6 +59,7 @@ from clv_forecast.evaluation.windows import (
     origin_days,
     outcome_of,
 )
+from clv_forecast.files import scratch_folder
 from clv_forecast.forecasting.horizons import either_name
 from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute, purchase_history

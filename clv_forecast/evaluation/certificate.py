@@ -18,11 +18,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.column_titles import RATIO
 from clv_forecast.errors import ClvForecastError, StoreError
 from clv_forecast.evaluation.score_tables import ALL, NaiveWin, closer_totals
 from clv_forecast.evaluation.verdict import BandStatus, Standing, Verdict, standing_of, summary_of
+from clv_forecast.files import atomic_folder, json_text
 from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
@@ -31,10 +31,8 @@ from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.leave_one_out import PURCHASES, SPEND, LooResult
 from clv_forecast.inference.loo import Loo
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.json_text import json_text
 from clv_forecast.notebook_html import notebook_html
-from clv_forecast.printable import printable
-from clv_forecast.printable_tables import printable_table
+from clv_forecast.printable import printable, printable_table
 from clv_forecast.units import Horizon
 
 SCHEMA_VERSION: Final = 1

@@ -18,7 +18,7 @@ from clv_forecast.inference.hierarchical.structure import Assignment
 from clv_forecast.inference.report import FitReport
 from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
 from clv_forecast.notebook_html import notebook_html
-from clv_forecast.printable_tables import printable_table
+from clv_forecast.printable import printable_table
 from clv_forecast.units import TimeUnit
 
 

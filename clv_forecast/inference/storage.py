@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import ClvForecastError, StoreError
+from clv_forecast.files import atomic_folder, finite, json_text
 from clv_forecast.inference.draws import ParameterDraws, params_of_draws
 from clv_forecast.inference.hierarchical.chains import Chains, Convergence
 from clv_forecast.inference.hierarchical.effects import EffectDraws
@@ -33,7 +33,6 @@ from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.model import FittedRows, Model
 from clv_forecast.inference.report import FitReport, FitStatus, PartReport
 from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
-from clv_forecast.json_text import finite, json_text
 from clv_forecast.models import gamma_gamma, transaction_model
 
 if TYPE_CHECKING:

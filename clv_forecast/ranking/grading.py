@@ -19,8 +19,8 @@ from scipy import stats
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError, InputError
+from clv_forecast.files import read_toml
 from clv_forecast.tables.source import read_frame
-from clv_forecast.toml_file import read_toml
 
 CutOn = Literal["score", "place"]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clv_forecast.atomic_folder import scratch_folder
+from clv_forecast.files import scratch_folder
 from clv_forecast.forecasting.plan import Plan, chunks_of
 from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.forecasting.result import Forecast

@@ -19,6 +19,7 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError
 from clv_forecast.evaluation.customer_path import customer_path, path_of
+from clv_forecast.files import atomic_file
 from clv_forecast.finance.spend import AllowableSpend
 from clv_forecast.finance.spend_tables import NEW_CUSTOMERS_ONLY, spend_facts, spend_of_account
 from clv_forecast.forecasting.adjustments import CommonShock, Correction
@@ -37,7 +38,6 @@ from clv_forecast.ranking.account_months import (
 )
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
-from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.run_tables import RANKING, SPEND, SPEND_NEW, history_of_rows, known_id, one_plan
 from clv_forecast.report.stored_run import StoredRun
 from clv_forecast.units import Horizon, check_unit

@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError, InputError, StoreError
+from clv_forecast.files import atomic_file, finite
 from clv_forecast.finance.spend import ACQUIRE
-from clv_forecast.json_text import finite
 from clv_forecast.printable import printable
-from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import cell_text, csv_holds, csv_text
 

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from clv_forecast import columns as c
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
-from clv_forecast.json_text import finite
+from clv_forecast.files import atomic_file, finite
 from clv_forecast.printable import printable
 from clv_forecast.ranking.wallets import GIVEN
-from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.headline import headline_of
 from clv_forecast.report.page_text import Section, account_spend, account_table
 from clv_forecast.report.report import Report

@@ -23,11 +23,11 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.errors import DomainError
 from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.files import finite
 from clv_forecast.finance.cohorts import Cohorts
 from clv_forecast.finance.losing_accounts import losing_accounts
 from clv_forecast.finance.spend import ACQUIRE, CEILING, GROW, RETAIN, AllowableSpend
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.json_text import finite
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.ranking import Ranking
 

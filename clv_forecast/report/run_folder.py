@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from clv_forecast.arguments import instance_of
-from clv_forecast.atomic_folder import atomic_folder
 from clv_forecast.errors import DomainError
+from clv_forecast.files import atomic_folder, json_text
 from clv_forecast.forecasting.expectation import expected_money
 from clv_forecast.forecasting.stack import Stack
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.storage import save
-from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.account_months import LateCategories, late_categories
 from clv_forecast.report.crm import csv_holds_ids, write_crm

@@ -20,9 +20,9 @@ from clv_forecast import columns
 from clv_forecast.arguments import instance_of
 from clv_forecast.column_titles import COUNT, MONEY, RATIO, TEXT, title_of
 from clv_forecast.errors import DomainError
+from clv_forecast.files import atomic_file
 from clv_forecast.finance.spend import ACQUIRE
 from clv_forecast.ranking.accounts import accounts_of
-from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.report.report import Report
 from clv_forecast.report.workbook_cells import (
     ASSUMPTIONS,

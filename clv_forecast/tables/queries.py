@@ -17,8 +17,8 @@ import pyarrow as pa
 from ibis.backends.duckdb.converter import DuckDBPyArrowData
 from ibis.expr import operations as ops
 
-from clv_forecast.atomic_folder import lasting_scratch_folder
 from clv_forecast.errors import InputError
+from clv_forecast.files import lasting_scratch_folder
 
 HELD_ROWS: Final = 2_000_000
 """Up to this many rows an intermediate result is held in memory (some 100 bytes a row)."""

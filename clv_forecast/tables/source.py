@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from clv_forecast import columns as c
 from clv_forecast.errors import DomainError, InputError
-from clv_forecast.tables import parquet_files, queries, spreadsheets, text_files
+from clv_forecast.tables import memory, parquet_files, queries, text_files
 from clv_forecast.tables.column_names import check_columns, name_in_sql
 from clv_forecast.tables.ids import all_whole, id_text, inexact, of_text_file, refuse_inexact, text_of_ids, whole_text
 from clv_forecast.tables.memory import Originals, columns_of, held_table, with_whole_pairs
 from clv_forecast.tables.queries import Relation, Rows, relation_name
 from clv_forecast.tables.text_format import MONEY, TextFormat, decided_format, is_missing
 
-FILES: Final = text_files.ENDINGS + parquet_files.ENDINGS + spreadsheets.ENDINGS
+FILES: Final = text_files.ENDINGS + parquet_files.ENDINGS + memory.ENDINGS
 _LABELS: Final = (c.ORDER_ID, c.CATEGORY, c.CURRENCY)
 PLAIN: Final = TextFormat()
 
@@ -166,7 +166,7 @@ def files_at(path: str) -> list[str]:
     for name in files:
         if os.path.isfile(name) and not os.path.getsize(name):
             raise InputError("The file is empty.", value=repr(name))
-    for endings in (text_files.ENDINGS, parquet_files.ENDINGS, spreadsheets.ENDINGS):
+    for endings in (text_files.ENDINGS, parquet_files.ENDINGS, memory.ENDINGS):
         if all(os.path.isfile(name) and name.lower().endswith(endings) for name in files):
             return files
     raise InputError(
@@ -196,15 +196,15 @@ def column_names(data: Any, format: TextFormat = PLAIN) -> list[str]:
         return list(text_files.open_csv(files, "names", format).columns)
     if files[0].lower().endswith(parquet_files.ENDINGS):
         return parquet_files.parquet_columns(files)
-    return list(spreadsheets.read_sheet(files[0], format.sheet).column_names)
+    return list(memory.read_sheet(files[0], format.sheet).column_names)
 
 
 def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zone: str | None) -> Source:
     files = files_at(path)
     label, name = f"files at {path}", relation_name()
-    if files[0].lower().endswith(spreadsheets.ENDINGS):
+    if files[0].lower().endswith(memory.ENDINGS):
         money = [mapping[name] for name in (c.AMOUNT, c.MARGIN) if name in mapping]
-        sheets = [spreadsheets.read_sheet(file, format.sheet, money) for file in files]
+        sheets = [memory.read_sheet(file, format.sheet, money) for file in files]
         for sheet in sheets:
             check_columns(mapping.values(), sheet.column_names)
         parts = [sheet.select(list(mapping.values())).rename_columns(list(mapping)) for sheet in sheets]

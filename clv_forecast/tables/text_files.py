@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, Final
 
 import duckdb
 
-from clv_forecast.atomic_folder import lasting_scratch_folder
 from clv_forecast.errors import InputError
+from clv_forecast.files import lasting_scratch_folder
 from clv_forecast.tables.column_names import name_in_sql
 from clv_forecast.tables.queries import FileStamp
 from clv_forecast.tables.text_format import TextFormat

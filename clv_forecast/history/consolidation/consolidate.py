@@ -43,8 +43,7 @@ from clv_forecast.history.consolidation.same_orders import (
 )
 from clv_forecast.history.consolidation.same_orders import same_orders as find_same_orders
 from clv_forecast.notebook_html import notebook_html
-from clv_forecast.printable import printable
-from clv_forecast.printable_tables import printable_table
+from clv_forecast.printable import printable, printable_table
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.tables.ids import folded, in_one_kind
 from clv_forecast.tables.text_format import ISO

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clv_forecast import columns as c
-from clv_forecast.atomic_folder import atomic_folder
+from clv_forecast.files import atomic_folder
 from clv_forecast.history.cleaning import LARGEST_AMOUNT
 from clv_forecast.history.consolidation import order_groups as g
 from clv_forecast.history.consolidation.crosswalk import ACCOUNT

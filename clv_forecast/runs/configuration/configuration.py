@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from clv_forecast.errors import DomainError
+from clv_forecast.files import read_toml
 from clv_forecast.finance.spend import GROW
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import OBSERVED
@@ -59,7 +60,6 @@ from clv_forecast.runs.configuration.sections_model import (
     RankingSection,
 )
 from clv_forecast.tables.connection_url import ConnectionUrl, connection_url, variables_in
-from clv_forecast.toml_file import read_toml
 from clv_forecast.units import Horizon
 
 _PART: Final = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast.arguments import parse_day
-from clv_forecast.atomic_folder import scratch_folder
 from clv_forecast.columns import FREQUENCY
 from clv_forecast.errors import ClvForecastError, DomainError, InputError, StoreError
 from clv_forecast.evaluation.certificate import Certificate
+from clv_forecast.files import scratch_folder
 from clv_forecast.forecasting.money import OBSERVED, resolve_terms
 from clv_forecast.history.attributes import read_attributes
 from clv_forecast.history.consolidation.counting import count_source

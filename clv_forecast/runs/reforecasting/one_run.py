@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from clv_forecast.errors import StoreError
+from clv_forecast.files import json_text
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.inference.model import Model
-from clv_forecast.json_text import json_text
 from clv_forecast.progress import Progress
 from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clv_forecast.arguments import read_only
 from clv_forecast.errors import DomainError, StoreError
-from clv_forecast.json_text import finite, json_text
+from clv_forecast.files import finite, json_text
 from clv_forecast.report.stored_run import MANIFEST, StoredRun, files_of, read_run
 
 RECORD: Final = "run.json"

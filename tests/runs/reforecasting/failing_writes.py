@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from clv_forecast.errors import ClvForecastError, StoreError
+from clv_forecast.files import atomic_file
 from clv_forecast.report import run_folder
-from clv_forecast.report.atomic_file import atomic_file
 from clv_forecast.runs.reforecasting.one_run import OneRun
 from clv_forecast.runs.reforecasting.reforecast import reforecast
 from clv_forecast.runs.store import lock
