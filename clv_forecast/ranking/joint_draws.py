@@ -25,9 +25,10 @@ from clv_forecast.forecasting.result import Forecast
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.concentration import MEASURE, concentration, lorenz_curves
 from clv_forecast.ranking.matrix import MatrixRule, cell_probabilities
-from clv_forecast.ranking.outlook import Floats
 from clv_forecast.ranking.potential import Potential
 from clv_forecast.ranking.referral import Referrals
+
+Floats = NDArray[np.float64]
 
 EVERYBODY: Final = "all"
 NO_OWNER: Final = "(no owner)"
@@ -231,7 +232,6 @@ def add_by_block(
     return lower, upper
 
 
-Floats = NDArray[np.float64]
 CONCENTRATION_DRAWS: Final = 200
 MEASURE_AHEAD: Final = "value forecast"
 

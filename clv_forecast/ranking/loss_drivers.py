@@ -448,7 +448,7 @@ def loss_drivers(
     Returns
     -------
     DataFrame
-        As ``clv_forecast.ranking.loss_drivers.driver_table``: the largest loss beyond the others' share first. A verdict
+        As `driver_table` has it: the largest loss beyond the others' share first. A verdict
         says what goes together, not what would happen if something were changed.
 
     Raises

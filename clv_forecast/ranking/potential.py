@@ -28,7 +28,7 @@ from clv_forecast.printable import printable
 from clv_forecast.progress import Progress, automatic, shows_progress
 from clv_forecast.ranking.accounts import Accounts, accounts_of
 from clv_forecast.ranking.look_back import LookBack, look_back, years_of
-from clv_forecast.ranking.outlook import Floats, Outlook, outlook_of
+from clv_forecast.ranking.outlook import Outlook, outlook_of
 from clv_forecast.ranking.ranking_check import RankingCheck, check_orders
 from clv_forecast.ranking.readiness import (
     FOLDS,
@@ -55,6 +55,8 @@ from clv_forecast.streams import (
 )
 from clv_forecast.threads import in_spans
 from clv_forecast.units import Horizon
+
+Floats = NDArray[np.float64]
 
 _DOUBTFUL: Final = 0.1
 
@@ -259,7 +261,6 @@ def _draw(headroom, log_sd, shares, spread, keys, out, start, stop):  # type: ig
             out[i, d] = headroom[i] * share * np.exp(sd * normal(keys[i], d, STAGE_WALLET, 0) - 0.5 * sd * sd)
 
 
-Floats = NDArray[np.float64]
 _MOST_LOG_SD: Final = 1.0
 _DRAWS_FOR_BANDS: Final = 400
 _ROWS_AT_ONCE: Final = 20_000

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import clv_forecast as clv
-from clv_forecast.evaluation import backtest, one_origin
+from clv_forecast.evaluation import backtest as backtest_module
+from clv_forecast.evaluation import one_origin
 from clv_forecast.evaluation.backtest import backtest
 from clv_forecast.evaluation.certificate import TABLES
 from clv_forecast.evaluation.windows import longest_horizon
@@ -307,7 +308,7 @@ def test_a_failed_origin_is_reported(history, certificate, monkeypatch):
 def test_errors_come_back_from_other_processes(history, monkeypatch):
     with pytest.raises(clv.DomainError, match="hierarchical"):
         run(history, recipe=Recipe(groups="cohort_month"), workers=2)
-    monkeypatch.setattr(backtest, "_CHILD", "import sys; sys.exit('out of luck')")
+    monkeypatch.setattr(backtest_module, "_CHILD", "import sys; sys.exit('out of luck')")
     with pytest.raises(clv.FitError, match=r"without an answer.*out of luck.*workers=1"):
         run(history, workers=2)
 

@@ -229,12 +229,12 @@ def _tables(section: type[BaseModel], name: str, meaning: str, *, optional: bool
         optional=optional,
         keys=tuple(_key_of(name, key, fields[key]) for key in own),
     )
-    for key, field in fields.items():
+    for key, described in fields.items():
         path = f"{name}.{key}" if name else key
         if key in below:
-            yield from _tables(below[key], path, str(field.description), optional=field.default is None)
+            yield from _tables(below[key], path, str(described.description), optional=described.default is None)
         elif key in BY_OWN_RULES:
-            yield _grading_table(path, str(field.description))
+            yield _grading_table(path, str(described.description))
 
 
 def _key_of(section: str, name: str, field: FieldInfo) -> Key:

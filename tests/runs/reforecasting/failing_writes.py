@@ -1,7 +1,7 @@
 """A run in which each write fails once, and what a reader finds after each: a program, so that it can fork safely.
 
-``python -m tests.runs.reforecasting.failing_writes FOLDER [ALIKE]``: a run is made up to the moment at which it begins to
-write its folder; from there it is carried to its end again and again, each time with another operation on a file
+``python -m tests.runs.reforecasting.failing_writes FOLDER [ALIKE]``: a run is made up to the moment at which it begins
+to write its folder; from there it is carried to its end again and again, each time with another operation on a file
 failing. What C++ writes (Parquet) is not seen from here. Of operations alike (in one folder, on one kind of file) the
 first ALIKE fail, by default all. It prints one JSON object.
 """
