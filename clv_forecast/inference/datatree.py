@@ -11,7 +11,7 @@ from scipy import special, stats
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.draws import LAPLACE, POSTERIOR
 from clv_forecast.inference.hierarchical.chains import Chains
-from clv_forecast.inference.hierarchical.priors import MEANINGS, from_free
+from clv_forecast.inference.hierarchical.priors import from_free
 from clv_forecast.inference.loo import purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.model import FittedRows
 from clv_forecast.models import gamma_gamma, transaction_model
@@ -119,7 +119,7 @@ def _draws(model: Model, all_chains: tuple[Chains | None, Chains | None]) -> xr.
                 variables[name] = (("chain", "draw", *dims), shown)
                 coords |= labels
         else:
-            theta = _scaled(model, module, params).reshape(chains_of_draws(model), -1, len(module.UNCONSTRAINED))
+            theta = _scaled(model, module, params).reshape(chains_of_draws(model), -1, len(module.COORDINATES))
         variables |= _named(model, module, theta)
     first = next(iter(variables.values()))[1]
     coords |= {"chain": np.arange(first.shape[0]), "draw": np.arange(first.shape[1])}
@@ -173,10 +173,9 @@ def _named(model: Model, module: Any, theta: Floats) -> dict[str, Any]:
         for name in module.PARAMETERS
     }
     money = 1.0 if model.money_scale is None else model.money_scale
-    for index, coordinate in enumerate(module.UNCONSTRAINED):
-        meaning = MEANINGS[coordinate]
+    for index, meaning in enumerate(module.COORDINATES):
         values = from_free(theta[..., index], meaning, time_scale=model.time_scale, money_scale=money)
-        found[meaning.name] = (("chain", "draw"), values)
+        found[meaning.quantity] = (("chain", "draw"), values)
     return found
 
 
@@ -197,7 +196,9 @@ def _prior(model: Model) -> xr.Dataset:
     """Draws of the quantities that priors are about, from their medians and upper bounds."""
     import xarray as xr
 
-    links = {meaning.name: meaning.link for meaning in MEANINGS.values()}
+    links = {
+        each.quantity: each.link for each in (*transaction_model(model.purchases).COORDINATES, *gamma_gamma.COORDINATES)
+    }
     assert model.priors is not None  # noqa: S101 - the caller checked
     variables = {}
     generator = np.random.default_rng([model.seed, 4])

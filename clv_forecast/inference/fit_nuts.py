@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from clv_forecast.inference.draws import POSTERIOR
 from clv_forecast.inference.fitted_part import FittedPart
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.part_data import PartData
-from clv_forecast.inference.hierarchical.priors import MEANINGS, PURCHASES, PartPriors, from_free
+from clv_forecast.inference.hierarchical.priors import PURCHASES, PartPriors, from_free
 from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.sampling import NutsPart, fit_part_nuts
 from clv_forecast.inference.hierarchical.structure import Assignment, NumericCovariate, Structure
@@ -26,11 +26,8 @@ from clv_forecast.inference.hierarchy import Hierarchy, map_fields
 from clv_forecast.inference.loo import purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.parameter_table import COLUMNS, INTERVAL_PROB
 from clv_forecast.inference.report import FitStatus, PartReport
-from clv_forecast.models import transaction_model
+from clv_forecast.models import coordinate
 from clv_forecast.progress import Progress
-
-_TOLD: Final = ("log_rate", "logit_dropout", "log_dropout_rate", "log_mean_spend")
-"""Coordinates that mean something by themselves."""
 
 
 def posterior_table(params: Any, effects: EffectDraws, priors: PartPriors, structure: Structure) -> pd.DataFrame:
@@ -68,29 +65,29 @@ def _quantities(
 ) -> Iterator[tuple[str, Floats, str]]:
     for field in type(params).__dataclass_fields__:
         yield field, np.asarray(getattr(params, field))[:, 0], ""
-    told = [(k, MEANINGS[name]) for k, name in enumerate(effects.coordinates) if name in _TOLD]
+    told = [(k, coordinate(name)) for k, name in enumerate(effects.coordinates) if coordinate(name).level]
     scales = {"time_scale": priors.time_scale, "money_scale": priors.money_scale}
     for k, meaning in told:
-        yield meaning.name, from_free(effects.intercept[:, k], meaning, **scales), ""
+        yield meaning.quantity, from_free(effects.intercept[:, k], meaning, **scales), ""
     for index, term in enumerate(structure.groups):
         for k, meaning in told:
             for level, label in enumerate(term.levels):
                 theta = effects.intercept[:, k] + effects.effects[index][:, level, k]
-                yield f"{meaning.name}[{term.name}={label}]", from_free(theta, meaning, **scales), ""
+                yield f"{meaning.quantity}[{term.name}={label}]", from_free(theta, meaning, **scales), ""
         spread = np.sqrt(np.sum(effects.factors[index] ** 2, axis=2))
         for k in priors.varying:
-            meaning = MEANINGS[effects.coordinates[k]]
+            meaning = coordinate(effects.coordinates[k])
             note = f"standard deviation between groups, {meaning.link} scale"
-            yield f"group_sd:{meaning.name}[{term.name}]", spread[:, k], note
+            yield f"group_sd:{meaning.quantity}[{term.name}]", spread[:, k], note
     column = 0
     for covariate in structure.covariates:
         for name, unit in zip(covariate.columns, covariate.spreads, strict=True):
             for k in priors.targets:
-                meaning = MEANINGS[effects.coordinates[k]]
+                meaning = coordinate(effects.coordinates[k])
                 what = "odds ratio" if meaning.link == "logit" else "factor"
                 per = "per unit" if isinstance(covariate, NumericCovariate) else "against the reference"
                 values = np.exp(effects.coefficients[:, column, k] / unit)
-                yield f"{name} on {meaning.name}", values, f"{what} {per}"
+                yield f"{name} on {meaning.quantity}", values, f"{what} {per}"
             column += 1
 
 
@@ -208,7 +205,6 @@ def _log_likelihood(data: PartData, middle: EffectDraws, rows: Any, options: Nut
 
 def _report(data: PartData, fitted: NutsPart, log_likelihood: float, n_rows: int) -> PartReport:
     nan = float("nan")
-    names = transaction_model(data.model).UNCONSTRAINED if data.part == PURCHASES else data.coordinates
     steps = fitted.chains.sample_stats.get("n_steps")
     convergence = fitted.convergence
     status = FitStatus.FAILED if convergence.broken else FitStatus.NEARLY_CONVERGED
@@ -224,7 +220,9 @@ def _report(data: PartData, fitted: NutsPart, log_likelihood: float, n_rows: int
         evaluations=0 if steps is None else int(np.sum(steps)),
         n_customers=data.n_customers,
         n_rows=n_rows,
-        correlations=pd.DataFrame(np.corrcoef(fitted.effects.intercept.T), index=names, columns=names),
+        correlations=pd.DataFrame(
+            np.corrcoef(fitted.effects.intercept.T), index=data.coordinates, columns=data.coordinates
+        ),
         draws_kind=POSTERIOR,
         convergence=convergence,
     )

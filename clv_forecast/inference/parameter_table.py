@@ -12,6 +12,7 @@ from scipy import special, stats
 
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.problem import Problem
+from clv_forecast.models import coordinate
 
 Floats = NDArray[np.float64]
 
@@ -20,13 +21,6 @@ COLUMNS: Final = ("parameter", "estimate", "standard_error", "lower", "upper", "
 NOT_IDENTIFIED: Final = "not identified: interval from the posterior under default priors"
 LEANS_ON_PRIOR: Final = "not identified by the data alone: leans on the default priors"
 NO_MAXIMUM: Final = "where the search stopped, no maximum"
-# Coordinates that say something by themselves: name, and the power of the data's scale they carry.
-_MEANINGS: Final[dict[str, tuple[str, int]]] = {
-    "log_rate": ("mean_purchase_rate", -1),
-    "logit_dropout": ("mean_dropout_probability", 0),
-    "log_dropout_rate": ("mean_dropout_rate", -1),
-    "log_mean_spend": ("mean_spend", 1),
-}
 _NEGLIGIBLE: Final = 1e-6
 
 
@@ -114,7 +108,7 @@ def _quantities(problem: Problem, theta: Floats, draws: Floats) -> list[_Quantit
                 draws=np.asarray(getattr(drawn, name)).ravel(),
             )
         )
-    for index, coordinate in enumerate(problem.coordinates):
+    for index, coordinate_name in enumerate(problem.coordinates):
         derived = derived_quantity(problem, index, np.append(draws[:, index], theta[index]))
         if derived is None:
             continue
@@ -123,7 +117,7 @@ def _quantities(problem: Problem, theta: Floats, draws: Floats) -> list[_Quantit
             _Quantity(
                 name=name,
                 value=float(values[-1]),
-                link="logit" if coordinate.startswith("logit") else "log",
+                link=coordinate(coordinate_name).link,
                 gradient=np.eye(theta.size)[index],
                 draws=values[:-1],
             )
@@ -156,12 +150,12 @@ def derived_quantity(problem: Problem, index: int, column: Floats) -> tuple[str,
     >>> derived_quantity(problem, 2, np.array([0.0]))
     ('mean_dropout_probability', array([0.5]))
     """
-    coordinate = problem.coordinates[index]
-    if coordinate not in _MEANINGS:
+    found = coordinate(problem.coordinates[index])
+    if not found.level:
         return None
-    name, power = _MEANINGS[coordinate]
-    inverse = special.expit if coordinate.startswith("logit") else np.exp
-    return name, np.asarray(inverse(column) * problem.scale**power)
+    inverse = special.expit if found.link == "logit" else np.exp
+    power = {"per time": -1, "money": 1}.get(found.unit, 0)
+    return found.quantity, np.asarray(inverse(column) * problem.scale**power)
 
 
 def _standard_error(quantity: _Quantity, covariance: Floats) -> float:

@@ -6,33 +6,19 @@ euros give the same optimisation; log-likelihoods are reported in the user's uni
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
-from clv_forecast.models import (
-    beta_geometric,
-    gamma_gamma,
-    gamma_gamma_likelihood,
-    pareto_likelihood,
-    transaction_model,
-)
+from clv_forecast.models import gamma_gamma, names_of, transaction_model
+from clv_forecast.models.kernels import PurchaseTables, SpendTables, purchase_tables, spend_tables
+from clv_forecast.threads import in_spans
 
 Floats = NDArray[np.float64]
-
-_TIME_PARAMETERS: Final = frozenset({"alpha", "beta"})
-_MONEY_PARAMETERS: Final = frozenset({"v"})
-_CELLS_AT_ONCE: Final = 250_000  # a few MB for each array of a block: they stay in the processor's cache
-_CHANCES_AT_FIRST: Final = {"bg_nbd": 0, "mbg_nbd": 1}  # to leave, which the first purchase brings
-# Nanoseconds, about: they need be right to a factor of two only.
-_BETA_GEOMETRIC_ROW: Final = 15.0
-_SPEND_ROW: Final = 4.0
-_PARETO_CELL: Final = 30.0
-_ANY_ROW: Final = 800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,17 +93,15 @@ def purchase_problem(model: str, rows: PurchaseRows) -> Problem:
     purchases = float(np.sum(rows.weights * rows.frequency))
     scale = float(np.sum(rows.weights * rows.T)) / purchases
     data = (rows.frequency, rows.recency / scale, rows.T / scale)
-    location, spread = module.prior_location_scale(1.0, 1.0)
     return _problem(
-        model,
         module,
-        lambda params: module.log_likelihood_gradient(params, *data),
-        _purchase_sums(model, module, data, rows.weights),
-        rows.weights,
+        _Sum(kernel=module.log_likelihood_of_cells, tables=purchase_tables(*data, rows.weights)),
+        model=model,
+        weights=rows.weights,
         starts=module.starting_points(*data, rows.weights),
-        prior=(location, spread),
+        prior=module.prior_location_scale(1.0, 1.0),
+        factors={name: scale for name in module.TIME_PARAMETERS},
         scale=scale,
-        scaled=_TIME_PARAMETERS,
         offset=-purchases * float(np.log(scale)),
     )
 
@@ -140,110 +124,79 @@ def spend_problem(rows: SpendRows, *, orders: bool) -> Problem:
     count = float(np.sum(rows.weights * rows.n))
     scale = float(np.sum(rows.weights * rows.total)) / count
     total, sum_log = rows.total / scale, rows.sum_log - rows.n * np.log(scale)
-    gradient: Callable[..., tuple[Floats, Floats]]
-    if orders:
-        gradient = gamma_gamma.log_likelihood_orders_gradient
-        data: tuple[Floats, ...] = (rows.n, total, sum_log)
-        densities = count
-    else:
-        gradient = gamma_gamma.log_likelihood_gradient
-        data = (rows.n, total / rows.n)
-        densities = float(np.sum(rows.weights))
-    sums = gamma_gamma_likelihood.spend_sums(rows.n, total, sum_log, rows.weights, orders=orders)
+    logs = sum_log if orders else rows.n * np.log(total)
     return _problem(
-        "gamma_gamma",
         gamma_gamma,
-        lambda params: gradient(params, *data),
-        _Sums(
-            of=lambda params: gamma_gamma_likelihood.log_likelihood_sums(params, sums),
-            cells=sums.counts.size,
-            nanoseconds=_SPEND_ROW * total.size,
+        _Sum(
+            kernel=gamma_gamma.KERNELS["orders" if orders else "means"],
+            tables=spend_tables(rows.n, total, logs, rows.weights),
+            constant=-float(np.sum(rows.weights * (logs if orders else np.log(total / rows.n)))),
         ),
-        rows.weights,
+        model="gamma_gamma",
+        weights=rows.weights,
         starts=gamma_gamma.starting_points(rows.n, total, sum_log, rows.weights),
         prior=gamma_gamma.prior_location_scale(1.0),
+        factors={name: scale for name in gamma_gamma.MONEY_PARAMETERS},
         scale=scale,
-        scaled=_MONEY_PARAMETERS,
-        offset=-densities * float(np.log(scale)),
+        offset=-(count if orders else float(np.sum(rows.weights))) * float(np.log(scale)),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Sums:
-    """The log-likelihood of all customers for many draws, ``Params`` to ``(draw,)``; cells held and time, per draw."""
+class _Sum:
+    """The log-likelihood of all customers: a compiled kernel, its tables, and what it leaves out."""
 
-    of: Callable[[Any], Floats]
-    cells: int
-    nanoseconds: float
-
-
-def _purchase_sums(model: str, module: Any, data: tuple[Floats, Floats, Floats], weights: Floats) -> _Sums:
-    rows = beta_geometric.indexed_rows(*data, weights)
-    if model in _CHANCES_AT_FIRST:
-        initial = _CHANCES_AT_FIRST[model]
-        return _Sums(
-            of=lambda params: beta_geometric.log_likelihood_sums(params, rows, initial),
-            cells=rows.counts.size,
-            nanoseconds=_BETA_GEOMETRIC_ROW * weights.size,
-        )
-    if model == "pareto_nbd" and pareto_likelihood.pays(rows):
-        return _Sums(
-            of=lambda params: pareto_likelihood.log_likelihood_sums(params, rows),
-            cells=rows.counts.size,
-            nanoseconds=_PARETO_CELL * (pareto_likelihood.cells(rows) + weights.size),
-        )
-    return _Sums(
-        of=lambda params: np.asarray(np.sum(module.log_likelihood(params, *data) * weights, axis=1)),
-        cells=weights.size,
-        nanoseconds=_ANY_ROW * weights.size,
-    )
+    kernel: Callable[..., tuple[float, Floats]]
+    tables: PurchaseTables | SpendTables
+    constant: float = 0.0
 
 
 def _problem(
-    model: str,
     module: Any,
-    gradient_of_rows: Callable[[Any], tuple[Floats, Floats]],
-    sums: _Sums,
-    weights: Floats,
+    likelihood: _Sum,
     *,
+    model: str,
+    weights: Floats,
     starts: list[Floats],
     prior: tuple[Floats, Floats],
+    factors: Mapping[str, float],
     scale: float,
-    scaled: frozenset[str],
     offset: float,
 ) -> Problem:
-    factors = np.array([scale if name in scaled else 1.0 for name in module.PARAMETERS])
+    units = np.array([factors.get(name, 1.0) for name in module.PARAMETERS])
+    kernel, tables = likelihood.kernel, likelihood.tables
 
     def value_gradient(theta: Floats) -> tuple[float, Floats]:
-        value, gradient = gradient_of_rows(module.constrain(theta))
-        natural = np.sum(gradient * weights, axis=1)
-        return float(np.sum(value * weights)), module.constrain_jacobian(theta).T @ natural
+        value, gradient = kernel(np.array(theta, dtype=np.float64)[None, :], tables, True)
+        return value + likelihood.constant, gradient[0]
 
     def values(thetas: Floats) -> Floats:
         result = np.empty(len(thetas))
-        step = max(1, _CELLS_AT_ONCE // sums.cells)
-        for start in range(0, len(thetas), step):
-            block = slice(start, start + step)
-            result[block] = sums.of(module.constrain(thetas[block]))
-        return result
+
+        def fill(start: int, stop: int) -> None:
+            for draw in range(start, stop):
+                result[draw] = kernel(np.array(thetas[draw : draw + 1], dtype=np.float64), tables, False)[0]
+
+        in_spans(fill, len(thetas))
+        return result + likelihood.constant
 
     def constrain(theta: Floats) -> Any:
         params = module.constrain(theta)
-        return module.Params(*(getattr(params, n) * f for n, f in zip(module.PARAMETERS, factors, strict=True)))
+        return module.Params(*(getattr(params, n) * f for n, f in zip(module.PARAMETERS, units, strict=True)))
 
     def unconstrain(params: Any) -> Floats:
-        scaled = (getattr(params, n) / f for n, f in zip(module.PARAMETERS, factors, strict=True))
-        return np.asarray(module.unconstrain(module.Params(*scaled)), dtype=np.float64).reshape(len(factors))
+        scaled = (getattr(params, n) / f for n, f in zip(module.PARAMETERS, units, strict=True))
+        return np.asarray(module.unconstrain(module.Params(*scaled)), dtype=np.float64).reshape(units.size)
 
     return Problem(
         model=model,
         parameters=tuple(module.PARAMETERS),
-        coordinates=tuple(module.UNCONSTRAINED),
+        coordinates=names_of(module.COORDINATES),
         value_gradient=value_gradient,
         values=values,
         constrain=constrain,
         unconstrain=unconstrain,
-        jacobian=lambda theta: factors[:, None] * module.constrain_jacobian(theta),
+        jacobian=lambda theta: units[:, None] * module.constrain_jacobian(theta),
         starts=tuple(np.asarray(start, dtype=np.float64) for start in starts),
         prior_location=np.asarray(prior[0], dtype=np.float64),
         prior_scale=np.asarray(prior[1], dtype=np.float64),
@@ -251,5 +204,5 @@ def _problem(
         offset=offset,
         n_observations=int(np.sum(weights)),
         n_rows=weights.size,
-        nanoseconds=sums.nanoseconds,
+        nanoseconds=module.NANOSECONDS * weights.size,
     )

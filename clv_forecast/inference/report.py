@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from html import escape
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_forecast.inference.hierarchical.chains import Convergence
-from clv_forecast.inference.maximum_likelihood import DECREMENT_CONVERGED, FACES, Optimum, box, maximise, maximum_at
+from clv_forecast.inference.maximum_likelihood import DECREMENT_CONVERGED, Optimum, box, maximise
 from clv_forecast.inference.problem import Problem
+from clv_forecast.models import coordinate
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -118,8 +120,8 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
         cost = optimum.value - face.optimum.value
         if cost < INTERVAL_DROP and not weak[face.index]:
             weak[face.index] = True
-            meaning = FACES[problem.coordinates[face.index], face.side]
-            reasons.append(f"only {cost:.2g} log-likelihood units away, {meaning}")
+            what = at_limit(problem.coordinates[face.index], face.side)
+            reasons.append(f"only {cost:.2g} log-likelihood units away, {what}")
     deviations = _standard_deviations(optimum, held)
     weak |= deviations > UNIDENTIFIED
     if (deviations > UNIDENTIFIED).any() and not boundary:
@@ -142,6 +144,32 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
     )
 
 
+def at_limit(name: str, side: int) -> str:
+    """What a coordinate at its lower (-1) or upper (1) limit says about customers; empty where it says nothing.
+
+    Examples
+    --------
+    >>> at_limit("log_shape", 1), at_limit("log_rate", 1)
+    ('customers do not differ in purchase rate (r -> infinity)', '')
+    """
+    return coordinate(name).at_lower if side < 0 else coordinate(name).at_upper
+
+
+def maximum_at(name: str, side: int) -> str:
+    """Say in plain words that the maximum lies at a limit.
+
+    Examples
+    --------
+    >>> maximum_at("logit_dropout", -1)
+    'the maximum has no dropout (a/(a+b) -> 0): the data show none'
+    >>> maximum_at("log_shape", 1)
+    'the maximum lies where customers do not differ in purchase rate (r -> infinity)'
+    """
+    what = at_limit(name, side)
+    nothing = what.removeprefix("there is ")
+    return f"the maximum lies where {what}" if nothing == what else f"the maximum has {nothing}: the data show none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Face:
     index: int
@@ -153,16 +181,16 @@ def _faces(problem: Problem, optimum: Optimum, loose: Flags, held: Flags) -> lis
     """Push each loose coordinate to each of its limits; the levels come before the spreads around them."""
     lower, upper = box(problem.coordinates)
     found = []
-    for name, side in FACES:
-        if name not in problem.coordinates or not loose[problem.coordinates.index(name)]:
+    levels_first = sorted(np.flatnonzero(loose), key=lambda index: not coordinate(problem.coordinates[index]).level)
+    for index, side in product(levels_first, (-1, 1)):
+        if not at_limit(problem.coordinates[index], side):
             continue
-        index = problem.coordinates.index(name)
         start = optimum.theta.copy()
         start[index] = lower[index] if side < 0 else upper[index]
         fixed = held.copy()
         fixed[index] = True
         end = maximise(problem.value_gradient, [start], lower=lower, upper=upper, fixed=fixed)
-        found.append(_Face(index=index, side=side, optimum=end))
+        found.append(_Face(index=int(index), side=side, optimum=end))
     return found
 
 

@@ -18,7 +18,7 @@ from clv_forecast.inference.draws import ParameterDraws, params_of_draws
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.problem import Problem
 from clv_forecast.inference.report import FitReport, PartReport
-from clv_forecast.models import gamma_gamma, transaction_model
+from clv_forecast.models import gamma_gamma, names_of, transaction_model
 from clv_forecast.units import check_unit
 
 GAMMA_GAMMA = "gamma_gamma"
@@ -87,7 +87,7 @@ def problem_without_data(model: str) -> Problem:
     ('r', 'alpha', 's', 'beta')
     """
     module = model_module(model)
-    count = len(module.UNCONSTRAINED)
+    count = len(module.COORDINATES)
     location, spread = (
         module.prior_location_scale(1.0) if model == GAMMA_GAMMA else module.prior_location_scale(1.0, 1.0)
     )
@@ -98,7 +98,7 @@ def problem_without_data(model: str) -> Problem:
     return Problem(
         model=model,
         parameters=tuple(module.PARAMETERS),
-        coordinates=tuple(module.UNCONSTRAINED),
+        coordinates=names_of(module.COORDINATES),
         value_gradient=value_gradient,
         values=lambda thetas: np.full(len(thetas), np.nan),
         constrain=module.constrain,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from numpy.typing import ArrayLike
 
 from clv_forecast.errors import DomainError
-from clv_forecast.models import bg_nbd, mbg_nbd, pareto_nbd
+from clv_forecast.models import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd
+from clv_forecast.models.coordinates import Coordinate
 from clv_forecast.models.domain import Floats
 from clv_forecast.models.paths import FuturePurchases
 from clv_forecast.streams import RandomSource
@@ -34,8 +35,13 @@ class TransactionModel(Protocol):
         ...
 
     @property
-    def UNCONSTRAINED(self) -> tuple[str, ...]:
-        """Names of the free vector's entries."""
+    def COORDINATES(self) -> tuple[Coordinate, ...]:
+        """The free vector's entries."""
+        ...
+
+    @property
+    def NANOSECONDS(self) -> float:
+        """About what one row of the likelihood costs: a factor of two does not matter."""
         ...
 
     @property
@@ -52,10 +58,8 @@ class TransactionModel(Protocol):
         """Log-likelihood of each customer."""
         ...
 
-    def log_likelihood_gradient(
-        self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> tuple[Floats, Floats]:
-        """Log-likelihood of each customer and its derivatives, for scalar parameters."""
+    def log_likelihood_of_cells(self, theta: Floats, tables: Any, wanted: bool) -> tuple[float, Floats]:
+        """Sum over customers and its gradient in the free vectors, compiled: see :mod:`clv_forecast.models.kernels`."""
         ...
 
     def p_alive(self, params: Any, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
@@ -189,8 +193,41 @@ def model_name(name: Any) -> Any:
     """
     if not isinstance(name, str):
         return name
-    known = {_letters(one): one for one in (*TRANSACTION_MODELS, "gamma_gamma")}
+    known = {_letters(text): one for one, model in _models().items() for text in (one, model.TITLE)}
     return known.get(_letters(name), name)
+
+
+def coordinate(name: str) -> Coordinate:
+    """Look up a coordinate of any model.
+
+    Examples
+    --------
+    >>> coordinate("log_rate").quantity
+    'mean_purchase_rate'
+    """
+    found: Iterable[Coordinate] = (each for model in _models().values() for each in model.COORDINATES)
+    return next(each for each in found if each.name == name)
+
+
+def names_of(coordinates: Iterable[Coordinate]) -> tuple[str, ...]:
+    """Names of coordinates.
+
+    Examples
+    --------
+    >>> names_of(gamma_gamma.COORDINATES)
+    ('log_mean_spend', 'log_p', 'log_q_minus_1')
+    """
+    return tuple(each.name for each in coordinates)
+
+
+def kernel_of(likelihood: str) -> Callable[..., tuple[float, Floats]]:
+    """The compiled likelihood of a transaction model, or of ``"gamma_gamma_orders"`` or ``"gamma_gamma_means"``."""
+    level = likelihood.removeprefix("gamma_gamma_")
+    return transaction_model(likelihood).log_likelihood_of_cells if level == likelihood else gamma_gamma.KERNELS[level]
+
+
+def _models() -> dict[str, Any]:
+    return {**TRANSACTION_MODELS, "gamma_gamma": gamma_gamma}
 
 
 def _letters(name: str) -> str:

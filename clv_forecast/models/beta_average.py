@@ -35,8 +35,12 @@ from numpy.typing import ArrayLike
 from scipy.special import hyp2f1
 
 from clv_forecast.models.domain import Floats
-from clv_forecast.models.special import DISCOUNTED_AWAY, NODES, PANEL, WEIGHTS
 from clv_forecast.threads import in_spans
+
+_PANEL: Final = 1.5
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+# exp(-42) < 1e-18: what lies beyond is lost in rounding.
+_DISCOUNTED_AWAY: Final = 42.0
 
 # Largest a, b, w, nu up to which the library's 2F1 (Pfaff form, a < nu) errs by less than 1e-10; tested there.
 _LIBRARY_IS_EXACT: Final = (3.0, 60.0, 1000.0, 100.0)
@@ -240,14 +244,14 @@ def _nodes(w, nu, discount):  # type: ignore[no-untyped-def]
     """Lay Gauss-Legendre nodes in logarithmic time over ``(0, w)``; the weights hold the discount."""
     unit = 1.0 / max(nu, 1.0, discount)
     length = math.log1p(w / unit)
-    panels = max(1, math.ceil(length / PANEL))
+    panels = max(1, math.ceil(length / _PANEL))
     half = 0.5 * length / panels
-    times = np.empty(panels * NODES.size)
+    times = np.empty(panels * _NODES.size)
     weights = np.empty(times.size)
     for j in range(times.size):
-        u = half * (2 * (j // NODES.size) + 1 + NODES[j % NODES.size])
+        u = half * (2 * (j // _NODES.size) + 1 + _NODES[j % _NODES.size])
         times[j] = unit * math.expm1(u)
-        weights[j] = WEIGHTS[j % NODES.size] * half * unit * math.exp(u - discount * times[j])
+        weights[j] = _WEIGHTS[j % _NODES.size] * half * unit * math.exp(u - discount * times[j])
     return times, weights
 
 
@@ -255,7 +259,7 @@ def _nodes(w, nu, discount):  # type: ignore[no-untyped-def]
 def _element(a, b, w, nu, discount, integrate):  # type: ignore[no-untyped-def]
     if w == 0.0:
         return 0.0 if integrate else 1.0
-    end = min(w, DISCOUNTED_AWAY / discount) if discount > 0.0 else w
+    end = min(w, _DISCOUNTED_AWAY / discount) if discount > 0.0 else w
     if end > _FOR_EVER:
         return (a + b - 1.0) / ((a - 1.0) * (nu - 1.0)) if a > 1.0 and nu > 1.0 else math.inf
     # About what the series of the last node needs; its first term must not underflow.

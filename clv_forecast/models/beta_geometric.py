@@ -9,40 +9,48 @@ so that given alive at ``T``, independently,
 and with ``s = r + x``, ``beta = alpha + T`` the rate of purchases at ``T + tau`` is
 ``E[lambda exp(-lambda p tau)] = (s / beta) E_p[(1 + p tau / beta)^-(s+1)]``: everything about the future is an average
 of :mod:`clv_forecast.models.beta_average`. The functions here trust their arguments; the models check them.
-
-Parameters of BG/NBD and MBG/NBD: their type, the free vector of a fit, its starts and its prior.
-
-The log-likelihood of BG/NBD and MBG/NBD summed over weighted rows, for many draws of the parameters.
-
-With ``l(t) = ln(1 + t/alpha)`` and ``m = x + initial`` chances to leave,
-
-.. math:: \sum w L = \sum w \left[ \ln \frac{(r)_x (b)_m}{(a+b)_m} - x \ln \alpha - (r + x) l(T)
-          + \ln(1 + e^o) \right], \quad o = \ln\frac{a}{b + m - 1} + (r + x) (l(T) - l(t_x))
-
-Rising factorials are taken once per distinct frequency, ``l`` once per distinct time: a row costs one exponential.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betainc, expit, gammaln, xlogy
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.beta_average import power_integral_average, quick_power_average
+from clv_forecast.models.coordinates import PURCHASE_RATE, Coordinate
 from clv_forecast.models.domain import Floats, checked_history, non_negative, positive_field, stacked, unstacked
+from clv_forecast.models.kernels import add_waiting, astray
 from clv_forecast.models.paths import FuturePurchases, future_paths
-from clv_forecast.models.special import digamma_rising, log_rising
+from clv_forecast.models.special import log_rising
 from clv_forecast.streams import RandomSource
-from clv_forecast.threads import in_spans
 
 PARAMETERS: Final = ("r", "alpha", "a", "b")
-UNCONSTRAINED: Final = ("log_rate", "log_shape", "logit_dropout", "log_concentration")
+COORDINATES: Final = (
+    *PURCHASE_RATE,
+    Coordinate(
+        name="logit_dropout",
+        quantity="mean_dropout_probability",
+        limits=(-25.0, 16.0),
+        at_lower="there is no dropout (a/(a+b) -> 0)",
+        at_upper="every customer leaves at the first chance (a/(a+b) -> 1)",
+        level=True,
+        link="logit",
+    ),
+    Coordinate(
+        name="log_concentration",
+        quantity="dropout_concentration",
+        limits=(-10.0, 16.0),
+        at_lower="customers leave either at the first chance or never (a+b -> 0)",
+        at_upper="customers do not differ in dropout probability (a+b -> infinity)",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -122,7 +130,7 @@ def constrain(theta: ArrayLike) -> Params:
     >>> constrain([0.0, 0.0, 0.0, 0.0]).b
     array(0.5)
     """
-    log_rate, log_r, logit_dropout, log_concentration = unstacked(theta, len(UNCONSTRAINED))
+    log_rate, log_r, logit_dropout, log_concentration = unstacked(theta, len(COORDINATES))
     with np.errstate(over="ignore", under="ignore"):
         concentration = np.exp(log_concentration)
         return Params(
@@ -225,140 +233,62 @@ def prior_location_scale(time_scale: float, rate: float) -> tuple[Floats, Floats
     return np.array([log_rate, 0.0, -1.0, np.log(3.0)]), np.array([1.5, 2.5, 1.5, 2.0])
 
 
-Places = NDArray[np.intp]
-
-_PER_LOGARITHM: Final = 512  # factors of at most 2 in one product: far below the largest float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class IndexedRows:
-    """Weighted purchase rows, as places in the tables of their distinct frequencies and times.
-
-    Parameters
-    ----------
-    counts, times : ndarray
-        Distinct frequencies, and distinct recencies and T together, ascending.
-    count, recency, T : ndarray of int, shape (row,)
-        Place of each row's values in them, in the order of the frequency.
-    weights : ndarray, shape (row,)
-        Customers in the row.
-    """
-
-    counts: Floats
-    times: Floats
-    count: Places
-    recency: Places
-    T: Places
-    weights: Floats
-
-
-def indexed_rows(frequency: Floats, recency: Floats, T: Floats, weights: Floats) -> IndexedRows:
-    """Sort rows by frequency and look up their distinct values.
-
-    Examples
-    --------
-    >>> rows = indexed_rows(*np.array([[2.0, 0.0], [30.0, 0.0], [39.0, 39.0], [1.0, 5.0]]))
-    >>> rows.counts, rows.times, rows.weights
-    (array([0., 2.]), array([ 0., 30., 39.]), array([5., 1.]))
-    """
-    order = np.argsort(frequency, kind="stable")
-    counts, count = np.unique(frequency[order], return_inverse=True)
-    times, place = np.unique(np.concatenate([recency[order], T[order]]), return_inverse=True)
-    return IndexedRows(
-        counts=counts,
-        times=times,
-        count=count,
-        recency=place[: order.size],
-        T=place[order.size :],
-        weights=np.array(weights[order], dtype=np.float64),
-    )
-
-
-def log_likelihood_sums(params: Params, rows: IndexedRows, initial: int) -> Floats:
-    """Log-likelihood of all customers, for each draw of the parameters.
-
-    Parameters
-    ----------
-    params : Params
-        Fields of shape (draw, 1), or scalars.
-    rows : IndexedRows
-    initial : int
-        Chances to leave that the first purchase brings: 0 in BG/NBD, 1 in MBG/NBD.
-
-    Returns
-    -------
-    ndarray, shape (draw,)
-
-    Notes
-    -----
-    Each draw is summed alone and in the same order: the result does not depend on the number of threads.
-
-    Examples
-    --------
-    >>> rows = indexed_rows(*np.array([[2.0, 0.0], [30.43, 0.0], [38.86, 38.86], [1.0, 5.0]]))
-    >>> log_likelihood_sums(Params(0.243, 4.414, 0.793, 2.426), rows, 0).round(6)
-    array([-12.232173])
-    """
-    r, alpha, a, b = (np.atleast_2d(field)[:, :1] for field in (params.r, params.alpha, params.a, params.b))
-    r, alpha, a, b = (np.ascontiguousarray(f) for f in np.broadcast_arrays(r, alpha, a, b))
-    customers = np.bincount(rows.count, weights=rows.weights)
-    chances = rows.counts + initial
-    risings = log_rising(r, rows.counts) + log_rising(b, chances) - log_rising(a + b, chances)
-    out = np.sum(risings * customers, axis=1) - np.log(alpha[:, 0]) * float(customers @ rows.counts)
-    customers_to = np.bincount(rows.T, weights=rows.weights, minlength=rows.times.size)
-    purchases_to = np.bincount(rows.T, weights=rows.weights * rows.counts[rows.count], minlength=rows.times.size)
-    may_have_left = chances[rows.count] > 0.0
-    count, recency, T, weights = (c[may_have_left] for c in (rows.count, rows.recency, rows.T, rows.weights))
-    in_spans(
-        _add,
-        out.size,
-        r[:, 0],
-        alpha[:, 0],
-        a[:, 0],
-        b[:, 0],
-        rows.counts,
-        rows.times,
-        count,
-        recency,
-        T,
-        weights,
-        np.stack([customers_to, purchases_to]),
-        initial,
-        out,
-    )
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _add(  # type: ignore[no-untyped-def]
-    r: Any, alpha: Any, a: Any, b: Any, counts, times, count, recency, T, weights, totals, initial, out, start, stop
-):
-    logs = np.empty(times.size)
-    leaving = np.empty(counts.size)
-    for d in range(start, stop):
-        total = out[d]
-        for g in range(times.size):
-            logs[g] = math.log1p(times[g] / alpha[d])
-            total -= (r[d] * totals[0, g] + totals[1, g]) * logs[g]
-        for c in range(counts.size):
-            chances = counts[c] + initial
-            leaving[c] = math.log(a[d] / (b[d] + max(chances, 1.0) - 1.0))
-        product = 1.0
-        factors = 0
-        for i in range(count.size):
-            odds = leaving[count[i]] + (r[d] + counts[count[i]]) * (logs[T[i]] - logs[recency[i]])
-            smaller = math.exp(-abs(odds))
-            total += weights[i] * max(odds, 0.0)
-            if weights[i] == 1.0:
-                product *= 1.0 + smaller
-                factors += 1
-                if factors == _PER_LOGARITHM:
-                    total += math.log(product)
-                    product = 1.0
-                    factors = 0
-            else:
-                total += weights[i] * math.log1p(smaller)
-        out[d] = total + math.log(product)
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_likelihood_of_cells(theta, tables, initial, wanted):  # type: ignore[no-untyped-def]
+    """Value, and gradient of shape (cell, 4) in the free vectors where it is wanted; see `kernels`."""
+    if astray(theta):
+        return -np.inf, np.zeros_like(theta)
+    cells = theta.shape[0]
+    r, alpha = np.exp(theta[:, 1]), np.exp(theta[:, 1] - theta[:, 0])
+    a, b, log_a = np.empty(cells), np.empty(cells), np.empty(cells)
+    for c in range(cells):
+        odds = math.exp(-abs(theta[c, 2]))
+        small, large = odds / (1.0 + odds), 1.0 / (1.0 + odds)
+        concentration = math.exp(theta[c, 3])
+        a[c] = concentration * (large if theta[c, 2] > 0.0 else small)
+        b[c] = concentration * (small if theta[c, 2] > 0.0 else large)
+        log_a[c] = theta[c, 3] + min(theta[c, 2], 0.0) - math.log1p(odds)
+    by_r, by_alpha, by_a, by_b = np.zeros(cells), np.zeros(cells), np.zeros(cells), np.zeros(cells)
+    value = 0.0
+    for i in range(tables.steps.shape[0]):
+        c, j, count = int(tables.steps[i, 0]), tables.steps[i, 1], tables.steps[i, 2]
+        chance = b[c] + j + initial
+        value += count * (math.log(r[c] + j) - math.log1p(a[c] / chance))
+        by_r[c] += count / (r[c] + j)
+        by_a[c] -= count / (a[c] + chance)
+        by_b[c] += count * a[c] / (chance * (a[c] + chance))
+    value = add_waiting(r, alpha, tables.spans, 1.0, value, by_r, by_alpha)
+    if initial > 0.0:
+        for i in range(tables.spans.shape[0]):
+            c, customers = int(tables.spans[i, 0]), tables.spans[i, 2]
+            value -= customers * math.log1p(a[c] / b[c])
+            by_a[c] -= customers / (a[c] + b[c])
+            by_b[c] += customers * a[c] / (b[c] * (a[c] + b[c]))
+    rows = tables.rows
+    for i in range(rows.shape[0]):
+        c, x, recency, length, count = int(rows[i, 0]), rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4]
+        if x + initial == 0.0:  # no chance to leave has passed
+            continue
+        then, shape, since = alpha[c] + recency, r[c] + x, length - recency
+        silent = math.log1p(since / then)
+        chance = b[c] + x + initial - 1.0
+        odds = log_a[c] - math.log(chance) + shape * silent
+        small = math.exp(-abs(odds))
+        value += count * (max(odds, 0.0) + math.log1p(small))
+        if wanted:
+            left = count * (1.0 if odds > 0.0 else small) / (1.0 + small)
+            by_r[c] += left * silent
+            by_alpha[c] -= left * shape * since / (then * (then + since))
+            by_a[c] += left / a[c]
+            by_b[c] -= left / chance
+    gradient = np.empty((cells, 4))
+    for c in range(cells):
+        shift = a[c] * (b[c] / (a[c] + b[c]))
+        gradient[c, 0] = -alpha[c] * by_alpha[c]
+        gradient[c, 1] = r[c] * by_r[c] + alpha[c] * by_alpha[c]
+        gradient[c, 2] = shift * (by_a[c] - by_b[c])
+        gradient[c, 3] = a[c] * by_a[c] + b[c] * by_b[c]
+    return value, gradient
 
 
 def log_odds_left(params: Params, frequency: Floats, recency: Floats, T: Floats, initial: int) -> Floats:
@@ -401,25 +331,6 @@ def _log1p_exp(odds: Floats) -> Floats:
     """``ln(1 + e^odds)`` by vectorised functions, which ``np.logaddexp`` is not."""
     value: Floats = np.maximum(odds, 0.0) + np.log1p(np.exp(-np.abs(odds)))
     return value
-
-
-def log_likelihood_gradient(
-    params: Params, frequency: Floats, recency: Floats, T: Floats, initial: int
-) -> tuple[Floats, Floats]:
-    """Log-likelihood of each customer and its derivatives with respect to (r, alpha, a, b), for scalar parameters."""
-    chances = frequency + initial
-    r, alpha, a, b = params.r, params.alpha, params.a, params.b
-    left = expit(log_odds_left(params, frequency, recency, T, initial))
-    silent = np.log1p((T - recency) / (alpha + recency))
-    both = digamma_rising(a + b, chances)
-    gradient = np.stack([
-        digamma_rising(r, frequency) - np.log1p(T / alpha) + left * silent,
-        r * T / (alpha * (alpha + T)) - frequency / (alpha + T)
-        - left * (r + frequency) * (T - recency) / ((alpha + T) * (alpha + recency)),
-        left / a - both,
-        digamma_rising(b, chances) - both - left / (b + np.maximum(chances, 1.0) - 1.0),
-    ])  # fmt: skip
-    return log_likelihood(params, frequency, recency, T, initial), gradient
 
 
 def purchases_given_alive(

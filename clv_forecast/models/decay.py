@@ -209,34 +209,6 @@ def log_decay_integral(
     return out.reshape(np.broadcast_shapes(*(np.shape(field) for field in arguments)))
 
 
-def decay_integral_moments(
-    k_a: ArrayLike, a: ArrayLike, k_b: ArrayLike, b: ArrayLike, length: ArrayLike
-) -> tuple[Floats, Floats]:
-    r"""``ln J`` at finite length without discount, and means under its integrand, for gradients.
-
-    Returns
-    -------
-    log_integral : ndarray, shape (element,)
-    means : ndarray, shape (4, element)
-        Of ``ln(1 + u/a)``, ``1/(a + u)``, ``ln(1 + u/b)``, ``1/(b + u)``, the integrand being the weight.
-
-    Notes
-    -----
-    Differentiation under the integral with the nodes of the integral itself. At length 0 the means are those at 0.
-
-    Examples
-    --------
-    >>> value, means = decay_integral_moments([0.0], 1.0, [2.0], 1.0, [9.0])
-    >>> round(float(means[3, 0]), 12)  # integral of (1 + u)^-3 over that of (1 + u)^-2
-    0.55
-    """
-    fields = np.broadcast_arrays(*(np.atleast_1d(np.asarray(f, dtype=np.float64)) for f in (k_a, a, k_b, b, length)))
-    out = np.empty((5, fields[0].size))
-    own = [np.array(field, order="C") for field in fields]
-    in_spans(_fill_moments, fields[0].size, *own, out, smallest=_SPAN)
-    return out[0], out[1:]
-
-
 def _grid(value: ArrayLike) -> Floats:
     """A contiguous read-only (draw or 1, customer or 1) view: one type for the compiled kernel, no copy."""
     view = np.ascontiguousarray(np.atleast_2d(np.asarray(value, dtype=np.float64))).view()
@@ -269,7 +241,8 @@ def _panel(remaining, k_near, k_far, share, fast):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
-def _integral(k_a, a, k_b, b, length, discount):  # type: ignore[no-untyped-def]
+def log_decay(k_a, a, k_b, b, length, discount):  # type: ignore[no-untyped-def]
+    """One element of `log_decay_integral`, compiled."""
     if not length > 0.0:
         return -math.inf
     near = min(a, b)
@@ -331,13 +304,14 @@ def _fill(k_a, a, k_b, b, length, discount, out, start, stop):  # type: ignore[n
     columns = out.shape[1]
     for index in range(start, stop):
         i, j = index // columns, index % columns
-        out[i, j] = _integral(
+        out[i, j] = log_decay(
             _at(k_a, i, j), _at(a, i, j), _at(k_b, i, j), _at(b, i, j), _at(length, i, j), _at(discount, i, j)
         )
 
 
 @njit(cache=True)
-def _moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
+def decay_moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
+    """``ln J`` without discount, and means of ``ln(1+u/a)``, ``1/(a+u)`` and the same of ``b`` under its integrand."""
     if not length > 0.0:
         out[:] = (-math.inf, 0.0, 1.0 / a, 0.0, 1.0 / b)
         return
@@ -374,9 +348,3 @@ def _moments(k_a, a, k_b, b, length, out):  # type: ignore[no-untyped-def]
         log_near, log_far = log_far, log_near
         over_near, over_far = over_far, over_near
     out[:] = (math.log(near) + math.log(total), log_near / total, over_near / total, log_far / total, over_far / total)
-
-
-@njit(cache=True, nogil=True)
-def _fill_moments(k_a, a, k_b, b, length, out, start, stop):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        _moments(k_a[i], a[i], k_b[i], b[i], length[i], out[:, i])

@@ -14,37 +14,44 @@ References
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import digamma, gammaln
+from scipy.special import gammaln
 
 from clv_forecast.errors import DomainError
 from clv_forecast.models.domain import Floats, non_negative
 from clv_forecast.models.gamma_gamma_likelihood import (
+    COORDINATES,
     PARAMETERS,
-    UNCONSTRAINED,
     Params,
     constrain,
     constrain_jacobian,
+    means_of_cells,
+    orders_of_cells,
     prior_location_scale,
     require_finite_mean,
-    scalar_values,
     starting_points,
     unconstrain,
 )
 from clv_forecast.models.paths import Orders, draw_orders, sum_orders
-from clv_forecast.models.special import digamma_rising, log_rising
+from clv_forecast.models.special import log_rising
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "UNCONSTRAINED", "Orders", "Params", "constrain", "constrain_jacobian", "draw_future_orders",
-    "draw_future_spend", "draw_one_order", "expected_spend", "log_likelihood", "log_likelihood_gradient",
-    "log_likelihood_orders", "log_likelihood_orders_gradient", "posterior_shape_rate", "prior_location_scale",
+    "COORDINATES", "KERNELS", "MONEY_PARAMETERS", "NANOSECONDS", "PARAMETERS", "TITLE", "Orders", "Params",
+    "constrain", "constrain_jacobian", "draw_future_orders", "draw_future_spend", "draw_one_order",
+    "expected_spend", "log_likelihood", "log_likelihood_orders", "posterior_shape_rate", "prior_location_scale",
     "simulate", "starting_points", "unconstrain",
 ]  # fmt: skip
 
+TITLE: Final = "Gamma-Gamma"
+MONEY_PARAMETERS: Final = ("v",)  # measured in money
+NANOSECONDS: Final = 12.0  # about, of a row of the likelihood
+KERNELS: Final = MappingProxyType({"orders": orders_of_cells, "means": means_of_cells})
+"""Compiled likelihoods by the level of what is known: see :mod:`clv_forecast.models.kernels`."""
 _ANY: Final = 1.0
 
 
@@ -84,41 +91,6 @@ def log_likelihood_orders(params: Params, n: ArrayLike, total: ArrayLike, sum_lo
     return np.where(count > 0.0, _orders_value(params.p, params.q, params.v, count, money, logs), 0.0)
 
 
-def log_likelihood_orders_gradient(
-    params: Params, n: ArrayLike, total: ArrayLike, sum_log: ArrayLike
-) -> tuple[Floats, Floats]:
-    """:func:`log_likelihood_orders` and its derivatives with respect to p, q, v.
-
-    Parameters
-    ----------
-    params : Params
-        Scalar fields.
-    n, total, sum_log : array_like, shape (customer,)
-
-    Returns
-    -------
-    log_likelihood : ndarray, shape (customer,)
-    gradient : ndarray, shape (3, customer)
-        In the order of ``PARAMETERS``.
-
-    Raises
-    ------
-    DomainError
-        As :func:`log_likelihood_orders`, or if a parameter is not a scalar.
-
-    Examples
-    --------
-    >>> log_likelihood_orders_gradient(Params(6.25, 3.74, 15.44), [0, 2], [0.0, 44.7], [0.0, 6.2])[1].shape
-    (3, 2)
-    """
-    p, q, v = scalar_values(params)
-    count, money, logs = _order_statistics(n, total, sum_log)
-    value = np.where(count > 0.0, _orders_value(p, q, v, count, money, logs), 0.0)
-    grown = digamma(count * p + q)
-    by_p = logs + count * (grown - digamma(p) - np.log(v + money))
-    return value, np.where(count > 0.0, np.stack([by_p, *_by_q_and_v(p, q, v, count, money)]), 0.0)
-
-
 def log_likelihood(params: Params, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
     r"""Log-likelihood of each customer's mean order, the form of the papers (eq. 1a of [1]_).
 
@@ -153,39 +125,6 @@ def log_likelihood(params: Params, frequency: ArrayLike, monetary_value: ArrayLi
     """
     count, mean = _mean_statistics(frequency, monetary_value)
     return np.where(count > 0.0, _mean_value(params.p, params.q, params.v, count, mean), 0.0)
-
-
-def log_likelihood_gradient(params: Params, frequency: ArrayLike, monetary_value: ArrayLike) -> tuple[Floats, Floats]:
-    """:func:`log_likelihood` and its derivatives with respect to p, q, v.
-
-    Parameters
-    ----------
-    params : Params
-        Scalar fields.
-    frequency, monetary_value : array_like, shape (customer,)
-
-    Returns
-    -------
-    log_likelihood : ndarray, shape (customer,)
-    gradient : ndarray, shape (3, customer)
-        In the order of ``PARAMETERS``.
-
-    Raises
-    ------
-    DomainError
-        As :func:`log_likelihood`, or if a parameter is not a scalar.
-
-    Examples
-    --------
-    >>> log_likelihood_gradient(Params(6.25, 3.74, 15.44), [0, 2], [0.0, 22.35])[1].shape
-    (3, 2)
-    """
-    p, q, v = scalar_values(params)
-    count, mean = _mean_statistics(frequency, monetary_value)
-    shape, money = _shape_and_sum(p, count, mean)
-    value = np.where(count > 0.0, _mean_value(p, q, v, count, mean), 0.0)
-    by_p = np.where(count > 0.0, count, _ANY) * (digamma_rising(shape, q) - np.log1p(v / money))
-    return value, np.where(count > 0.0, np.stack([by_p, *_by_q_and_v(p, q, v, count, money)]), 0.0)
 
 
 def expected_spend(params: Params, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
@@ -414,12 +353,6 @@ def _shape_and_sum(p: ArrayLike, x: Floats, mean: Floats) -> tuple[Floats, Float
     """Shape ``p x`` and sum of the orders; those of one order where there is none, which is masked later."""
     orders = np.where(x > 0.0, x, _ANY)
     return np.asarray(p, dtype=np.float64) * orders, orders * mean
-
-
-def _by_q_and_v(p: float, q: float, v: float, n: Floats, total: Floats) -> tuple[Floats, Floats]:
-    by_q = digamma_rising(q, n * p) - np.log1p(total / v)
-    by_v = (q * total / v - n * p) / (v + total)
-    return by_q, by_v
 
 
 def _order_statistics(n: ArrayLike, total: ArrayLike, sum_log: ArrayLike) -> tuple[Floats, Floats, Floats]:

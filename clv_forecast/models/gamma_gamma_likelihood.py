@@ -1,33 +1,38 @@
-r"""Parameters of the Gamma-Gamma model: their type, the free vector of a fit, its starts and its prior.
-
-The log-likelihood of the Gamma-Gamma model summed over weighted rows, for many draws of the parameters.
-
-With ``g = ln(1 + total / v)`` both likelihoods are a part that depends on a row through its number of orders ``n``
-alone, sums over all rows that depend on the data alone, and
-
-.. math:: -\sum_n (q + n p) \sum_{\text{rows with } n} w \, g
-
-so that a row costs one multiplication: logarithms are taken of products.
-"""
+"""What a fit of the Gamma-Gamma model needs: parameters, free vector, starts, prior, and the compiled likelihood."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
-from scipy.special import gammaln
 
 from clv_forecast.errors import DomainError
+from clv_forecast.models.coordinates import Coordinate
 from clv_forecast.models.domain import Floats, non_negative, positive_field, stacked, unstacked
-from clv_forecast.models.special import log_rising
-from clv_forecast.threads import in_spans
+from clv_forecast.models.kernels import astray, digamma, log_rising
 
 PARAMETERS: Final = ("p", "q", "v")
-UNCONSTRAINED: Final = ("log_mean_spend", "log_p", "log_q_minus_1")
+COORDINATES: Final = (
+    Coordinate(name="log_mean_spend", quantity="mean_spend", limits=(-14.0, 25.0), level=True, unit="money"),
+    Coordinate(
+        name="log_p",
+        quantity="spend_shape",
+        limits=(-9.0, 16.0),
+        at_lower="the orders of one customer differ without bound (p -> 0)",
+        at_upper="the orders of one customer do not differ in money (p -> infinity)",
+    ),
+    Coordinate(
+        name="log_q_minus_1",
+        quantity="spend_tail",
+        limits=(-20.0, 16.0),
+        at_lower="mean spend differs so much between customers that it has no finite mean (q -> 1)",
+        at_upper="customers do not differ in mean spend (q -> infinity)",
+    ),
+)
 
 _ABOVE_ONE: Final = float(np.nextafter(1.0, 2.0))
 
@@ -107,7 +112,7 @@ def constrain(theta: ArrayLike) -> Params:
     >>> constrain([0.0, 0.0, 0.0]).q
     array(2.)
     """
-    log_mean, log_p, log_excess = unstacked(theta, len(UNCONSTRAINED))
+    log_mean, log_p, log_excess = unstacked(theta, len(COORDINATES))
     with np.errstate(over="ignore"):
         q = np.maximum(1.0 + np.exp(log_excess), _ABOVE_ONE)
         return Params(np.exp(log_p), q, np.exp(log_mean + log_excess - log_p))
@@ -254,135 +259,55 @@ def scalar_values(params: Params) -> tuple[float, float, float]:
     return float(params.p), float(params.q), float(params.v)
 
 
-_LARGE: Final = 1e150  # a product beyond it is taken the logarithm of; one factor more is no overflow
-_BLOCK: Final = 250_000
+@njit(cache=True, nogil=True, error_model="numpy")
+def orders_of_cells(theta, tables, wanted):  # type: ignore[no-untyped-def]
+    """Log-likelihood of single orders, but for ``- sum ln z``: see `clv_forecast.models.kernels`."""
+    return _of_cells(theta, tables, False, wanted)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SpendSums:
-    """What the likelihood needs of weighted spend rows.
-
-    Parameters
-    ----------
-    counts, customers : ndarray, shape (count,)
-        Distinct numbers of orders, and customers with each.
-    first : ndarray of int, shape (count + 1,)
-        Where the rows of each count begin.
-    total, weights : ndarray, shape (row,)
-        Sum of the orders and customers, in the order of the count.
-    sum_log : float
-        Sum over customers of the logarithms of their orders; of ``n ln(total)`` where only means are known.
-    mean_log : float
-        Sum over customers of the logarithm of their mean order.
-    orders : bool
-        Whether single orders are known.
-    """
-
-    counts: Floats
-    customers: Floats
-    first: Any
-    total: Floats
-    weights: Floats
-    sum_log: float
-    mean_log: float
-    orders: bool
+@njit(cache=True, nogil=True, error_model="numpy")
+def means_of_cells(theta, tables, wanted):  # type: ignore[no-untyped-def]
+    """Log-likelihood of customers' mean orders, but for ``- sum ln mean``: see `clv_forecast.models.kernels`."""
+    return _of_cells(theta, tables, True, wanted)
 
 
-def spend_sums(n: Floats, total: Floats, sum_log: Floats, weights: Floats, *, orders: bool) -> SpendSums:
-    """Sort rows by the number of orders and add up what does not depend on parameters.
-
-    Parameters
-    ----------
-    n, total, sum_log, weights : ndarray, shape (row,)
-        Every ``n`` and ``total`` positive; ``sum_log`` is read for the likelihood of orders only.
-    orders : bool
-        True for the likelihood of orders, False for that of customers' means.
-
-    Examples
-    --------
-    >>> sums = spend_sums(*np.array([[2.0, 1.0], [44.7, 5.0], [6.2, 1.6], [1.0, 3.0]]), orders=True)
-    >>> sums.counts, sums.customers, round(sums.sum_log, 6)
-    (array([1., 2.]), array([3., 1.]), 11.0)
-    """
-    order = np.argsort(n, kind="stable")
-    counts, first = np.unique(n[order], return_index=True)
-    weight = np.array(weights[order], dtype=np.float64)
-    logs = sum_log if orders else n * np.log(total)
-    return SpendSums(
-        counts=counts,
-        customers=np.add.reduceat(weight, first),
-        first=np.append(first, n.size),
-        total=np.array(total[order], dtype=np.float64),
-        weights=weight,
-        sum_log=float(np.sum(weights * logs)),
-        mean_log=float(np.sum(weights * np.log(total / n))),
-        orders=orders,
-    )
-
-
-def log_likelihood_sums(params: Params, rows: SpendSums) -> Floats:
-    """Log-likelihood of all customers, for each draw of the parameters.
-
-    Parameters
-    ----------
-    params : Params
-        Fields of shape (draw, 1), or scalars.
-    rows : SpendSums
-
-    Returns
-    -------
-    ndarray, shape (draw,)
-
-    Notes
-    -----
-    Each draw is summed alone and in the same order: the result does not depend on the number of threads.
-
-    Examples
-    --------
-    >>> rows = spend_sums(*np.array([[2.0], [44.7], [6.2], [1.0]]), orders=True)
-    >>> log_likelihood_sums(Params(6.25, 3.74, 15.44), rows).round(6)
-    array([-7.09902])
-    """
-    fields = np.broadcast_arrays(*(np.atleast_2d(field)[:, :1] for field in (params.p, params.q, params.v)))
-    p, q, v = (np.ascontiguousarray(field) for field in fields)
-    out = np.empty(p.size)
-    step = max(1, _BLOCK // rows.counts.size)
-    for start in range(0, p.size, step):
-        block = slice(start, start + step)
-        out[block] = _by_count(p[block], q[block], v[block], rows)
-    in_spans(_add, out.size, p[:, 0], q[:, 0], v[:, 0], rows.counts, rows.first, rows.total, rows.weights, out)
-    return out
-
-
-def _by_count(p: Floats, q: Floats, v: Floats, rows: SpendSums) -> Floats:
-    """Everything but the sum over rows."""
-    count = float(rows.customers @ rows.counts)
-    shape = rows.counts * p
-    if rows.orders:
-        parts = np.sum(log_rising(q, shape) * rows.customers, axis=1)
-        constant = (p[:, 0] - 1.0) * rows.sum_log - count * gammaln(p[:, 0])
-    else:
-        low = np.minimum(shape, q)
-        parts = np.sum((log_rising(np.maximum(shape, q), low) - gammaln(low)) * rows.customers, axis=1)
-        constant = p[:, 0] * rows.sum_log - rows.mean_log
-    result: Floats = parts + constant - count * p[:, 0] * np.log(v[:, 0])
-    return result
-
-
-@njit(cache=True, nogil=True)
-def _add(p, q, v, counts, first, money, weights, out, start, stop):  # type: ignore[no-untyped-def]
-    for d in range(start, stop):
-        per_v = 1.0 / v[d]
-        for c in range(counts.size):
-            grown = 0.0
-            product = 1.0
-            for i in range(first[c], first[c + 1]):
-                ratio = money[i] * per_v
-                if weights[i] == 1.0 and ratio < _LARGE:
-                    product *= 1.0 + ratio
-                    if product > _LARGE:
-                        grown += math.log(product)
-                        product = 1.0
-                else:
-                    grown += weights[i] * math.log1p(ratio)
-            out[d] -= (q[d] + counts[c] * p[d]) * (grown + math.log(product))
+@njit(cache=True, nogil=True, error_model="numpy")
+def _of_cells(theta, tables, means, wanted):  # type: ignore[no-untyped-def]
+    if astray(theta):
+        return -np.inf, np.zeros_like(theta)
+    cells = theta.shape[0]
+    p, excess = np.exp(theta[:, 1]), np.exp(theta[:, 2])
+    q, log_v = 1.0 + excess, theta[:, 0] + theta[:, 2] - theta[:, 1]
+    v = np.exp(log_v)
+    by_p, by_q, by_log_v = np.zeros(cells), np.zeros(cells), np.zeros(cells)
+    value = 0.0
+    counts, rows = tables.counts, tables.rows
+    for i in range(counts.shape[0]):
+        c, n, customers, logs = int(counts[i, 0]), counts[i, 1], counts[i, 2], counts[i, 3]
+        shape = n * p[c]
+        if means:
+            low = min(shape, q[c])
+            taken = log_rising(max(shape, q[c]), low) - math.lgamma(low)
+        else:
+            taken = log_rising(q[c], shape) - n * math.lgamma(p[c])
+        value += customers * (taken - shape * log_v[c]) + p[c] * logs
+        if wanted:
+            grown = digamma(shape + q[c])
+            slope = digamma(shape) if means else digamma(p[c])
+            by_p[c] += customers * n * (grown - slope - log_v[c]) + logs
+            by_q[c] += customers * (grown - digamma(q[c]))
+            by_log_v[c] -= customers * shape
+    for i in range(rows.shape[0]):
+        c, n, total, count = int(rows[i, 0]), rows[i, 1], rows[i, 2], rows[i, 3]
+        spent = math.log1p(total / v[c])
+        shape = n * p[c] + q[c]
+        value -= count * shape * spent
+        if wanted:
+            by_p[c] -= count * n * spent
+            by_q[c] -= count * spent
+            by_log_v[c] += count * shape * total / (v[c] + total)
+    gradient = np.empty((cells, 3))
+    gradient[:, 0] = by_log_v
+    gradient[:, 1] = p * by_p - by_log_v
+    gradient[:, 2] = excess * by_q + by_log_v
+    return value, gradient

@@ -19,12 +19,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike
 
 from clv_forecast.models import beta_geometric
 from clv_forecast.models.beta_geometric import (
+    COORDINATES,
     PARAMETERS,
-    UNCONSTRAINED,
     Params,
     constrain,
     constrain_jacobian,
@@ -32,6 +33,7 @@ from clv_forecast.models.beta_geometric import (
     starting_points,
     unconstrain,
 )
+from clv_forecast.models.beta_geometric import log_likelihood_of_cells as beta_geometric_of_cells
 from clv_forecast.models.domain import (
     Floats,
     checked_counts,
@@ -45,15 +47,16 @@ from clv_forecast.models.special import next_purchase_quantile, probability_of_s
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "TIME_PARAMETERS", "TITLE", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian",
+    "COORDINATES", "NANOSECONDS", "PARAMETERS", "TIME_PARAMETERS", "TITLE", "Params", "constrain", "constrain_jacobian",
     "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
-    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient",
+    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_of_cells",
     "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
     "purchase_pmf", "purchase_rate_given_alive", "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
 TITLE: Final = "MBG/NBD"
 TIME_PARAMETERS: Final = ("alpha",)  # measured in the unit of time
+NANOSECONDS: Final = 40.0  # about, of a row of the likelihood
 future_key: Final = ("frequency", "T")
 _INITIAL: Final = 1  # chances to leave that the first purchase brings
 
@@ -80,19 +83,10 @@ def log_likelihood(params: Params, frequency: ArrayLike, recency: ArrayLike, T: 
     return beta_geometric.log_likelihood(params, *checked_history(frequency, recency, T), _INITIAL)
 
 
-def log_likelihood_gradient(
-    params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> tuple[Floats, Floats]:
-    """Log-likelihood of each customer and its derivatives with respect to (r, alpha, a, b).
-
-    Parameters, returns and errors as in :func:`clv_forecast.models.bg_nbd.log_likelihood_gradient`.
-
-    Examples
-    --------
-    >>> log_likelihood_gradient(Params(0.25, 4.0, 0.8, 2.5), [0, 2], [0, 30], [40, 40])[1].shape
-    (4, 2)
-    """
-    return beta_geometric.log_likelihood_gradient(params, *checked_history(frequency, recency, T), _INITIAL)
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_likelihood_of_cells(theta, tables, wanted):  # type: ignore[no-untyped-def]
+    """Sum over customers, with its gradient in the free vectors if ``wanted``: see `clv_forecast.models.kernels`."""
+    return beta_geometric_of_cells(theta, tables, 1.0, wanted)
 
 
 def p_alive(params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:

@@ -1,18 +1,4 @@
-r"""Likelihood of the Pareto/NBD model, its gradient, and the odds of being dead, from one integral.
-
-Parameters of the Pareto/NBD model: their type, the free vector of a fit, its starts and its prior.
-
-The log-likelihood of Pareto/NBD summed over weighted rows, for many draws of the parameters.
-
-The integrand of the likelihood depends on a row through its frequency ``x`` alone, only the limits are its own. With
-``N(t) = (1 + t/alpha)^-(r+x) (1 + t/beta)^-s``, the weight of one alive at ``t`` after ``x`` purchases, and
-
-.. math:: D(t) = \frac{s}{N(t)} \int_t^{T_{max}} \frac{N(\tau)}{\beta + \tau} d\tau, \qquad
-          L = \ln\frac{(r)_x}{\alpha^x} + \ln N(t_x) + \ln\left[ D(t_x) + \frac{N(T)}{N(t_x)} (1 - D(T)) \right]
-
-``D`` is summed from the right over the distinct times of the data, once per distinct ``x``: nothing cancels, and a row
-costs one exponential. Gains where times repeat, as in logs by the day; elsewhere the likelihood of single rows is used.
-"""
+"""Likelihood of the Pareto/NBD model, its gradient, and the odds of being dead, from one integral."""
 
 from __future__ import annotations
 
@@ -23,17 +9,34 @@ from typing import Final
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
-from scipy.special import expit, roots_legendre
 
 from clv_forecast.errors import DomainError
-from clv_forecast.models.beta_geometric import IndexedRows
-from clv_forecast.models.decay import decay_integral_moments, log_decay_integral
+from clv_forecast.models.coordinates import PURCHASE_RATE, Coordinate
+from clv_forecast.models.decay import decay_moments, log_decay, log_decay_integral
 from clv_forecast.models.domain import Floats, checked_history, non_negative, positive_field, stacked, unstacked
-from clv_forecast.models.special import digamma_rising, log_rising
-from clv_forecast.threads import in_spans
+from clv_forecast.models.kernels import add_waiting, astray
+from clv_forecast.models.special import log_rising
 
 PARAMETERS: Final = ("r", "alpha", "s", "beta")
-UNCONSTRAINED: Final = ("log_rate", "log_shape", "log_dropout_rate", "log_dropout_shape")
+COORDINATES: Final = (
+    *PURCHASE_RATE,
+    Coordinate(
+        name="log_dropout_rate",
+        quantity="mean_dropout_rate",
+        limits=(-25.0, 14.0),
+        at_lower="there is no dropout (s/beta -> 0)",
+        at_upper="those who leave do so at once (s/beta -> infinity)",
+        level=True,
+        unit="per time",
+    ),
+    Coordinate(
+        name="log_dropout_shape",
+        quantity="dropout_rate_shape",
+        limits=(-10.0, 16.0),
+        at_lower="customers leave either at once or never (s -> 0)",
+        at_upper="customers do not differ in dropout rate (s -> infinity)",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -111,7 +114,7 @@ def constrain(theta: ArrayLike) -> Params:
     >>> constrain([0.0, 0.0, 0.0, 0.0]).alpha
     array(1.)
     """
-    log_rate, log_r, log_death, log_s = unstacked(theta, len(UNCONSTRAINED))
+    log_rate, log_r, log_death, log_s = unstacked(theta, len(COORDINATES))
     with np.errstate(over="ignore"):
         return Params(np.exp(log_r), np.exp(log_r - log_rate), np.exp(log_s), np.exp(log_s - log_death))
 
@@ -217,186 +220,6 @@ def scalar_values(params: Params) -> tuple[float, float, float, float]:
     return r, alpha, s, beta
 
 
-# Five nodes are exact to 4e-13 over a length h where (k_a / a + k_b / b + 10 / min(a, b)) h <= 1.
-_NODES: Final = 0.5 * (1.0 + roots_legendre(5)[0])
-_WEIGHTS: Final = 0.5 * roots_legendre(5)[1]
-_SLACK: Final = 10.0
-_LOST: Final = 45.0  # exp(-45) of what there is
-_CELLS_PER_ROW: Final = 10  # a row by itself costs as much as about twenty cells of the table
-_SMALL: Final = 1e-100
-
-
-def pays(rows: IndexedRows) -> bool:
-    """Whether a table over distinct times costs less than the rows by themselves.
-
-    Examples
-    --------
-    >>> from clv_forecast.models.beta_geometric import indexed_rows
-    >>> days = np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [3.0, 3.0, 2.0], [1.0, 1.0, 1.0]])
-    >>> pays(indexed_rows(*days))
-    True
-    """
-    return cells(rows) <= _CELLS_PER_ROW * rows.count.size
-
-
-def cells(rows: IndexedRows) -> int:
-    """Size of the table: gaps between distinct times, for each frequency.
-
-    Examples
-    --------
-    >>> from clv_forecast.models.beta_geometric import indexed_rows
-    >>> cells(indexed_rows(*np.array([[0.0, 2.0], [0.0, 30.0], [39.0, 39.0], [1.0, 1.0]])))
-    3
-    """
-    _, low, high = _spans(rows)
-    return int(np.sum(high - low))
-
-
-def log_likelihood_sums(params: Params, rows: IndexedRows) -> Floats:
-    """Log-likelihood of all customers, for each draw of the parameters.
-
-    Parameters
-    ----------
-    params : Params
-        Fields of shape (draw, 1), or scalars.
-    rows : IndexedRows
-
-    Returns
-    -------
-    ndarray, shape (draw,)
-
-    Notes
-    -----
-    Each draw is summed alone and in the same order: the result does not depend on the number of threads.
-
-    Examples
-    --------
-    >>> from clv_forecast.models.beta_geometric import indexed_rows
-    >>> rows = indexed_rows(*np.array([[0.0, 2.0], [0.0, 30.43], [38.86, 38.86], [1.0, 1.0]]))
-    >>> log_likelihood_sums(Params(0.553, 10.578, 0.606, 11.669), rows).round(6)
-    array([-10.07533])
-    """
-    names = (params.r, params.alpha, params.s, params.beta)
-    fields = np.broadcast_arrays(*(np.atleast_2d(field)[:, :1] for field in names))
-    r, alpha, s, beta = (np.ascontiguousarray(field) for field in fields)
-    customers = np.bincount(rows.count, weights=rows.weights)
-    out = np.sum(log_rising(r, rows.counts) * customers, axis=1)
-    first, low, high = _spans(rows)
-    out -= np.log(alpha[:, 0]) * float(customers @ rows.counts)
-    in_spans(
-        _add,
-        out.size,
-        r[:, 0],
-        alpha[:, 0],
-        s[:, 0],
-        beta[:, 0],
-        rows.counts,
-        rows.times,
-        first,
-        low,
-        high,
-        rows.recency,
-        rows.T,
-        rows.weights,
-        out,
-    )
-    return out
-
-
-def _spans(rows: IndexedRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the rows of each frequency begin, and the first and last of their times."""
-    first = np.searchsorted(rows.count, np.arange(rows.counts.size + 1))
-    low = np.minimum.reduceat(rows.recency, first[:-1])
-    high = np.maximum.reduceat(rows.T, first[:-1])
-    return first, low, high
-
-
-@njit(cache=True)
-def _falling(k_a, a, k_b, b, length):  # type: ignore[no-untyped-def]
-    """Integral of ``(1 + u/a)^-k_a (1 + u/b)^-k_b`` over ``(0, length)``, in panels as long as five nodes allow."""
-    near = min(a, b)
-    total = 0.0
-    done = 0.0
-    while done < length:
-        fall = k_a / (a + done) + k_b / (b + done) + _SLACK / (near + done)
-        h = min(length - done, 1.0 / fall)
-        part = 0.0
-        for i in range(_NODES.size):
-            u = done + h * _NODES[i]
-            part += _WEIGHTS[i] * math.exp(-k_a * math.log1p(u / a) - k_b * math.log1p(u / b))
-        total += h * part
-        if not done + h > done or k_a * math.log1p(done / a) + k_b * math.log1p(done / b) > _LOST:
-            break
-        done += h
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _add(  # type: ignore[no-untyped-def]
-    r, alpha, s, beta, counts, times, first, low, high, recency, T, weights, out, start, stop
-):
-    size = times.size
-    log_a = np.empty(size)
-    log_b = np.empty(size)
-    nodes_a = np.empty((size, _NODES.size))  # logarithms within each gap, over that at its beginning
-    nodes_b = np.empty((size, _NODES.size))
-    dead = np.empty(size)
-    for d in range(start, stop):
-        _tabulate(alpha[d], times, log_a, nodes_a)
-        _tabulate(beta[d], times, log_b, nodes_b)
-        total = out[d]
-        for c in range(counts.size):
-            k = r[d] + counts[c]
-            _sum_from_the_right(
-                k, alpha[d], s[d], beta[d], times, log_a, log_b, nodes_a, nodes_b, low[c], high[c], dead
-            )
-            product = 1.0
-            for i in range(first[c], first[c + 1]):
-                from_a, from_b = log_a[recency[i]], log_b[recency[i]]
-                silent = math.exp(-k * (log_a[T[i]] - from_a) - s[d] * (log_b[T[i]] - from_b))
-                share = dead[recency[i]] + silent * (1.0 - dead[T[i]])
-                total -= weights[i] * (k * from_a + s[d] * from_b)
-                if weights[i] == 1.0 and share > _SMALL:
-                    product *= share
-                    if product < _SMALL:
-                        total += math.log(product)
-                        product = 1.0
-                else:
-                    total += weights[i] * math.log(share)
-            total += math.log(product)
-        out[d] = total
-
-
-@njit(cache=True)
-def _tabulate(scale, times, logs, nodes):  # type: ignore[no-untyped-def]
-    for g in range(times.size):
-        logs[g] = math.log1p(times[g] / scale)
-        if g + 1 < times.size:
-            gap = times[g + 1] - times[g]
-            for i in range(_NODES.size):
-                nodes[g, i] = math.log1p(gap * _NODES[i] / (scale + times[g]))
-
-
-@njit(cache=True)
-def _sum_from_the_right(  # type: ignore[no-untyped-def]
-    k, alpha, s, beta, times, log_a, log_b, nodes_a, nodes_b, low, high, dead
-):
-    near = min(alpha, beta)
-    dead[high] = 0.0
-    for g in range(high - 1, low - 1, -1):
-        gap = times[g + 1] - times[g]
-        from_a, from_b = alpha + times[g], beta + times[g]
-        if gap * (k / from_a + (s + 1.0) / from_b + _SLACK / (near + times[g])) <= 1.0:
-            part = 0.0
-            for i in range(_NODES.size):
-                part += _WEIGHTS[i] * math.exp(-k * nodes_a[g, i] - (s + 1.0) * nodes_b[g, i])
-            part *= gap
-        else:
-            part = _falling(k, from_a, s + 1.0, from_b, gap)
-        alive = math.exp(-k * (log_a[g + 1] - log_a[g]) - s * (log_b[g + 1] - log_b[g]))
-        dead[g] = s / from_b * part + alive * dead[g + 1]
-
-
 def log_likelihood(params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
     r"""Log-likelihood of each customer.
 
@@ -441,66 +264,58 @@ def log_likelihood(params: Params, frequency: ArrayLike, recency: ArrayLike, T: 
     )
 
 
-def log_likelihood_gradient(
-    params: Params, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> tuple[Floats, Floats]:
-    """Log-likelihood of each customer and its derivatives with respect to r, alpha, s, beta.
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_likelihood_of_cells(theta, tables, wanted):  # type: ignore[no-untyped-def]
+    """Sum over customers, with its gradient in the free vectors if ``wanted``: see `clv_forecast.models.kernels`.
 
-    Parameters
-    ----------
-    params : Params
-        Scalar fields.
-    frequency, recency, T : array_like, shape (customer,)
-        0 <= recency <= T.
-
-    Returns
-    -------
-    log_likelihood : ndarray, shape (customer,)
-    gradient : ndarray, shape (4, customer)
-        In the order of ``PARAMETERS``.
-
-    Raises
-    ------
-    DomainError
-        If an argument is negative or not finite, recency exceeds T, or a parameter is not a scalar.
-
-    Notes
-    -----
-    Differentiated under the integral of :func:`log_likelihood`, on the nodes of the integral itself.
-
-    Examples
-    --------
-    >>> value, gradient = log_likelihood_gradient(Params(0.553, 10.578, 0.606, 11.669), [2], [30.43], [38.86])
-    >>> gradient.shape
-    (4, 1)
+    Differentiated under the integral of `log_likelihood`, on the nodes of the integral itself.
     """
-    r, alpha, s, beta = scalar_values(params)
-    x, t_x, length = checked_history(frequency, recency, T)
-    log_integral, (near_a, over_a, near_b, over_b) = decay_integral_moments(
-        r + x, alpha + t_x, s + 1.0, beta + t_x, length - t_x
-    )
-    log_odds = _log_odds_given_integral(params, x, t_x, length, log_integral)
-    dead, alive = expit(log_odds), expit(-log_odds)
-    span_a, span_b = np.log1p(length / alpha), np.log1p(length / beta)
-    value = log_rising(r, x) - r * span_a - x * np.log(alpha + length) - s * span_b + np.logaddexp(0.0, log_odds)
-    gradient = np.stack(
-        [
-            digamma_rising(r, x) - alive * span_a - dead * (np.log1p(t_x / alpha) + near_a),
-            r / alpha - (r + x) * (alive / (alpha + length) + dead * over_a),
-            dead / s - alive * span_b - dead * (np.log1p(t_x / beta) + near_b),
-            s / beta - alive * s / (beta + length) - dead * (s + 1.0) * over_b,
-        ]
-    )
+    if astray(theta):
+        return -np.inf, np.zeros_like(theta)
+    cells = theta.shape[0]
+    r, alpha = np.exp(theta[:, 1]), np.exp(theta[:, 1] - theta[:, 0])
+    s, beta = np.exp(theta[:, 3]), np.exp(theta[:, 3] - theta[:, 2])
+    by_r, by_alpha, by_s, by_beta = np.zeros(cells), np.zeros(cells), np.zeros(cells), np.zeros(cells)
+    value = 0.0
+    for i in range(tables.steps.shape[0]):
+        c, j, count = int(tables.steps[i, 0]), tables.steps[i, 1], tables.steps[i, 2]
+        value += count * math.log(r[c] + j)
+        by_r[c] += count / (r[c] + j)
+    value = add_waiting(r, alpha, tables.spans, 1.0, value, by_r, by_alpha)
+    value = add_waiting(s, beta, tables.spans, 0.0, value, by_s, by_beta)
+    out = np.empty(5)
+    rows = tables.rows
+    for i in range(rows.shape[0]):
+        c, recency, count = int(rows[i, 0]), rows[i, 2], rows[i, 4]
+        shape, since = r[c] + rows[i, 1], rows[i, 3] - recency
+        if not since > 0.0:  # known to be alive
+            continue
+        near_a, near_b = alpha[c] + recency, beta[c] + recency
+        if wanted:
+            decay_moments(shape, near_a, s[c] + 1.0, near_b, since, out)
+        else:
+            out[0] = log_decay(shape, near_a, s[c] + 1.0, near_b, since, 0.0)
+        span_a, span_b = math.log1p(since / near_a), math.log1p(since / near_b)
+        odds = out[0] + theta[c, 3] - math.log(near_b) + shape * span_a + s[c] * span_b
+        small = math.exp(-abs(odds))
+        value += count * (max(odds, 0.0) + math.log1p(small))
+        if wanted:
+            dead = count * (1.0 if odds > 0.0 else small) / (1.0 + small)
+            by_r[c] += dead * (span_a - out[1])
+            by_alpha[c] += dead * shape * (1.0 / (near_a + since) - out[2])
+            by_s[c] += dead * (1.0 / s[c] + span_b - out[3])
+            by_beta[c] += dead * (s[c] / (near_b + since) - (s[c] + 1.0) * out[4])
+    gradient = np.empty((cells, 4))
+    gradient[:, 0] = -alpha * by_alpha
+    gradient[:, 1] = r * by_r + alpha * by_alpha
+    gradient[:, 2] = -beta * by_beta
+    gradient[:, 3] = s * by_s + beta * by_beta
     return value, gradient
 
 
 def log_odds_dead(params: Params, x: Floats, t_x: Floats, T: Floats) -> Floats:
     """Log odds of having died in ``(t_x, T)``, for checked arrays: ``-inf`` where ``t_x == T``."""
     log_integral = log_decay_integral(params.r + x, params.alpha + t_x, params.s + 1.0, params.beta + t_x, T - t_x)
-    return _log_odds_given_integral(params, x, t_x, T, log_integral)
-
-
-def _log_odds_given_integral(params: Params, x: Floats, t_x: Floats, T: Floats, log_integral: Floats) -> Floats:
     since = T - t_x
     odds: Floats = (
         log_integral

@@ -34,13 +34,13 @@ from clv_forecast.models.domain import (
     non_negative,
 )
 from clv_forecast.models.pareto_likelihood import (
+    COORDINATES,
     PARAMETERS,
-    UNCONSTRAINED,
     Params,
     constrain,
     constrain_jacobian,
     log_likelihood,
-    log_likelihood_gradient,
+    log_likelihood_of_cells,
     log_odds_dead,
     prior_location_scale,
     starting_points,
@@ -51,15 +51,16 @@ from clv_forecast.models.special import log_rising, next_purchase_quantile, prob
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "PARAMETERS", "TIME_PARAMETERS", "TITLE", "UNCONSTRAINED", "Params", "constrain", "constrain_jacobian",
+    "COORDINATES", "NANOSECONDS", "PARAMETERS", "TIME_PARAMETERS", "TITLE", "Params", "constrain", "constrain_jacobian",
     "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
-    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_gradient",
+    "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_of_cells",
     "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
     "purchase_pmf", "purchase_rate_given_alive", "simulate", "starting_points", "survival_given_alive", "unconstrain",
 ]  # fmt: skip
 
 TITLE: Final = "Pareto/NBD"
 TIME_PARAMETERS: Final = ("alpha", "beta")  # measured in the unit of time
+NANOSECONDS: Final = 800.0  # about, of a row of the likelihood
 future_key: Final = ("frequency", "T")
 
 

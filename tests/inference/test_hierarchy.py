@@ -11,7 +11,7 @@ from clv_forecast.errors import DomainError, InputError
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.structure import assign, learn_structure
 from clv_forecast.inference.hierarchy import Hierarchy
-from clv_forecast.models import bg_nbd, gamma_gamma
+from clv_forecast.models import bg_nbd, gamma_gamma, names_of
 
 DRAWS = 120
 
@@ -59,8 +59,8 @@ def hierarchy(history):
     rng = np.random.default_rng(4)
     return Hierarchy(
         structure=structure,
-        purchases=made_up(bg_nbd.UNCONSTRAINED, structure, rng, 0.3),
-        spend=made_up(gamma_gamma.UNCONSTRAINED, structure, rng, 0.2),
+        purchases=made_up(names_of(bg_nbd.COORDINATES), structure, rng, 0.3),
+        spend=made_up(names_of(gamma_gamma.COORDINATES), structure, rng, 0.2),
         model="bg_nbd",
         time_scale=31.0,
         money_scale=38.0,

@@ -19,7 +19,7 @@ from clv_forecast.inference.loo import loo_rows
 from clv_forecast.inference.model import FittedRows
 from clv_forecast.inference.predictive_checks import posterior_predictive_check
 from clv_forecast.inference.sufficient import compress, spend_data
-from clv_forecast.models import bg_nbd, gamma_gamma
+from clv_forecast.models import bg_nbd, gamma_gamma, names_of
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def grouped():
         effect = np.zeros((200, 3, intercept.shape[1]))
         effect[:, :, 0] = np.linspace(0.8, -0.8, 3)
         parts[part] = EffectDraws(
-            coordinates=module.UNCONSTRAINED,
+            coordinates=names_of(module.COORDINATES),
             intercept=intercept,
             terms=["cohort_month"],
             effects=[effect],

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from clv_forecast.inference import problem as problem_module
+from clv_forecast import threads
 from clv_forecast.inference.problem import purchase_problem, spend_problem
 from clv_forecast.inference.sufficient import compress, compress_spend
 from clv_forecast.models import TRANSACTION_MODELS
@@ -81,12 +81,13 @@ def test_the_prior_is_centred_on_the_rate_of_the_data_once_in_any_unit(model, cu
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_values_do_not_depend_on_the_size_of_a_block(model, customers, monkeypatch):
+def test_draws_are_summed_alone_whatever_the_number_of_threads(model, customers, monkeypatch):
     problem = purchase_problem(model, compress(*customers))
-    thetas = problem.prior_location + np.random.default_rng(7).normal(size=(40, 4))
-    whole = problem.values(thetas)
-    monkeypatch.setattr(problem_module, "_CELLS_AT_ONCE", 1000)
-    np.testing.assert_allclose(problem.values(thetas), whole, rtol=1e-13)
+    thetas = problem.prior_location + np.random.default_rng(7).normal(size=(200, 4))
+    together = problem.values(thetas)
+    monkeypatch.setattr(threads, "number_of_threads", lambda: 1)
+    np.testing.assert_array_equal(problem.values(thetas), together)
+    np.testing.assert_array_equal(problem.values(thetas[50:60]), together[50:60])
 
 
 @pytest.mark.parametrize("model", ["bg_nbd", "mbg_nbd"])

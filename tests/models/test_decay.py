@@ -4,8 +4,15 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from clv_forecast.models.decay import decay_integral_moments, log_decay_integral
+from clv_forecast.models.decay import decay_moments, log_decay_integral
 from tests.models.second_methods import log_decay_by_fine_quadrature
+
+
+def moments(*fields):
+    out = np.empty((np.size(fields[0]), 5))
+    for place, point in zip(out, zip(*np.broadcast_arrays(*fields), strict=True), strict=True):
+        decay_moments(*point, place)
+    return out[:, 0], out[:, 1:].T
 
 
 def _points(count, seed, discounted):
@@ -91,7 +98,7 @@ def test_layout_of_the_arguments_does_not_matter():
 
 def test_moments_are_ratios_of_integrals():
     k_a, a, k_b, b, length, _ = _points(300, 9, discounted=False)
-    value, (_, over_a, _, over_b) = decay_integral_moments(k_a, a, k_b, b, length)
+    value, (_, over_a, _, over_b) = moments(k_a, a, k_b, b, length)
     np.testing.assert_allclose(value, log_decay_integral(k_a, a, k_b, b, length), rtol=0.0, atol=1e-12)
     by_a = np.exp(log_decay_integral(k_a + 1.0, a, k_b, b, length) - value) / a
     by_b = np.exp(log_decay_integral(k_a, a, k_b + 1.0, b, length) - value) / b
@@ -101,7 +108,7 @@ def test_moments_are_ratios_of_integrals():
 
 def test_moments_of_logarithms_are_derivatives():
     k_a, a, k_b, b, length, _ = _points(300, 10, discounted=False)
-    _, (log_a, _, log_b, _) = decay_integral_moments(k_a, a, k_b, b, length)
+    _, (log_a, _, log_b, _) = moments(k_a, a, k_b, b, length)
     step = 1e-5
     by_a = log_decay_integral(k_a * (1 + step), a, k_b, b, length) - log_decay_integral(
         k_a * (1 - step), a, k_b, b, length
@@ -114,6 +121,6 @@ def test_moments_of_logarithms_are_derivatives():
 
 
 def test_moments_at_length_zero():
-    value, means = decay_integral_moments([2.0], 4.0, [1.5], 5.0, [0.0])
+    value, means = moments([2.0], 4.0, [1.5], 5.0, [0.0])
     assert value[0] == -np.inf
     np.testing.assert_array_equal(means[:, 0], [0.0, 0.25, 0.0, 0.2])

@@ -13,7 +13,7 @@ def test_a_model_offers_the_names_of_the_protocol_and_no_others(name):
     model = transaction_model(name)
     assert set(model.__all__) == NAMES
     assert all(hasattr(model, each) for each in NAMES)
-    assert len(model.PARAMETERS) == len(model.UNCONSTRAINED)
+    assert len(model.PARAMETERS) == len(model.COORDINATES)
     assert set(model.TIME_PARAMETERS) < set(model.PARAMETERS)
     assert model.future_key == ("frequency", "T")
 

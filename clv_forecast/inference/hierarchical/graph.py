@@ -4,7 +4,7 @@ Every number that depends on the data or the priors (but ``eta``) is ``pm.Data``
 data of the same plan. Effects of groups are normal with covariance ``diag(sd) L L' diag(sd)``, where ``L`` is the
 factor of an LKJ correlation, made of partial correlations with Beta priors (see
 `clv_forecast.inference.hierarchical.effects.partial_exponents`); they are sampled non-centred as far as their
-groups are small (see `clv_forecast.inference.hierarchical.kernels`).
+groups are small (see `clv_forecast.inference.hierarchical.effect_kernels`).
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: 
     if plan.columns:
         arrays["design"] = assignment.design
         arrays["coefficient_scale"] = priors.coefficient_scale
-    return {f"{plan.part}_{name}": array for name, array in (arrays | data.tables()).items()}
+    return {f"{plan.part}_{name}": array for name, array in (arrays | data.tables._asdict()).items()}
 
 
 def build_model(

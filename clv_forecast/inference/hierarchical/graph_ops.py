@@ -20,7 +20,9 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from clv_forecast.inference.hierarchical.kernels import KERNELS, TABLES, VERSION, effects_backward, effects_forward
+from clv_forecast.inference.hierarchical.effect_kernels import effects_backward, effects_forward
+from clv_forecast.models import kernel_of
+from clv_forecast.models.kernels import VERSION, PurchaseTables, SpendTables
 
 
 class CellLikelihood(Op):
@@ -35,13 +37,14 @@ class CellLikelihood(Op):
         """Accept matrices of floats."""
         theta, *tables = inputs
         arguments = [pt.as_tensor_variable(x).astype("float64") for x in (theta, *tables)]
-        if len(tables) != len(TABLES[self.likelihood]) or any(x.ndim != 2 for x in arguments):
+        if len(tables) != len(_tables_of(self.likelihood)._fields) or any(x.ndim != 2 for x in arguments):
             raise TypeError(f"{self.likelihood} takes theta and its tables, all matrices.")
         return Apply(self, arguments, [pt.dscalar(), pt.dmatrix()])
 
     def perform(self, node: Apply[Any], inputs: Any, output_storage: Any) -> None:
         """Evaluate outside a compiled graph."""
-        value, gradient = KERNELS[self.likelihood](*inputs)
+        theta, *tables = inputs
+        value, gradient = kernel_of(self.likelihood)(theta, _tables_of(self.likelihood)(*tables), True)
         output_storage[0][0] = np.asarray(value)
         output_storage[1][0] = gradient
 
@@ -63,14 +66,23 @@ class CellLikelihood(Op):
 @register_funcify_default_op_cache_key(CellLikelihood)  # type: ignore[no-untyped-call]
 def _compile(op: CellLikelihood, node: Any, **options: Any) -> tuple[Any, int]:
     """The same kernel inside a compiled graph."""
-    kernel = KERNELS[op.likelihood]
+    kernel: Any = kernel_of(op.likelihood)
 
     @numba_njit
-    def cell_likelihood(*inputs):  # type: ignore[no-untyped-def]
-        value, gradient = kernel(*inputs)
+    def of_purchases(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
+        value, gradient = kernel(theta, PurchaseTables(steps, spans, rows), True)
         return np.asarray(value), gradient
 
-    return cell_likelihood, VERSION
+    @numba_njit
+    def of_spend(theta, counts, rows):  # type: ignore[no-untyped-def]
+        value, gradient = kernel(theta, SpendTables(counts, rows), True)
+        return np.asarray(value), gradient
+
+    return (of_purchases if _tables_of(op.likelihood) is PurchaseTables else of_spend), VERSION
+
+
+def _tables_of(likelihood: str) -> type[PurchaseTables] | type[SpendTables]:
+    return SpendTables if likelihood.startswith("gamma_gamma") else PurchaseTables
 
 
 def log_likelihood(likelihood: str, theta: Any, tables: Mapping[str, Any]) -> Any:
@@ -79,7 +91,7 @@ def log_likelihood(likelihood: str, theta: Any, tables: Mapping[str, Any]) -> An
     Parameters
     ----------
     likelihood : str
-        ``"bg_nbd"``, ``"mbg_nbd"``, ``"pareto_nbd"``, ``"gamma_gamma_orders"`` or ``"gamma_gamma_means"``.
+        A transaction model, ``"gamma_gamma_orders"`` or ``"gamma_gamma_means"``.
     theta : tensor, shape (cell, k)
         Coordinates in scaled data.
     tables : mapping of str to tensor
@@ -90,7 +102,7 @@ def log_likelihood(likelihood: str, theta: Any, tables: Mapping[str, Any]) -> An
     tensor, scalar
     """
     op: Any = CellLikelihood(likelihood)
-    return op(theta, *(tables[name] for name in TABLES[likelihood]))[0]
+    return op(theta, *(tables[name] for name in _tables_of(likelihood)._fields))[0]
 
 
 pt: Any = pytensor.tensor

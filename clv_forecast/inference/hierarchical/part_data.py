@@ -17,25 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clv_forecast import columns
-from clv_forecast.inference.hierarchical.kernels import TABLES
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors
 from clv_forecast.inference.hierarchical.structure import Assignment
 from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.sufficient import SpendData, compress
-from clv_forecast.models import gamma_gamma, transaction_model
+from clv_forecast.models import kernel_of
+from clv_forecast.models.kernels import PurchaseTables, SpendTables, purchase_tables, spend_tables
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
-INITIAL_CHANCES: Final = {"bg_nbd": 0, "mbg_nbd": 1}
 _SPEND_COUNTS: Final = {"all": columns.SPEND_COUNT_ALL}
 
 
@@ -51,8 +50,8 @@ class PartData:
     likelihood : str
         The model, with its level for spend: ``"gamma_gamma_orders"`` or ``"gamma_gamma_means"``.
     coordinates : tuple of str
-    arrays : dict of ndarray
-        The tables that the likelihood sums over, columns named ``table_column``; ``*_cell`` are indices of cells.
+    tables : PurchaseTables or SpendTables
+        What the likelihood sums over.
     constant : float
         What the log-likelihood has beside the tables.
     cells : int
@@ -71,7 +70,7 @@ class PartData:
     model: str
     likelihood: str
     coordinates: tuple[str, ...]
-    arrays: dict[str, NDArray[np.float64] | Integers]
+    tables: PurchaseTables | SpendTables
     constant: float
     cells: int
     time_scale: float
@@ -80,13 +79,6 @@ class PartData:
     n_customers: int
     pooled: Problem
     scores: Callable[[Floats], Floats]
-
-    def tables(self) -> dict[str, Floats]:
-        """Every table as one matrix, shape (row, column), in the columns of the kernels."""
-        return {
-            table: np.column_stack([self.arrays[f"{table}_{column}"] for column in names]).astype(np.float64)
-            for table, names in TABLES[self.likelihood].items()
-        }
 
 
 def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> PartData:
@@ -105,55 +97,25 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
     -------
     PartData
 
-    Notes
-    -----
-    With ``m = x`` chances to leave (BG/NBD; ``x + 1`` in MBG/NBD) a log-likelihood is a sum over three tables, each
-    as short as it can be:
-
-    - ``steps`` (cell, j), with the number of customers who have ``x > j``:
-      :math:`\ln\Gamma(r+x) - \ln\Gamma(r) = \sum_{j<x} \ln(r+j)`, and likewise for ``b`` and ``a + b``: exact where
-      differences of lnGamma lose digits;
-    - ``spans`` (cell, T), with customers and purchases: :math:`-r \ln(1 + T/\alpha) - x \ln(\alpha + T)`;
-    - ``rows`` (cell, x, t_x, T) of customers who may have left: the odds that they did.
-
     Examples
     --------
     >>> table = pd.DataFrame({"frequency": [2, 0], "recency": [30.0, 0.0], "T": [38.0, 38.0]})
     >>> nothing = np.zeros((1, 0), dtype=np.intp)
     >>> one = Assignment(cell=np.zeros(2, dtype=np.intp), codes=nothing, labels=nothing.astype(object),
     ...                  design=np.zeros((1, 0)))
-    >>> purchase_part("bg_nbd", table, one).arrays["steps_count"]
-    array([1., 1.])
+    >>> purchase_part("bg_nbd", table, one).tables.steps
+    array([[0., 0., 1.],
+           [0., 1., 1.]])
     """
     x, t_x, length = (_floats(table[name]) for name in (columns.FREQUENCY, columns.RECENCY, columns.T))
     problem = purchase_problem(model, compress(x, t_x, length))
-    t_x, length = t_x / problem.scale, length / problem.scale
-    cell, module = assignment.cell, transaction_model(model)
-    initial = INITIAL_CHANCES.get(model, 0)
-    steps = _steps(cell, x)
-    spans, spans_row = _distinct([cell, length])
-    may_be_gone = (length > t_x) if model == "pareto_nbd" else (x + initial > 0)
-    rows, rows_row = _distinct([cell[may_be_gone], x[may_be_gone], t_x[may_be_gone], length[may_be_gone]])
-    arrays: dict[str, NDArray[np.float64] | Integers] = {
-        "steps_cell": steps[0],
-        "steps_j": steps[1],
-        "steps_count": steps[2],
-        "spans_cell": spans[0].astype(np.intp),
-        "spans_T": spans[1],
-        "spans_customers": _sums(spans_row, len(spans[0])),
-        "spans_purchases": _sums(spans_row, len(spans[0]), x),
-        "rows_cell": rows[0].astype(np.intp),
-        "rows_x": rows[1],
-        "rows_recency": rows[2],
-        "rows_T": rows[3],
-        "rows_count": _sums(rows_row, len(rows[0])),
-    }
+    tables = purchase_tables(x, t_x / problem.scale, length / problem.scale, np.ones(x.size), assignment.cell)
     return PartData(
         part=PURCHASES,
         model=model,
         likelihood=model,
-        coordinates=tuple(module.UNCONSTRAINED),
-        arrays=arrays,
+        coordinates=problem.coordinates,
+        tables=tables,
         constant=0.0,
         cells=assignment.n_cells,
         time_scale=problem.scale,
@@ -161,7 +123,7 @@ def purchase_part(model: str, table: pd.DataFrame, assignment: Assignment) -> Pa
         offset=problem.offset,
         n_customers=len(x),
         pooled=problem,
-        scores=_scores(module, module.log_likelihood_gradient, [cell, x, t_x, length], assignment.n_cells),
+        scores=_scores(model, tables, assignment.n_cells),
     )
 
 
@@ -180,54 +142,28 @@ def spend_part(table: pd.DataFrame, amounts: SpendData, assignment: Assignment) 
     Returns
     -------
     PartData
-
-    Notes
-    -----
-    Tables: ``counts`` (cell, n), which hold every lnGamma, and ``rows`` (cell, n, total) with one logarithm each:
-    :math:`-(np+q) \ln(1 + total/v)` beside :math:`-n p \ln v`.
     """
     orders = amounts.level == "orders"
     problem = spend_problem(amounts.rows, orders=orders)
     kept = _floats(table[_SPEND_COUNTS.get(amounts.spend_from, columns.SPEND_COUNT_REPEAT)]) > 0.0
     cell = assignment.cell[kept]
     n, total = amounts.rows.n[amounts.rows.row], amounts.rows.total[amounts.rows.row] / problem.scale
-    if orders:
-        logs = amounts.rows.sum_log[amounts.rows.row] - n * np.log(problem.scale)
-        constant = -float(np.sum(logs))
-    else:
-        logs = n * np.log(total)
-        constant = -float(np.sum(np.log(total / n)))
-    counts, counts_row = _distinct([cell, n])
-    rows, rows_row = _distinct([cell, n, total])
-    arrays: dict[str, NDArray[np.float64] | Integers] = {
-        "counts_cell": counts[0].astype(np.intp),
-        "counts_n": counts[1],
-        "counts_customers": _sums(counts_row, len(counts[0])),
-        "counts_logs": _sums(counts_row, len(counts[0]), logs),
-        "rows_cell": rows[0].astype(np.intp),
-        "rows_n": rows[1],
-        "rows_total": rows[2],
-        "rows_count": _sums(rows_row, len(rows[0])),
-    }
+    logs = amounts.rows.sum_log[amounts.rows.row] - n * np.log(problem.scale) if orders else n * np.log(total)
+    tables = spend_tables(n, total, logs, np.ones(n.size), cell)
     return PartData(
         part=SPEND,
         model="gamma_gamma",
         likelihood=f"gamma_gamma_{amounts.level}",
-        coordinates=tuple(gamma_gamma.UNCONSTRAINED),
-        arrays=arrays,
-        constant=constant,
+        coordinates=problem.coordinates,
+        tables=tables,
+        constant=-float(np.sum(logs if orders else np.log(total / n))),
         cells=assignment.n_cells,
         time_scale=1.0,
         money_scale=problem.scale,
         offset=problem.offset,
         n_customers=len(n),
         pooled=problem,
-        scores=_scores(
-            gamma_gamma,
-            gamma_gamma.log_likelihood_orders_gradient if orders else gamma_gamma.log_likelihood_gradient,
-            [cell, n, total, logs] if orders else [cell, n, total / n],
-            assignment.n_cells,
-        ),
+        scores=_scores(f"gamma_gamma_{amounts.level}", tables, assignment.n_cells),
     )
 
 
@@ -235,53 +171,9 @@ def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def _steps(cell: Integers, x: Floats) -> tuple[Integers, Floats, Floats]:
-    """Cell, j and the customers of the cell with ``x > j``."""
-    (cells, values), row = _distinct([cell, x])
-    counts = _sums(row, len(cells))
-    found: list[tuple[Integers, Floats, Floats]] = []
-    starts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1]))) if len(cells) else np.zeros(0, int)
-    for start, stop in zip(starts, [*starts[1:], len(cells)], strict=True):
-        top = int(values[stop - 1])
-        above = np.bincount(values[start:stop].astype(np.intp), weights=counts[start:stop], minlength=top + 1)
-        survivors = np.cumsum(above[::-1])[::-1][1:]
-        found.append((np.full(top, cells[start], dtype=np.intp), np.arange(top, dtype=np.float64), survivors))
-    columns_found = list(zip(*found, strict=True))
-    cell_of, j, count = (np.concatenate(column) for column in columns_found)
-    return cell_of.astype(np.intp), j, count
-
-
-def _distinct(keys: list[NDArray[np.float64] | Integers]) -> tuple[list[Floats], Integers]:
-    """Distinct rows of the keys in lexicographic order, and the row of each element."""
-    ordered_by = np.lexsort(keys[::-1])
-    changes = np.zeros(ordered_by.size, dtype=bool)
-    changes[:1] = True
-    for key in keys:
-        ordered = key[ordered_by]
-        changes[1:] |= ordered[1:] != ordered[:-1]
-    row = np.empty(ordered_by.size, dtype=np.intp)
-    row[ordered_by] = np.cumsum(changes) - 1
-    first = ordered_by[np.flatnonzero(changes)]
-    return [_floats(key[first]) for key in keys], row
-
-
-def _sums(row: Integers, rows: int, values: Floats | None = None) -> Floats:
-    return np.bincount(row, weights=values, minlength=rows).astype(np.float64)
-
-
-def _scores(
-    module: Any, gradient: Callable[..., tuple[Floats, Floats]], keys: list[NDArray[np.float64] | Integers], cells: int
-) -> Callable[[Floats], Floats]:
-    """Gradients by cell, from the NumPy gradient of the distinct rows; the first key is the cell."""
-    distinct, row = _distinct(keys)
-    weights, cell = _sums(row, len(distinct[0])), distinct[0].astype(np.intp)
-
-    def scores(theta: Floats) -> Floats:
-        _, natural = gradient(module.constrain(theta), *distinct[1:])
-        free = module.constrain_jacobian(theta).T @ natural
-        return np.stack([np.bincount(cell, weights=weights * each, minlength=cells) for each in free], axis=1)
-
-    return scores
+def _scores(likelihood: str, tables: PurchaseTables | SpendTables, cells: int) -> Callable[[Floats], Floats]:
+    kernel = kernel_of(likelihood)
+    return lambda theta: np.asarray(kernel(np.tile(theta, (cells, 1)), tables, True)[1])
 
 
 _LEAST: Final = 0.1  # of the half-normal prior's scale: standard deviations below cannot be told from none
@@ -330,11 +222,8 @@ def level_shares(data: PartData, assignment: Assignment, term: int, levels: int)
 
 def cell_customers(data: PartData) -> Floats:
     """Customers of each cell in the likelihood."""
-    table = "spans" if "spans_cell" in data.arrays else "counts"
-    cells = data.arrays[f"{table}_cell"]
-    return np.bincount(cells.astype(np.intp), weights=data.arrays[f"{table}_customers"], minlength=data.cells).astype(
-        np.float64
-    )
+    table = data.tables.spans if isinstance(data.tables, PurchaseTables) else data.tables.counts
+    return np.bincount(table[:, 0].astype(np.intp), weights=table[:, 2], minlength=data.cells).astype(np.float64)
 
 
 def pooled_mode(data: PartData, priors: PartPriors) -> tuple[Floats, Floats]:

@@ -25,7 +25,8 @@ from scipy import special, stats
 from clv_forecast.arguments import finite_number
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.hierarchical.structure import Structure
-from clv_forecast.models import gamma_gamma, transaction_model
+from clv_forecast.models import coordinate, gamma_gamma, names_of, transaction_model
+from clv_forecast.models.coordinates import Coordinate
 
 Floats = NDArray[np.float64]
 
@@ -35,43 +36,6 @@ CORRELATION: Final = "group_correlation"
 FEWEST_CORRELATED: Final = 5
 COEFFICIENT_SD: Final = 0.5
 ETA: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
-    """What a coordinate is to the user.
-
-    Parameters
-    ----------
-    name : str
-    link : str
-        ``"log"`` or ``"logit"``.
-    unit : str
-        ``"per time"``, ``"money"`` or ``""``.
-    group_sd : float
-        Scale of the half-normal prior of its standard deviation between groups.
-    """
-
-    name: str
-    link: str = "log"
-    unit: str = ""
-    group_sd: float = 0.3
-
-
-MEANINGS: Final[dict[str, Meaning]] = {
-    "log_rate": Meaning(name="mean_purchase_rate", unit="per time", group_sd=0.5),
-    "log_shape": Meaning(name="purchase_rate_shape"),
-    "logit_dropout": Meaning(name="mean_dropout_probability", link="logit", group_sd=0.5),
-    "log_concentration": Meaning(name="dropout_concentration"),
-    "log_dropout_rate": Meaning(name="mean_dropout_rate", unit="per time", group_sd=0.5),
-    "log_dropout_shape": Meaning(name="dropout_rate_shape"),
-    "log_mean_spend": Meaning(name="mean_spend", unit="money", group_sd=0.5),
-    "log_p": Meaning(name="spend_shape"),
-    "log_q_minus_1": Meaning(name="spend_tail"),
-}
-"""Spend shape is ``p``, spend tail ``q - 1``."""
-
-_TARGETS: Final = ("log_rate", "logit_dropout", "log_dropout_rate", "log_mean_spend")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,9 +158,9 @@ def coordinate_priors(
     else:
         location, scale = gamma_gamma.prior_location_scale(1.0)
     location, scale = np.array(location, dtype=np.float64), np.array(scale, dtype=np.float64)
-    for index, coordinate in enumerate(_coordinates(model, part)):
-        meaning = MEANINGS[coordinate]
-        prior = _prior(overrides or {}, meaning.name)
+    for index, name in enumerate(_coordinates(model, part)):
+        meaning = coordinate(name)
+        prior = _prior(overrides or {}, meaning.quantity)
         if prior is None:
             continue
         if prior.median is not None:
@@ -245,8 +209,8 @@ def part_priors(
     structure = structure or Structure()
     widths = []
     for index in varying:
-        meaning = MEANINGS[coordinates[index]]
-        prior = _centred(given, f"group_sd:{meaning.name}")
+        meaning = coordinate(coordinates[index])
+        prior = _centred(given, f"group_sd:{meaning.quantity}")
         widths.append(meaning.group_sd if prior is None else prior)
     coefficient_scale = []
     for covariate in structure.covariates:
@@ -260,7 +224,7 @@ def part_priors(
         scale=scale,
         varying=varying,
         group_scale=np.array(widths),
-        targets=tuple(index for index, name in enumerate(coordinates) if name in _TARGETS),
+        targets=tuple(index for index, name in enumerate(coordinates) if coordinate(name).level),
         columns=structure.columns,
         coefficient_scale=np.array(coefficient_scale, dtype=np.float64),
         eta=_eta(given),
@@ -279,10 +243,10 @@ def prior_names(purchases: str, spend: str | None, structure: Structure | None =
     ('mean_purchase_rate', 'purchase_rate_shape', 'mean_dropout_rate', 'dropout_rate_shape')
     """
     structure = structure or Structure()
-    named = [MEANINGS[name].name for name in _coordinates(purchases, PURCHASES)]
+    named = [coordinate(name).quantity for name in _coordinates(purchases, PURCHASES)]
     varying = list(named)
     if spend is not None:
-        own = [MEANINGS[name].name for name in _coordinates(spend, SPEND)]
+        own = [coordinate(name).quantity for name in _coordinates(spend, SPEND)]
         named, varying = named + own, [*varying, own[0]]
     if structure.groups:
         named += [f"group_sd:{name}" for name in varying]
@@ -321,9 +285,9 @@ def check_priors(
 
 def _coordinates(model: str, part: str) -> tuple[str, ...]:
     if part == PURCHASES:
-        return tuple(transaction_model(model).UNCONSTRAINED)
+        return names_of(transaction_model(model).COORDINATES)
     if part == SPEND and model == "gamma_gamma":
-        return tuple(gamma_gamma.UNCONSTRAINED)
+        return names_of(gamma_gamma.COORDINATES)
     raise DomainError("A part is 'purchases', or 'spend' of gamma_gamma.", value=f"{part!r} of {model!r}")
 
 
@@ -361,13 +325,13 @@ def _eta(overrides: Priors) -> float:
     return eta
 
 
-def _free(median: float, meaning: Meaning, time_scale: float, money_scale: float) -> float:
+def _free(median: float, meaning: Coordinate, time_scale: float, money_scale: float) -> float:
     if meaning.link == "logit":
         if not 0.0 < median < 1.0:
-            raise DomainError(f"The median of {meaning.name} is a probability between 0 and 1.", value=median)
+            raise DomainError(f"The median of {meaning.quantity} is a probability between 0 and 1.", value=median)
         return float(np.log(median) - np.log1p(-median))
     if not median > 0.0:
-        raise DomainError(f"The median of {meaning.name} must be positive.", value=median)
+        raise DomainError(f"The median of {meaning.quantity} must be positive.", value=median)
     factor = {"per time": time_scale, "money": 1.0 / money_scale}.get(meaning.unit, 1.0)
     return float(np.log(median * factor))
 
@@ -408,12 +372,12 @@ def priors_table(parts: Iterable[PartPriors], structure: Structure | None = None
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def from_free(values: Floats, meaning: Meaning, *, time_scale: float, money_scale: float) -> Floats:
+def from_free(values: Floats, meaning: Coordinate, *, time_scale: float, money_scale: float) -> Floats:
     """Values of a coordinate in the user's units.
 
     Examples
     --------
-    >>> from_free(np.zeros(1), MEANINGS["log_mean_spend"], time_scale=1.0, money_scale=35.0)
+    >>> from_free(np.zeros(1), coordinate("log_mean_spend"), time_scale=1.0, money_scale=35.0)
     array([35.])
     """
     if meaning.link == "logit":
@@ -429,18 +393,18 @@ def _source(priors: PartPriors, name: str) -> str:
 def _coordinate_rows(priors: PartPriors) -> list[tuple[Any, ...]]:
     rows = []
     z = stats.norm.ppf(_LEVELS)
-    for coordinate, location, scale in zip(priors.coordinates, priors.location, priors.scale, strict=True):
-        meaning = MEANINGS[coordinate]
+    for name, location, scale in zip(priors.coordinates, priors.location, priors.scale, strict=True):
+        meaning = coordinate(name)
         shown = from_free(
             location + scale * z, meaning, time_scale=priors.time_scale, money_scale=priors.money_scale
         ).tolist()
         rows.append(
             (
-                meaning.name,
+                meaning.quantity,
                 priors.part,
                 f"normal on the {meaning.link} scale, sd {scale:g}",
                 *shown,
-                _source(priors, meaning.name),
+                _source(priors, meaning.quantity),
             )
         )
     return rows
@@ -449,7 +413,7 @@ def _coordinate_rows(priors: PartPriors) -> list[tuple[Any, ...]]:
 def _group_rows(priors: PartPriors, structure: Structure) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for index, scale in zip(priors.varying, priors.group_scale, strict=True):
-        name = f"group_sd:{MEANINGS[priors.coordinates[index]].name}"
+        name = f"group_sd:{coordinate(priors.coordinates[index]).quantity}"
         quantiles = [float(scale) * float(stats.halfnorm.ppf(level)) for level in _LEVELS]
         rows.append((name, priors.part, f"half-normal, scale {scale:g}", *quantiles, _source(priors, name)))
     size = len(priors.varying)

@@ -14,11 +14,13 @@ from clv_forecast import columns
 from clv_forecast.errors import DomainError, FitError, InputError
 from clv_forecast.history.purchase_history import customer_attribute
 from clv_forecast.inference.hierarchical.effects import EffectDraws
-from clv_forecast.inference.hierarchical.priors import MEANINGS, Meaning, from_free
+from clv_forecast.inference.hierarchical.priors import from_free
 from clv_forecast.inference.hierarchical.structure import level_texts
 from clv_forecast.inference.laplace import laplace_posterior
 from clv_forecast.inference.problem import Problem, purchase_problem, spend_problem
 from clv_forecast.inference.sufficient import compress, spend_data
+from clv_forecast.models import coordinate
+from clv_forecast.models.coordinates import Coordinate
 from clv_forecast.progress import Progress, automatic, shows_progress
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ COLUMNS: Final = (
 FEWEST_REPEATERS: Final = 10
 _DRAWS: Final = 500
 _AGREE: Final = 0.25
-_TOLD: Final = ("log_rate", "logit_dropout", "log_dropout_rate", "log_mean_spend")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,7 +120,7 @@ def _partial(model: Model, effects: EffectDraws, term: int, level: int) -> Float
 def _in_units(theta: Floats, coordinates: tuple[str, ...], time_scale: float, money_scale: float) -> Floats:
     """Free coordinates of scaled data as those of the user's units."""
     shift = {"per time": -np.log(time_scale), "money": np.log(money_scale)}
-    return np.asarray(theta + np.array([shift.get(MEANINGS[name].unit, 0.0) for name in coordinates]))
+    return np.asarray(theta + np.array([shift.get(coordinate(name).unit, 0.0) for name in coordinates]))
 
 
 def _alone(model: Model, history: PurchaseHistory, part: str) -> Callable[[NDArray[np.bool_]], _Own]:
@@ -162,19 +163,19 @@ def _rows(
     (attribute, group, part), customers = facts
     own, everyone, partial = estimates
     for k, name in enumerate(coordinates):
-        if name not in _TOLD:
+        meaning = coordinate(name)
+        if not meaning.level:
             continue
-        meaning = MEANINGS[name]
         columns_of = [None if draws is None else draws[:, k] for draws in (own.free, everyone.free, partial)]
         weight, note = _weight(*columns_of)
         shown = [number for draws in columns_of for number in _summary(draws, meaning, prob)]
         yield (
-            attribute, group, part, meaning.name, _unit(model, meaning), customers, *shown, weight, prob,
+            attribute, group, part, meaning.quantity, _unit(model, meaning), customers, *shown, weight, prob,
             own.note or everyone.note or note,
         )  # fmt: skip
 
 
-def _summary(draws: Floats | None, meaning: Meaning, prob: float) -> tuple[float, float, float]:
+def _summary(draws: Floats | None, meaning: Coordinate, prob: float) -> tuple[float, float, float]:
     """Median and equal-tailed interval in the user's units."""
     if draws is None:
         return (float("nan"),) * 3
@@ -192,7 +193,7 @@ def _weight(own: Floats | None, pooled: Floats | None, partial: Floats | None) -
     return float(np.median(partial) - np.median(pooled)) / distance, ""
 
 
-def _unit(model: Model, meaning: Meaning) -> str:
+def _unit(model: Model, meaning: Coordinate) -> str:
     if meaning.unit == "per time":
         return f"per {model.unit}"
     return (model.currency or "money") if meaning.unit == "money" else "probability"

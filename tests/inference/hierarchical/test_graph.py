@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
+from clv_forecast.inference.hierarchical.effect_kernels import effects_backward, effects_forward
 from clv_forecast.inference.hierarchical.effects import correlation_factor, partial_exponents
 from clv_forecast.inference.hierarchical.graph import build_model, dim_of, graph_data, plan_coords, plan_graph
-from clv_forecast.inference.hierarchical.kernels import effects_backward, effects_forward
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.hierarchical.priors import Prior, part_priors
 from clv_forecast.inference.hierarchical.structure import assign, learn_structure
@@ -156,33 +156,17 @@ def test_the_gradient_of_effects_is_that_of_finite_differences():
 
 
 def likelihood(data, theta):
-    """By the NumPy models on the rows of the part; ``rows`` hold every customer who counts beyond a constant."""
+    """By the NumPy models on the rows of the part."""
     if data.part == "spend":
-        module, table = gamma_gamma, {name: data.arrays[f"rows_{name}"] for name in ("cell", "n", "total", "count")}
-        params = module.constrain(theta[table["cell"]])
-        params = module.Params(*(getattr(params, field).ravel() for field in module.PARAMETERS))
-        without_logs = module.log_likelihood_orders(params, table["n"], table["total"], np.zeros(len(table["n"])))
-        logs = data.arrays["counts_logs"] @ params_by_cell(module, theta).p[data.arrays["counts_cell"]]
-        return float(table["count"] @ without_logs + logs)
-    x, t_x, T = (np.repeat(data.arrays[f"rows_{name}"], data.arrays["rows_count"].astype(int)) for name in
-                 ("x", "recency", "T"))  # fmt: skip
-    cell = np.repeat(data.arrays["rows_cell"], data.arrays["rows_count"].astype(int))
-    params = bg_nbd.constrain(theta[cell])
+        (cell, n, total, count), (of_count, _, _, logs) = data.tables.rows.T, data.tables.counts.T
+        params = gamma_gamma.constrain(theta[cell.astype(int)])
+        params = gamma_gamma.Params(*(getattr(params, field).ravel() for field in gamma_gamma.PARAMETERS))
+        without_logs = gamma_gamma.log_likelihood_orders(params, n, total, np.zeros(len(n)))
+        return float(count @ without_logs + logs @ params_by_cell(gamma_gamma, theta).p[of_count.astype(int)])
+    cell, x, t_x, T, count = data.tables.rows.T
+    params = bg_nbd.constrain(theta[cell.astype(int)])
     params = bg_nbd.Params(*(getattr(params, field).ravel() for field in bg_nbd.PARAMETERS))
-    bought = float(bg_nbd.log_likelihood(params, x, t_x, T).sum())
-    # and those who never came back: spans minus the rows above
-    silent = {}
-    for span, length, customers in zip(
-        data.arrays["spans_cell"], data.arrays["spans_T"], data.arrays["spans_customers"], strict=True
-    ):
-        silent[span, length] = customers
-    for own, length in zip(cell, T, strict=True):
-        silent[own, length] -= 1
-    by_cell = params_by_cell(bg_nbd, theta)
-    never = sum(
-        -count * by_cell.r[own] * np.log1p(length / by_cell.alpha[own]) for (own, length), count in silent.items()
-    )
-    return bought + float(never)
+    return float(bg_nbd.log_likelihood(params, x, t_x, T) @ count)
 
 
 def params_by_cell(module, theta):
@@ -214,8 +198,8 @@ def test_units_change_nothing_in_the_graph(history):
     for name, array in inputs[0].items():
         np.testing.assert_array_equal(array, inputs[1][name], err_msg=name)
     one, other = (spend_part(t, spend_data(t, "repeat"), assignment) for t in (table, scaled))
-    for name, array in one.arrays.items():
-        np.testing.assert_allclose(array, other.arrays[name], rtol=1e-12, atol=1e-9, err_msg=name)
+    for array, same in zip(one.tables, other.tables, strict=True):
+        np.testing.assert_allclose(array, same, rtol=1e-12, atol=1e-9)
 
 
 def test_a_group_may_be_named_as_a_dimension():

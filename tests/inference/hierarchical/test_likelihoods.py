@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.special import digamma
 
 from clv_forecast import columns
-from clv_forecast.inference.hierarchical.kernels import _digamma
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.hierarchical.structure import Assignment
 from clv_forecast.inference.sufficient import SpendData, spend_data
@@ -52,12 +49,12 @@ def compiled():
         key = (data.likelihood, mode)
         if key not in made:
             theta = pt.dmatrix("theta")
-            inputs = {name: pt.dmatrix(name) for name in data.tables()}
+            inputs = {name: pt.dmatrix(name) for name in data.tables._fields}
             value = log_likelihood(data.likelihood, theta, inputs)
             made[key] = pytensor.function(
                 [theta, *inputs.values()], [value, pytensor.grad(value, theta)], mode=mode, on_unused_input="ignore"
             )
-        return lambda theta: made[key](theta, *data.tables().values())
+        return lambda theta: made[key](theta, *data.tables)
 
     return build
 
@@ -158,32 +155,3 @@ def test_a_sampler_gone_astray_is_turned_back(table, compiled, name):
             theta[0, place] = far
             value, _ = function(theta)
             assert abs(far) < 60.0 or value == -np.inf
-
-
-def test_digamma_is_scipys():
-    x = np.concatenate([np.logspace(-6, 8, 300), [1.0, 1.4616321449683623, 9.999999, 10.0]])
-    ours = np.array([_digamma(value) for value in x])
-    np.testing.assert_allclose(ours, digamma(x), rtol=2e-14, atol=2e-15)
-
-
-def test_rows_are_shared_and_nothing_depends_on_their_order(table):
-    assignment = assigned(len(table), 2)
-    data = purchase_part("bg_nbd", pd.concat([table, table], ignore_index=True), _twice(assignment))
-    once = purchase_part("bg_nbd", table, assignment)
-    np.testing.assert_array_equal(data.arrays["rows_x"], once.arrays["rows_x"])
-    np.testing.assert_array_equal(data.arrays["rows_count"], 2.0 * once.arrays["rows_count"])
-    np.testing.assert_array_equal(data.arrays["steps_count"], 2.0 * once.arrays["steps_count"])
-    order = np.random.default_rng(1).permutation(len(table))
-    shuffled = purchase_part("bg_nbd", table.iloc[order], _taken(assignment, order))
-    for name, array in once.arrays.items():
-        np.testing.assert_array_equal(shuffled.arrays[name], array)
-
-
-def _twice(assignment):
-    return _taken(assignment, np.tile(np.arange(assignment.cell.size), 2))
-
-
-def _taken(assignment, order):
-    return Assignment(
-        cell=assignment.cell[order], codes=assignment.codes, labels=assignment.labels, design=assignment.design
-    )

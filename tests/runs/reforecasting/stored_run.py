@@ -1,7 +1,7 @@
 """A small run of schema version 1 as a file: later versions must read it.
 
-``python -m tests.runs.reforecasting.stored_run`` makes the file anew, which is right only when the schema version rises;
-the older file then stays beside it.
+``python -m tests.runs.reforecasting.stored_run`` makes the file anew, which is right only when the schema version
+rises; the older file then stays beside it.
 """
 
 from __future__ import annotations
