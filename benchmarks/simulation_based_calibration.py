@@ -31,9 +31,9 @@ from scipy import stats
 from clv_forecast.inference.hierarchical.effects import EffectDraws, prior_draws
 from clv_forecast.inference.hierarchical.part_data import PartData, purchase_part, spend_part
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors, Prior, part_priors
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.sampling import NutsPart, fit_part_nuts
 from clv_forecast.inference.hierarchical.structure import Assignment, GroupTerm, Structure
+from clv_forecast.inference.recipe import Sampler
 from clv_forecast.inference.sufficient import spend_data
 from clv_forecast.models import gamma_gamma, transaction_model
 

@@ -29,12 +29,11 @@ from clv_forecast.history.consolidation.order_source import OrderSource
 from clv_forecast.inference.datatree import to_datatree
 from clv_forecast.inference.fit import fit
 from clv_forecast.inference.hierarchical.priors import Prior
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.shrinkage import shrinkage_table
 from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
 from clv_forecast.inference.predictive_checks import PredictiveCheck, posterior_predictive_check, prior_predictive_check
-from clv_forecast.inference.recipe import Recipe
+from clv_forecast.inference.recipe import Recipe, Sampler
 from clv_forecast.inference.storage import load_model, save
 from clv_forecast.interchange import (
     from_lifetimes,

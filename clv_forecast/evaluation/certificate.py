@@ -27,10 +27,9 @@ from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
 from clv_forecast.inference.hierarchical.priors import Prior
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.leave_one_out import PURCHASES, SPEND, LooResult
 from clv_forecast.inference.loo import Loo
-from clv_forecast.inference.recipe import Recipe
+from clv_forecast.inference.recipe import Recipe, Sampler
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable, printable_table
 from clv_forecast.units import Horizon

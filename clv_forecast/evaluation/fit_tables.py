@@ -191,7 +191,7 @@ def _of_purchases(model: Model) -> list[_Quantity]:
         found.append(
             _Quantity(
                 name="dropout probability",
-                unit="after each purchase" if model.purchases == "mbg_nbd" else "after each repeat purchase",
+                unit=transaction_model(model.purchases).LEAVES,
                 below=lambda params, x: np.asarray(betainc(params["a"], params["b"], x)),
                 top=lambda params: np.ones_like(params["a"]),
             )

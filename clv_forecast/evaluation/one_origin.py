@@ -37,9 +37,10 @@ from clv_forecast.forecasting.plan import Part, Plan, chunks_of, make_plan
 from clv_forecast.forecasting.predictive import band, predictive_money
 from clv_forecast.forecasting.totals import Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory
+from clv_forecast.inference.fit import fit_recipe
 from clv_forecast.inference.leave_one_out import LooResult, loo
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.recipe import Recipe, fit_recipe
+from clv_forecast.inference.recipe import Recipe
 from clv_forecast.streams import KeyedStreams
 from clv_forecast.units import DAYS_PER_UNIT
 

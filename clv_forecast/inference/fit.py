@@ -5,7 +5,7 @@ The sibling transaction models fitted to the same rows, and what the comparison 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,15 +21,15 @@ from clv_forecast.inference.fit_pooled import PooledOptions, fit_pooled
 from clv_forecast.inference.fitted_part import FittedPart
 from clv_forecast.inference.hierarchical.part_data import purchase_part, spend_part
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, check_priors, part_priors, priors_table
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.structure import Assignment, Structure, assign, learn_structure
 from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.maximum_likelihood import box, maximise
 from clv_forecast.inference.model import FittedRows, Model
 from clv_forecast.inference.problem import purchase_problem, spend_problem
+from clv_forecast.inference.recipe import Recipe, Sampler
 from clv_forecast.inference.report import FitReport
 from clv_forecast.inference.sufficient import PurchaseRows, SpendData, compress, spend_data
-from clv_forecast.models import TRANSACTION_MODELS, model_name
+from clv_forecast.models import TRANSACTION_MODELS, model_name, transaction_model
 from clv_forecast.progress import Progress, automatic, shows_progress, silent
 from clv_forecast.streams import as_seed
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 
 ROWS_AT_MOST: Final = 20_000
-TITLES: Final = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "pareto_nbd": "Pareto/NBD"}
 _PILOT: Final = 1_000
 _WORTH_SAYING: Final = 2.0  # log-likelihood units, at the same number of parameters
 _TIE: Final = 1e-6  # below, a difference is the rounding of two searches
@@ -104,15 +103,17 @@ def compare_siblings(
 
 def _sentence(model: str, table: pd.DataFrame) -> str:
     best, gain = str(table["model"].iloc[0]), float(table["difference"].iloc[0])
-    name = TITLES.get(model, model)
+    name = transaction_model(model).TITLE
     if best == model:
-        level = [TITLES.get(other, other) for other in table["model"][table["difference"] == 0.0] if other != model]
+        level = [
+            transaction_model(other).TITLE for other in table["model"][table["difference"] == 0.0] if other != model
+        ]
         if level:
             return f"{name} ties with {' and '.join(level)}: the same log-likelihood on these customers."
         return f"{name} fits best of its siblings, by {_units(-float(table['difference'].iloc[1]))}."
     if gain < _WORTH_SAYING:
-        return f"{TITLES.get(best, best)} fits {name}'s data about as well (+{_units(gain)})."
-    return f"{TITLES.get(best, best)} fits better than {name} by {_units(gain)} on the same customers."
+        return f"{transaction_model(best).TITLE} fits {name}'s data about as well (+{_units(gain)})."
+    return f"{transaction_model(best).TITLE} fits better than {name} by {_units(gain)} on the same customers."
 
 
 def _units(difference: float) -> str:
@@ -149,7 +150,7 @@ _SPEND_STREAM: Final = 2
 @shows_progress
 def fit(
     history: PurchaseHistory,
-    purchases: str = "bg_nbd",
+    purchases: str | Recipe = "bg_nbd",
     spend: str | None = "gamma_gamma",
     *,
     method: str = MLE,
@@ -170,8 +171,8 @@ def fit(
     Parameters
     ----------
     history : PurchaseHistory
-    purchases : str
-        ``"bg_nbd"``, ``"mbg_nbd"`` or ``"pareto_nbd"``, or a title such as ``"BG/NBD"``.
+    purchases : str or Recipe
+        ``"bg_nbd"``, ``"mbg_nbd"`` or ``"pareto_nbd"``, or a title such as ``"BG/NBD"``; or all options in one record.
     spend : str or None
         ``"gamma_gamma"``, or None to fit purchases only. Fitted to single orders when the history knows their spread,
         to customers' means otherwise (the report says which).
@@ -235,22 +236,72 @@ def fit(
     >>> model.parameters["parameter"].tolist()[:4]
     ['r', 'alpha', 'a', 'b']
     """
+    recipe = Recipe(
+        purchases="bg_nbd" if isinstance(purchases, Recipe) else purchases,
+        spend=spend,
+        method=method,
+        spend_from=spend_from,
+        groups=groups,
+        covariates=covariates,
+        priors=priors,
+        sampler=sampler,
+        draws=draws,
+    )
+    if isinstance(purchases, Recipe):
+        if recipe != Recipe():
+            raise DomainError("A fit takes a recipe, or options one by one.", value="both")
+        recipe = purchases
+    return fit_recipe(
+        recipe,
+        history,
+        rng=rng,
+        compare=compare,
+        start=start,
+        allow_unconverged=allow_unconverged,
+        progress=progress,
+    )
+
+
+def fit_recipe(
+    recipe: Recipe,
+    history: PurchaseHistory,
+    *,
+    rng: int | np.random.Generator = 1,
+    compare: bool = False,
+    start: Model | None = None,
+    allow_unconverged: bool = False,
+    progress: Progress = silent,
+) -> Model:
+    """Fit a recipe to a history: `fit` without a bar of progress, and without its siblings unless asked.
+
+    Raises
+    ------
+    DomainError, InputError, FitError
+        As `fit`.
+
+    Examples
+    --------
+    >>> from clv_forecast.history import load_cdnow, purchase_history
+    >>> history = purchase_history(load_cdnow("1/10"), as_of="1997-09-30")
+    >>> fit_recipe(Recipe(purchases="mbg_nbd"), history).purchases
+    'mbg_nbd'
+    """
     _check_history(history)
-    purchases, spend = model_name(purchases), model_name(spend)
-    _check_options(spend, method, draws)
-    _check_belonging(method, groups=groups, covariates=covariates, priors=priors, sampler=sampler)
-    structure = learn_structure(history, groups, covariates)
+    _check_recipe(recipe)
+    purchases, spend = model_name(recipe.purchases), model_name(recipe.spend)
+    method, priors = recipe.method, recipe.priors
+    structure = learn_structure(history, recipe.groups, recipe.covariates)
     check_priors(priors, purchases, spend, structure=structure)
     assignment = assign(structure, history)
     cell = None if structure.pooled else assignment.cell
     rows = _purchase_rows(history.table, cell)
-    amounts = None if spend is None else spend_data(history.table, spend_from, cell=cell)
+    amounts = None if spend is None else spend_data(history.table, recipe.spend_from, cell=cell)
     common = _Common(
         method=method,
-        draws=int(draws),
+        draws=int(recipe.draws),
         seed=as_seed(rng),
         unit=history.unit,
-        sampler=sampler or Sampler(),
+        sampler=recipe.sampler or Sampler(),
         structure=structure,
         assignment=assignment,
         progress=progress,
@@ -355,34 +406,24 @@ def _check_history(history: Any) -> None:
         )
 
 
-def _check_options(spend: str | None, method: str, draws: int) -> None:
+def _check_recipe(recipe: Recipe) -> None:
+    """Refuse options that are unknown, or that the method has no use for."""
+    method, sampler = recipe.method, recipe.sampler
     if method not in METHODS:
         raise DomainError(f"method must be one of {', '.join(METHODS)}.", value=repr(method))
-    if spend not in (None, "gamma_gamma"):
-        raise DomainError("spend must be 'gamma_gamma' or None.", value=repr(spend))
-    draws_of(draws)
-
-
-def _check_belonging(
-    method: str,
-    *,
-    groups: str | Sequence[str],
-    covariates: str | Sequence[str],
-    priors: Mapping[str, Any] | None,
-    sampler: Sampler | None,
-) -> None:
-    """Refuse options that the method has no use for."""
-    for name, value in (("groups", groups), ("covariates", covariates)):
+    if model_name(recipe.spend) not in (None, "gamma_gamma"):
+        raise DomainError("spend must be 'gamma_gamma' or None.", value=repr(recipe.spend))
+    draws_of(recipe.draws)
+    for name, value in (("groups", recipe.groups), ("covariates", recipe.covariates)):
         if value and method != NUTS:
             raise DomainError(
                 f"{name} belong to a hierarchical fit, which method='{method}' is not.",
                 value=repr(value),
                 remedy=f"Use method='nuts', or leave {name} out.",
             )
-    if priors and method == MLE:
-        raise DomainError(
-            "Maximum likelihood has no priors.", value=list(priors), remedy="Use method='laplace' or method='nuts'."
-        )
+    if recipe.priors and method == MLE:
+        remedy = "Use method='laplace' or method='nuts'."
+        raise DomainError("Maximum likelihood has no priors.", value=list(recipe.priors), remedy=remedy)
     if sampler is not None and method != NUTS:
         raise DomainError(f"A sampler belongs to method='nuts', not to method='{method}'.", value=repr(sampler))
     if sampler is not None and not isinstance(sampler, Sampler):

@@ -19,12 +19,12 @@ from clv_forecast.inference.fitted_part import FittedPart
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.part_data import PartData
 from clv_forecast.inference.hierarchical.priors import PURCHASES, PartPriors, from_free
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.sampling import NutsPart, fit_part_nuts
 from clv_forecast.inference.hierarchical.structure import Assignment, NumericCovariate, Structure
 from clv_forecast.inference.hierarchy import Hierarchy, map_fields
 from clv_forecast.inference.loo import purchase_log_likelihood, spend_log_likelihood
 from clv_forecast.inference.parameter_table import COLUMNS, INTERVAL_PROB
+from clv_forecast.inference.recipe import Sampler
 from clv_forecast.inference.report import FitStatus, PartReport
 from clv_forecast.models import coordinate
 from clv_forecast.progress import Progress

@@ -118,7 +118,6 @@ def map_fields(params: Any, change: Any) -> Any:
     return type(params)(*(change(getattr(params, field.name)) for field in fields(params)))
 
 
-_MONEY_PARAMETERS: Final = ("v",)
 _PURCHASES: Final = 1
 _SPEND: Final = 2
 _NO_GROUP: Final = "(a group of the population)"
@@ -213,7 +212,7 @@ class Hierarchy:
         return _natural(module, theta, dict.fromkeys(module.TIME_PARAMETERS, self.time_scale))
 
     def _spend(self, theta: NDArray[np.float64]) -> Any:
-        return _natural(gamma_gamma, theta, dict.fromkeys(_MONEY_PARAMETERS, self.money_scale))
+        return _natural(gamma_gamma, theta, dict.fromkeys(gamma_gamma.MONEY_PARAMETERS, self.money_scale))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

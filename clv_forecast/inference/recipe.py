@@ -1,23 +1,88 @@
-"""A recipe: the options of a fit, so that it can be repeated on other histories."""
+"""The options of a fit in one record: what `fit` takes, a configuration holds and a backtest repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-import numpy as np
-
-from clv_forecast.inference.fit import fit
-from clv_forecast.inference.model import Model
+from clv_forecast.arguments import MOST_DRAWS, count_of, draws_of, finite_number, number_of
+from clv_forecast.errors import DomainError
 from clv_forecast.models import transaction_model
-from clv_forecast.progress import Progress, silent
 
-if TYPE_CHECKING:
-    from clv_forecast.history.purchase_history import PurchaseHistory
-    from clv_forecast.inference.hierarchical.sampler import Sampler
-
+SAMPLERS: Final = ("nutpie", "pymc")
 _METHODS: Final = {"mle": "maximum likelihood", "laplace": "Laplace posterior", "nuts": "NUTS"}
+
+_POOLED: Final = 0.9
+_WITH_GROUPS: Final = 0.97
+_MOST_CHAINS: Final = 100
+_MOST_RETRIES: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """How ``method="nuts"`` samples.
+
+    Parameters
+    ----------
+    name : str
+        ``"nutpie"``, or ``"pymc"`` for PyMC's own sampler.
+    chains : int
+        From 2, so that convergence can be judged, to 100.
+    tune, draws : int
+        Of each chain, from 100 to 100,000.
+    target_accept : float, optional
+        Between 0.5 and 1; by default 0.9, and 0.97 with groups, whose posteriors bend more.
+    cores : int, optional
+        Chains at once; default one per processor.
+    retries : int
+        At most 10: how often chains that did not converge are run again, longer and with smaller steps.
+
+    Raises
+    ------
+    DomainError
+        If an option lies outside its domain.
+
+    Examples
+    --------
+    >>> Sampler(chains=2, draws=500).name
+    'nutpie'
+    """
+
+    name: str = "nutpie"
+    chains: int = 4
+    tune: int = 500
+    draws: int = 1000
+    target_accept: float | None = None
+    cores: int | None = None
+    retries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in SAMPLERS:
+            raise DomainError(f"A sampler is one of {', '.join(SAMPLERS)}.", value=repr(self.name))
+        number_of(self.chains, "chains of a sampler", least=2, most=_MOST_CHAINS)
+        for name in ("tune", "draws"):
+            draws_of(getattr(self, name), f"{name} of a sampler")
+        count_of(self.cores, "cores")
+        if self.target_accept is not None and not 0.5 <= finite_number(self.target_accept, "target_accept") < 1.0:
+            raise DomainError("target_accept must lie between 0.5 and 1.", value=self.target_accept)
+        number_of(self.retries, "retries", least=0, most=_MOST_RETRIES)
+
+    def resolved(self, *, grouped: bool) -> Sampler:
+        """The same sampler with its acceptance chosen."""
+        if self.target_accept is not None:
+            return self
+        return replace(self, target_accept=_WITH_GROUPS if grouped else _POOLED)
+
+    def more_careful(self) -> Sampler:
+        """The sampler of a retry: a third of the distance to an acceptance of 1, and twice the steps."""
+        target = 1.0 - (1.0 - (self.target_accept or _POOLED)) / 3.0
+        tune, draws = (min(2 * steps, MOST_DRAWS) for steps in (self.tune, self.draws))
+        return replace(self, tune=tune, draws=draws, target_accept=target)
+
+    def at_least(self, draws: int) -> Sampler:
+        """The same sampler with at least so many draws in all chains together."""
+        return replace(self, draws=max(self.draws, -(-draws // self.chains)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +92,7 @@ class Recipe:
     Parameters
     ----------
     purchases, spend, method, spend_from, groups, covariates, priors, sampler, draws
-        As in ``fit``.
+        As in ``fit``, which takes a recipe in place of them.
     name : str, optional
         What tables and figures call it.
 
@@ -62,45 +127,3 @@ class Recipe:
         spend = "" if self.spend is None else " + Gamma-Gamma"
         by = f" by {', '.join(self.attributes)}" if self.attributes else ""
         return f"{transaction_model(self.purchases).TITLE}{spend}{by}, {_METHODS.get(self.method, self.method)}"
-
-
-def fit_recipe(
-    recipe: Recipe,
-    history: PurchaseHistory,
-    *,
-    rng: int | np.random.Generator = 1,
-    start: Model | None = None,
-    allow_unconverged: bool = False,
-    progress: Progress = silent,
-) -> Model:
-    """Fit a recipe to a history, without comparing siblings.
-
-    Raises
-    ------
-    DomainError, InputError, FitError
-        As ``fit``.
-
-    Examples
-    --------
-    >>> from clv_forecast.history import load_cdnow, purchase_history
-    >>> history = purchase_history(load_cdnow("1/10"), as_of="1997-09-30")
-    >>> fit_recipe(Recipe(purchases="mbg_nbd"), history).purchases
-    'mbg_nbd'
-    """
-    return fit(
-        history,
-        purchases=recipe.purchases,
-        spend=recipe.spend,
-        method=recipe.method,
-        spend_from=recipe.spend_from,
-        groups=recipe.groups,
-        covariates=recipe.covariates,
-        priors=recipe.priors,
-        sampler=recipe.sampler,
-        draws=recipe.draws,
-        rng=rng,
-        compare=False,
-        start=start,
-        allow_unconverged=allow_unconverged,
-        progress=progress,
-    )

@@ -25,6 +25,11 @@ class TransactionModel(Protocol):
         ...
 
     @property
+    def LEAVES(self) -> str:
+        """When a customer may leave for good, such as ``"after each purchase"``."""
+        ...
+
+    @property
     def PARAMETERS(self) -> tuple[str, ...]:
         """Names of the natural parameters."""
         ...

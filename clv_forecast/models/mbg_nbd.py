@@ -47,7 +47,8 @@ from clv_forecast.models.special import next_purchase_quantile, probability_of_s
 from clv_forecast.streams import RandomSource
 
 __all__ = [
-    "COORDINATES", "NANOSECONDS", "PARAMETERS", "TIME_PARAMETERS", "TITLE", "Params", "constrain", "constrain_jacobian",
+    "COORDINATES", "LEAVES", "NANOSECONDS", "PARAMETERS", "TIME_PARAMETERS", "TITLE", "Params",
+    "constrain", "constrain_jacobian",
     "discounted_purchases", "draw_future_purchases", "expected_purchases", "expected_purchases_given_alive",
     "expected_purchases_new", "expected_time_alive", "future_key", "log_likelihood", "log_likelihood_of_cells",
     "next_purchase_quantile", "p_alive", "prior_location_scale", "probability_no_purchase", "probability_of_silence",
@@ -55,6 +56,7 @@ __all__ = [
 ]  # fmt: skip
 
 TITLE: Final = "MBG/NBD"
+LEAVES: Final = "after each purchase"  # when a customer may leave for good
 TIME_PARAMETERS: Final = ("alpha",)  # measured in the unit of time
 NANOSECONDS: Final = 40.0  # about, of a row of the likelihood
 future_key: Final = ("frequency", "T")

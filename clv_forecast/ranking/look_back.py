@@ -15,7 +15,8 @@ from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import make_plan
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.inference.recipe import Recipe, fit_recipe
+from clv_forecast.inference.fit import fit_recipe
+from clv_forecast.inference.recipe import Recipe
 from clv_forecast.models import TRANSACTION_MODELS, transaction_model
 from clv_forecast.progress import Progress, silent
 from clv_forecast.ranking.accounts import Accounts, accounts_of

@@ -15,8 +15,7 @@ import clv_forecast as clv
 from clv_forecast.errors import StoreError
 from clv_forecast.evaluation.certificate import FILE, TABLES, Certificate, read_certificate
 from clv_forecast.inference.hierarchical.priors import Prior
-from clv_forecast.inference.hierarchical.sampler import Sampler
-from clv_forecast.inference.recipe import Recipe
+from clv_forecast.inference.recipe import Recipe, Sampler
 
 EQUAL = ("title", "recipe", "horizons", "years", "shock", "shock_report", "evidence", "verdict", "undated")
 EQUAL += ("notes", "draws", "seed", "unit", "currency", "as_of")

@@ -9,8 +9,9 @@ from clv_forecast.evaluation.stacking import stacking_gap
 from clv_forecast.forecasting.forecast import forecast
 from clv_forecast.forecasting.stack import stack
 from clv_forecast.history import load_cdnow, purchase_history
+from clv_forecast.inference.fit import fit_recipe
 from clv_forecast.inference.leave_one_out import loo
-from clv_forecast.inference.recipe import Recipe, fit_recipe
+from clv_forecast.inference.recipe import Recipe
 
 RECIPES = {name: Recipe(purchases=name, draws=300) for name in ("bg_nbd", "pareto_nbd")}
 DRAWS = 500

@@ -7,8 +7,8 @@ from clv_forecast.errors import DomainError, FitError, InputError
 from clv_forecast.inference import fit_pooled as fit_module
 from clv_forecast.inference.draws import ASYMPTOTIC, LAPLACE
 from clv_forecast.inference.fit import fit
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.parameter_table import LEANS_ON_PRIOR, NO_MAXIMUM, NOT_IDENTIFIED
+from clv_forecast.inference.recipe import Sampler
 from clv_forecast.inference.report import FitStatus
 from clv_forecast.models import bg_nbd
 from tests.inference.simulated import (

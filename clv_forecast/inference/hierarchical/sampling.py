@@ -21,8 +21,8 @@ from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.graph import GraphPlan, build_model, graph_data, plan_coords, plan_graph
 from clv_forecast.inference.hierarchical.part_data import PartData
 from clv_forecast.inference.hierarchical.priors import PURCHASES, SPEND, PartPriors, priors_table
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.structure import Assignment, Structure
+from clv_forecast.inference.recipe import Sampler
 from clv_forecast.progress import Progress, silent
 
 KEPT_GRAPHS: Final = 16

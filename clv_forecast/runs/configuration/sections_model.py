@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -19,7 +20,7 @@ from clv_forecast.finance.spend import ACQUIRE, BASES, CEILING, CONFIDENCES, GRO
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.money import MOST_COST, cost, margin_rate
 from clv_forecast.inference.recipe import Recipe
-from clv_forecast.models import model_name
+from clv_forecast.models import TRANSACTION_MODELS, model_name
 from clv_forecast.ranking.referral import check_credit
 from clv_forecast.runs.configuration.section import (
     Checked,
@@ -269,10 +270,16 @@ Margin = Annotated[float | str | Mapping[str, Mapping[str, float]], Checked(_mar
 Cost = Annotated[float | str, Checked(_cost)]
 
 
+if TYPE_CHECKING:
+    PurchaseModel = str
+else:
+    PurchaseModel = Literal[*TRANSACTION_MODELS]
+
+
 class ModelSection(Section):
     """The model, and when it is fitted anew."""
 
-    purchases: Annotated[Literal["bg_nbd", "mbg_nbd", "pareto_nbd"], BeforeValidator(model_name)] = Field(
+    purchases: Annotated[PurchaseModel, BeforeValidator(model_name)] = Field(
         default="bg_nbd", description="Model of purchases."
     )
     spend: Annotated[Literal["gamma_gamma"], BeforeValidator(model_name)] = Field(
@@ -331,15 +338,8 @@ class ModelSection(Section):
     @property
     def recipe(self) -> Recipe:
         """The fit, as a backtest repeats it."""
-        return Recipe(
-            purchases=self.purchases,
-            spend=self.spend,
-            method=self.method,
-            spend_from=self.spend_from,
-            groups=self.groups,
-            covariates=self.covariates,
-            draws=self.draws,
-        )
+        options = {field.name: getattr(self, field.name) for field in fields(Recipe) if hasattr(self, field.name)}
+        return Recipe(**options)
 
 
 class ForecastSection(Section):

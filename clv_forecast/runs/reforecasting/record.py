@@ -13,9 +13,9 @@ import pandas as pd
 
 from clv_forecast.errors import ClvForecastError
 from clv_forecast.history.purchase_history import PurchaseHistory
-from clv_forecast.inference.fit import fit
+from clv_forecast.inference.fit import fit, fit_recipe
 from clv_forecast.inference.model import Model
-from clv_forecast.inference.recipe import Recipe, fit_recipe
+from clv_forecast.inference.recipe import Recipe
 from clv_forecast.progress import Progress, silent
 from clv_forecast.report.report import plain_value
 from clv_forecast.runs.comparison.drift import largest_drift, most_moved, parameter_drift

@@ -5,7 +5,7 @@ import pytest
 
 from clv_forecast.errors import DomainError
 from clv_forecast.inference.hierarchical.chains import Chains, diagnose_chains
-from clv_forecast.inference.hierarchical.sampler import Sampler
+from clv_forecast.inference.recipe import Sampler
 
 CHAINS, DRAWS = 4, 500
 

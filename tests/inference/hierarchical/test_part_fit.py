@@ -11,10 +11,10 @@ from clv_forecast.errors import FitError
 from clv_forecast.inference.hierarchical import sampling
 from clv_forecast.inference.hierarchical.part_data import PartData, purchase_part, spend_part
 from clv_forecast.inference.hierarchical.priors import part_priors
-from clv_forecast.inference.hierarchical.sampler import Sampler
 from clv_forecast.inference.hierarchical.sampling import fit_part_nuts
 from clv_forecast.inference.hierarchical.structure import Structure, assign
 from clv_forecast.inference.laplace import laplace_posterior
+from clv_forecast.inference.recipe import Sampler
 from clv_forecast.inference.sufficient import spend_data
 from tests.inference.hierarchical.simulated_groups import (
     COEFFICIENT,
