@@ -20,7 +20,7 @@ COMPUTING = {
     "mean", "std", "var", "median", "quantile", "percentile", "sum", "cumsum", "diff", "groupby", "agg", "histogram",
     "interp", "polyfit", "apply", "rolling", "exp", "log", "corr", "random", "default_rng", "hist", "boxplot",
 }  # fmt: skip
-SUM_OF_FLAGS = {("customer", "sum")}  # how many of the rows are purchases
+SUM_OF_FLAGS = {("account_card", "sum")}  # how many of the rows are purchases
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

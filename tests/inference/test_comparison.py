@@ -46,7 +46,7 @@ def test_the_true_model_wins_and_the_sentence_says_by_how_much(rows):
 def test_many_rows_are_sampled_and_the_note_says_so(rows, monkeypatch):
     monkeypatch.setattr(fit, "ROWS_AT_MOST", 300)
     found = compare_siblings("bg_nbd", rows, -1.0, seed=1)
-    assert found.notes[-1] == "The fit rests on a random sample of 300 customers, for speed."
+    assert found.notes[-1] == "The comparison rests on a random sample of 300 customers, for speed."
     assert found.table.set_index("model").loc["bg_nbd", "log_likelihood"] < -300
     again = compare_siblings("bg_nbd", rows, -1.0, seed=1)
     assert (again.table["log_likelihood"] == found.table["log_likelihood"]).all()
