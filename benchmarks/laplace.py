@@ -36,7 +36,7 @@ def by_maximum_likelihood(problem: Problem, draws: int) -> np.ndarray:
     """Maximise, diagnose and draw from the asymptotic distribution."""
     lower, upper = box(problem.coordinates)
     optimum, diagnosis = diagnose(problem, maximise(problem.value_gradient, problem.starts, lower=lower, upper=upper))
-    return asymptotic_draws(optimum.theta, diagnosis.covariance, draws, np.random.default_rng(1))
+    return asymptotic_draws(optimum.theta, diagnosis.covariance, draws, generator=np.random.default_rng(1))
 
 
 def by_laplace(problem: Problem, draws: int, *, exact: bool) -> LaplacePosterior:

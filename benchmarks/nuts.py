@@ -225,7 +225,7 @@ class Race:
         data = purchase_part("bg_nbd", self.history.table, assignment)
         priors = part_priors("bg_nbd", PURCHASES, structure=structure, time_scale=data.time_scale)
         plan = plan_graph(data, priors, structure)
-        return data, plan, priors, graph_data(plan, data, assignment, priors)
+        return data, plan, priors, graph_data(plan, data, assignment, priors=priors)
 
     def weekly_prior(self) -> tuple[list[float], list[float]]:
         """Location and scale of our default priors, in weeks."""

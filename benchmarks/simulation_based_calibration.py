@@ -184,7 +184,7 @@ def fitted(study: Study, table: pd.DataFrame, *, seed: int) -> NutsPart:
     else:
         data = purchase_part(study.fitted, table, study.assignment)
     priors = study.prior(study.fitted, time_scale=data.time_scale, money_scale=data.money_scale)
-    return fit_part_nuts(data, study.structure, study.assignment, priors, sampler=study.sampler, seed=seed)
+    return fit_part_nuts(data, study.structure, study.assignment, priors=priors, sampler=study.sampler, seed=seed)
 
 
 def of_customers(study: Study, effects: EffectDraws, *, time_scale: float = 1.0, money_scale: float = 1.0) -> Any:

@@ -129,7 +129,7 @@ def count_of(value: Any, name: str, *, least: int = 1, most: int = MOST_COUNT) -
     >>> count_of(3, "chunk")
     3
     """
-    return None if value is None else _whole(value, name, least, most)
+    return None if value is None else _whole(value, name, least, most=most)
 
 
 def number_of(value: Any, name: str, *, least: int = 1, most: int = MOST_COUNT) -> int:
@@ -145,7 +145,7 @@ def number_of(value: Any, name: str, *, least: int = 1, most: int = MOST_COUNT) 
     >>> number_of(100, "top_k", most=MOST_TOP)
     100
     """
-    return _whole(value, name, least, most)
+    return _whole(value, name, least, most=most)
 
 
 def draws_of(value: Any, name: str = "draws", *, least: int = FEWEST_DRAWS) -> int:
@@ -161,10 +161,10 @@ def draws_of(value: Any, name: str = "draws", *, least: int = FEWEST_DRAWS) -> i
     >>> draws_of(500)
     500
     """
-    return _whole(value, name, least, MOST_DRAWS)
+    return _whole(value, name, least, most=MOST_DRAWS)
 
 
-def _whole(value: Any, name: str, least: int, most: int) -> int:
+def _whole(value: Any, name: str, least: int, *, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
         raise DomainError(
             f"{name} must be a whole number of at least {least:,} and at most {most:,}.", value=_short(value)
@@ -239,7 +239,7 @@ def read_only(mapping: Mapping[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(dict(mapping))
 
 
-def instance_of(value: Any, kind: type, name: str, made_by: str) -> None:
+def instance_of(value: Any, kind: type, name: str, *, made_by: str) -> None:
     """Check the type of an argument.
 
     Raises

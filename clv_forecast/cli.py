@@ -66,6 +66,7 @@ def init(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="CSV, Parquet, Excel or DuckDB files with orders.")
     ] = None,
+    *,
     output: Annotated[Path, typer.Option(help="File to write; it must not exist.")] = _CONFIG,
     url: Annotated[str | None, typer.Option(help="Or a database, such as postgres://me:${PASSWORD}@host/db.")] = None,
     table: Annotated[str | None, typer.Option(help="The table of orders there, or in a DuckDB file.")] = None,
@@ -101,6 +102,7 @@ def check(config: Config = _CONFIG, as_of: AsOf = None, as_json: AsJson = False)
 
 def run(
     config: Config = _CONFIG,
+    *,
     as_of: AsOf = None,
     start: Annotated[str | None, typer.Option("--from", help="Backfill: the first day.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Backfill: the last day.")] = None,
@@ -155,6 +157,7 @@ def runs(
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="The earlier run: its id, or its folder.")],
     after: Annotated[str, typer.Argument(metavar="B", help="The later run.")],
+    *,
     config: ConfigOption = _CONFIG,
     horizon: Annotated[str | None, typer.Option(help="Over which value is compared.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the bridge too, to a file such as bridge.png.")] = None,
@@ -173,6 +176,7 @@ def compare(
 
 def publish(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its beginning.")],
+    *,
     config: ConfigOption = _CONFIG,
     accept: Accept = None,
     reason: Reason = "",
@@ -268,6 +272,7 @@ def audit(
     file: Annotated[Path, typer.Argument(help="CSV, Parquet or Excel file (or glob), a row per order or line.")],
     as_of: Annotated[str, typer.Option(help="Last day of the log, such as 2011-08-31.")],
     customer: Annotated[str, typer.Option(help="Column with the customer.")] = "customer_id",
+    *,
     date: Annotated[str, typer.Option(help="Column with the date of the order.")] = "date",
     amount: Annotated[str, typer.Option(help="Column with the amount of money.")] = "amount",
     order_id: Annotated[str | None, typer.Option(help="Column with the order number.")] = None,

@@ -71,9 +71,13 @@ def notebook_html(
     names = [name for name in names if blank.get(name) or not _empty(kept[name])]
     kinds = {name: named[name][1] if name in named else kind_of(str(name), table[name].dtype) for name in names}
     written = [_written(kept[name], kinds[name], blank.get(name, MISSING)) for name in names]
-    heads = [_head(str(name), kinds[name], named, _currency(table)) for name in names]
+    heads = [_head(str(name), kinds[name], named, currency=_currency(table)) for name in names]
     body = "".join(_row("td", cells, kinds.values()) for cells in zip(*written, strict=True))
-    foot = "" if total is None else f"<tfoot>{_row('th', _total(table, names, kinds, total), kinds.values())}</tfoot>"
+    foot = (
+        ""
+        if total is None
+        else f"<tfoot>{_row('th', _total(table, names, kinds, total=total), kinds.values())}</tfoot>"
+    )
     left = len(table) - len(kept)
     parts = [
         f"<p><b>{_safe(title)}</b></p>",
@@ -129,7 +133,9 @@ def _digits(values: pd.Series[Any], kind: str) -> int:
     return 0 if kind == MONEY and pd.to_numeric(values, errors="coerce").abs().max() >= _WHOLE_FROM else 2
 
 
-def _total(table: pd.DataFrame, names: Sequence[str], kinds: Mapping[str, str], total: Mapping[str, Any]) -> list[str]:
+def _total(
+    table: pd.DataFrame, names: Sequence[str], kinds: Mapping[str, str], *, total: Mapping[str, Any]
+) -> list[str]:
     return [
         ""
         if name not in total
@@ -140,7 +146,7 @@ def _total(table: pd.DataFrame, names: Sequence[str], kinds: Mapping[str, str], 
     ]
 
 
-def _head(name: str, kind: str, named: Mapping[str, tuple[str, str]], currency: str | None) -> str:
+def _head(name: str, kind: str, named: Mapping[str, tuple[str, str]], *, currency: str | None) -> str:
     if name not in named:
         return title_of(name, kind, currency)
     return f"{named[name][0]} ({currency})" if kind == MONEY and currency else named[name][0]

@@ -121,7 +121,7 @@ class _View(Protocol):
     first: float
     then: float
 
-    def show(self, stage: str, done: int, total: int, seconds: float) -> None: ...
+    def show(self, stage: str, done: int, total: int, *, seconds: float) -> None: ...
 
     def erase(self) -> None: ...
 
@@ -153,7 +153,7 @@ class _Reports:
         with suppress(Exception):  # a terminal or notebook that went away does not end the work
             while not self._over.wait(pause):
                 stage, done, total, since = self._latest
-                self.view.show(stage, done, total, time.monotonic() - since)
+                self.view.show(stage, done, total, seconds=time.monotonic() - since)
                 pause = self.view.then
 
 
@@ -206,7 +206,7 @@ class _TextBar:
         self._lock = threading.Lock()
         self._width = 0
 
-    def show(self, stage: str, done: int, total: int, seconds: float) -> None:
+    def show(self, stage: str, done: int, total: int, *, seconds: float) -> None:
         filled = round(20 * min(done / total, 1.0)) if total > 0 else 0
         line = f" {stage:<18} [{'#' * filled}{'-' * (20 - filled)}] {_share(done, total):>4}  {_clock(seconds)}"
         line = line[: min(shutil.get_terminal_size().columns - 1, _WIDEST)]
@@ -235,7 +235,7 @@ class _WidgetBar:
         self._box: Any = None
         self._place: Any = None
 
-    def show(self, stage: str, done: int, total: int, seconds: float) -> None:
+    def show(self, stage: str, done: int, total: int, *, seconds: float) -> None:
         if self._box is None:
             self._make()
         name, bar, told = self._box.children
@@ -260,7 +260,7 @@ class _LogLines:
 
     first = then = _LOGGED
 
-    def show(self, stage: str, done: int, total: int, seconds: float) -> None:
+    def show(self, stage: str, done: int, total: int, *, seconds: float) -> None:
         _log.info("%s%s (%s)", stage, f": {done:,} of {total:,}" if total > 0 else "", _clock(seconds))
 
     def erase(self) -> None:

@@ -94,7 +94,7 @@ class Options:
 
 
 def certificate_of(
-    results: Sequence[OriginResult], lengths: Lengths, history: PurchaseHistory, options: Options
+    results: Sequence[OriginResult], lengths: Lengths, history: PurchaseHistory, *, options: Options
 ) -> Certificate:
     """Make all tables and the verdict.
 
@@ -117,7 +117,7 @@ def certificate_of(
     used = tuple(name for name in options.undated if name in options.recipe.attributes)
     by_undated = options.by is not None and options.by in options.undated
     statuses = [
-        *customer_statuses(calibration, scores, lengths, used, undated_groups=by_undated),
+        *customer_statuses(calibration, scores, lengths, undated=used, undated_groups=by_undated),
         *total_statuses(scores, lengths, used),
     ]
     shock = shock_of(fitted, lengths)
@@ -379,7 +379,7 @@ def backtest(
     >>> int(certificate.scores["actual_total"].iloc[0])
     1882
     """
-    instance_of(recipe, Recipe, "recipe", "Recipe(...)")
+    instance_of(recipe, Recipe, "recipe", made_by="Recipe(...)")
     number = draws_of(draws)
     history = _history(data, as_of, unit)
     asked = either_name(horizon, horizons, None)
@@ -394,12 +394,12 @@ def backtest(
     tasks = []
     progress("split", 0, len(days))
     for day in days:
-        tasks.append(_task(history, day, lengths, options))
+        tasks.append(_task(history, day, lengths, options=options))
         progress("split", len(tasks), len(days))
     tasks[-1] = replace(tasks[-1], leave_one_out=True)
     progress("backtest", 0, len(days))
     results = evaluate_all(tasks, workers=wanted, done=lambda count: progress("backtest", count, len(days)))
-    return certificate_of(results, lengths, history, options)
+    return certificate_of(results, lengths, history, options=options)
 
 
 def _history(data: Any, as_of: Any, unit: str) -> PurchaseHistory:
@@ -432,7 +432,7 @@ def _origins(
 ) -> tuple[tuple[pd.Timestamp, ...], tuple[str, ...]]:
     first = first_purchase(history)
     if named is not None:
-        check_windows(named, first, history.as_of, lengths)
+        check_windows(named, first, history.as_of, lengths=lengths)
         return named, ()
     days = choose_origins(first, history.as_of, lengths)
     listed = ", ".join(str(day.date()) for day in days)
@@ -443,7 +443,7 @@ def _origins(
     return days, (note,)
 
 
-def _task(history: PurchaseHistory, day: pd.Timestamp, lengths: Lengths, options: Options) -> Task:
+def _task(history: PurchaseHistory, day: pd.Timestamp, lengths: Lengths, *, options: Options) -> Task:
     split = history.split(day)
     calibration = replace(split.calibration, events=None)
     labels = None if options.by is None else customer_attribute(calibration, options.by).values

@@ -79,7 +79,7 @@ class ShockEstimate:
     independent: int
 
 
-def window_of(origin: pd.Timestamp, end: pd.Timestamp, actual: Floats, draws: NDArray[np.float64]) -> Window:
+def window_of(origin: pd.Timestamp, end: pd.Timestamp, actual: Floats, *, draws: NDArray[np.float64]) -> Window:
     """Compare the periods of a window with their predictive draws.
 
     Parameters

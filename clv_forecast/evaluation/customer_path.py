@@ -89,19 +89,21 @@ def customer_path(
     """
     check_prob(prob)
     if not isinstance(model, Stack):
-        instance_of(model, Model, "model", "fit")
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
+        instance_of(model, Model, "model", made_by="fit")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
     purchases = history.purchases()
     bought = purchases[(purchases[columns.CUSTOMER_ID] == customer_id).to_numpy(dtype=bool)]
-    return path_of(model, history, bought, customer_id, horizon=horizon, draws=draws, prob=prob, seed=as_seed(rng))
+    return path_of(
+        model, history, bought, customer_id=customer_id, horizon=horizon, draws=draws, prob=prob, seed=as_seed(rng)
+    )
 
 
 def path_of(
     model: Model | Stack,
     history: PurchaseHistory,
     bought: pd.DataFrame,
-    customer_id: Any,
     *,
+    customer_id: Any,
     horizon: str,
     draws: int,
     prob: float,
@@ -119,9 +121,9 @@ def path_of(
     terms = resolve_terms(history, margin=1.0, cost_to_serve=0.0, cost_per_order=0.0)
     plan = make_plan(model, history, terms=terms, discount=0.0, draws=draws, seed=seed, shock=None, correction=None)
     past = _replay(bought, history)
-    past = _with_alive(past, plan, row, prob)
+    past = _with_alive(past, plan, row, prob=prob)
     past["purchases_lower"] = past["purchases_upper"] = past["purchases"] = past[columns.FREQUENCY].astype(float)
-    future = _look_ahead(plan, row, history, ahead, prob)
+    future = _look_ahead(plan, row, history, horizon=ahead, prob=prob)
     table = pd.concat([past, future], ignore_index=True)
     table.insert(0, columns.CUSTOMER_ID, customer_id)
     return table.assign(prob=prob, as_of=history.as_of, unit=history.unit)
@@ -159,7 +161,7 @@ def _replay(bought: pd.DataFrame, history: PurchaseHistory) -> pd.DataFrame:
     )
 
 
-def _with_alive(past: pd.DataFrame, plan: Plan, row: NDArray[np.intp], prob: float) -> pd.DataFrame:
+def _with_alive(past: pd.DataFrame, plan: Plan, row: NDArray[np.intp], *, prob: float) -> pd.DataFrame:
     """Add P(alive) at the end of each day and its interval, some days at a time."""
     x, t_x, T = (past[name].to_numpy(dtype=float) for name in (columns.FREQUENCY, columns.RECENCY, columns.T))
     params = [part.purchases(row) for part in plan.parts]
@@ -182,7 +184,7 @@ def _summary(alive: NDArray[np.float64], prob: float) -> pd.DataFrame:
 
 
 def _look_ahead(
-    plan: Plan, row: NDArray[np.intp], history: PurchaseHistory, horizon: Horizon, prob: float
+    plan: Plan, row: NDArray[np.intp], history: PurchaseHistory, *, horizon: Horizon, prob: float
 ) -> pd.DataFrame:
     """P(alive) and purchases on some days ahead, the last of them the end of the horizon."""
     days = max(1, round(horizon.years * DAYS_PER_YEAR))

@@ -129,14 +129,14 @@ def heterogeneity(
     >>> heterogeneity(model).groupby("quantity")["share"].sum().round(2).to_dict()
     {'dropout probability': 1.0, 'mean spend': 0.99, 'purchase rate': 0.99}
     """
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     check_prob(prob)
     count = count_of(bins, "bins", most=_MOST_BINS) or _BINS
     used = model.draws.cycle(draws_of(draws, least=1))
     purchases, spend = _populations(used, history)
-    tables = [_table(purchases, quantity, count, used.n_draws, prob) for quantity in _of_purchases(model)]
+    tables = [_table(purchases, quantity, count, draws=used.n_draws, prob=prob) for quantity in _of_purchases(model)]
     if spend is not None:
-        tables.append(_table(spend, _of_spend(model), count, used.n_draws, prob))
+        tables.append(_table(spend, _of_spend(model), count, draws=used.n_draws, prob=prob))
     return pd.concat(tables, ignore_index=True).assign(prob=prob)
 
 
@@ -147,7 +147,7 @@ def _populations(used: Any, history: PurchaseHistory | None) -> tuple[_Populatio
         one: dict[str, Any] = {"cells": np.zeros(1, dtype=np.intp), "weights": np.ones(1)}
         spend = _Population(of_cells=lambda _: used.spend, **one) if has_spend else None
         return _Population(of_cells=lambda _: used.purchases, **one), spend
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
     known = used.for_history(history)
     cells, counts = np.unique(known.cell, return_counts=True)
     all_of_them: dict[str, Any] = {"cells": cells, "weights": counts / counts.sum()}
@@ -155,7 +155,7 @@ def _populations(used: Any, history: PurchaseHistory | None) -> tuple[_Populatio
     return _Population(of_cells=known.purchases, **all_of_them), spend
 
 
-def _table(population: _Population, quantity: _Quantity, bins: int, draws: int, prob: float) -> pd.DataFrame:
+def _table(population: _Population, quantity: _Quantity, bins: int, *, draws: int, prob: float) -> pd.DataFrame:
     edges = np.linspace(0.0, population.top(quantity), bins + 1)
     below = population.below(quantity, edges, draws)
     shares = np.diff(below, axis=1).T
@@ -292,11 +292,11 @@ def purchase_frequencies(
     """
     check_prob(prob)
     last = count_of(most, "most", most=_LARGEST_MATRIX) or _MOST
-    plan = _plan(model, history, draws, as_seed(rng))
+    plan = _plan(model, history, draws, seed=as_seed(rng))
     generator = np.random.default_rng(plan.seed)
     means, counts = [], []
     for part in plan.parts:
-        expected, drawn = _counts(plan, part, last, generator)
+        expected, drawn = _counts(plan, part, last, generator=generator)
         means.append(expected)
         counts.append(drawn)
     expected, drawn = np.concatenate(means, axis=1), np.concatenate(counts, axis=1)
@@ -314,7 +314,7 @@ def purchase_frequencies(
 
 
 def _counts(
-    plan: Plan, part: Part, most: int, generator: np.random.Generator
+    plan: Plan, part: Part, most: int, *, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Expected and drawn numbers of customers by purchases, each of shape (purchases, draw)."""
     alike = np.stack([part.parameters.cell.astype(np.float64), plan.T])
@@ -373,7 +373,7 @@ def recency_frequency_matrix(
     >>> table.dropna()[["frequency", "recency"]].values.tolist()
     [[0.0, 0.0], [1.0, 13.0], [1.0, 26.0], [1.0, 39.0], [2.0, 13.0], [2.0, 26.0], [2.0, 39.0]]
     """
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     if finite_number(T, "T") <= 0.0:
         raise DomainError("T must be positive.", value=T)
     counts = tuple(
@@ -409,10 +409,10 @@ def _rows_of(start: int, stop: int) -> Any:
     return lambda field: field[start:stop]
 
 
-def _plan(model: Model | Stack, history: PurchaseHistory, draws: int, seed: int) -> Plan:
+def _plan(model: Model | Stack, history: PurchaseHistory, draws: int, *, seed: int) -> Plan:
     """Each customer's parameters and history as arrays; money plays no part."""
     if not isinstance(model, Stack):
-        instance_of(model, Model, "model", "fit")
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
+        instance_of(model, Model, "model", made_by="fit")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
     terms = resolve_terms(history, margin=1.0, cost_to_serve=0.0, cost_per_order=0.0)
     return make_plan(model, history, terms=terms, discount=0.0, draws=draws, seed=seed, shock=None, correction=None)

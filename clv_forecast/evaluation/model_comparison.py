@@ -168,7 +168,7 @@ def compare_models(
     weights = stacking_weights(values)
     spread = stacking_replicates(values, owners, replicates=replicates, rng=as_seed(rng)).std(axis=0)
     mixed = stacked_log_density(values, weights)
-    table = _table(named, frame, chosen, weights, spread, loo or {})
+    table = _table(named, frame, chosen, weights=weights, spread=spread, loos=loo or {})
     origins = tuple(str(name) for name in frame.index.get_level_values("origin").unique())
     gain = (float(mixed.sum() - table["elpd"].iloc[0]), _clustered(mixed - frame[table["model"].iloc[0]], owners))
     return ModelComparison(
@@ -181,7 +181,7 @@ def compare_models(
         origins=origins,
         customers=len(np.unique(owners)),
         sentences=(
-            *_order(table, chosen, origins, frame),
+            *_order(table, chosen, origins, frame=frame),
             _mixture(table, gain),
             *_totals(table, chosen),
         ),
@@ -290,6 +290,7 @@ def _table(
     named: Mapping[str, Backtested],
     frame: pd.DataFrame,
     horizon: str,
+    *,
     weights: Floats,
     spread: Floats,
     loos: Mapping[str, LooResult],
@@ -313,14 +314,14 @@ def _table(
                 "weight_se": float(spread[position]),
                 "loo": float("nan") if found is None else found.purchases.elpd,
                 "loo_se": float("nan") if found is None else found.purchases.se,
-                **_scores(certificate, horizon, PURCHASES, ""),
-                **_scores(certificate, horizon, REVENUE, "revenue_"),
+                **_scores(certificate, horizon, PURCHASES, prefix=""),
+                **_scores(certificate, horizon, REVENUE, prefix="revenue_"),
             }
         )
     return pd.DataFrame(rows).sort_values("elpd", ascending=False, kind="stable", ignore_index=True)
 
 
-def _scores(certificate: Backtested, horizon: str, quantity: str, prefix: str) -> dict[str, Any]:
+def _scores(certificate: Backtested, horizon: str, quantity: str, *, prefix: str) -> dict[str, Any]:
     scores = _everyone(certificate.scores)
     mine = scores[(scores["origin"] == _ALL) & (scores["horizon"] == horizon) & (scores["quantity"] == quantity)]
     named = ("coverage_90", "crps", "bias", "gini")
@@ -359,7 +360,7 @@ def _clustered(values: Any, owners: NDArray[Any]) -> float:
     return float(np.sqrt(sums.size * sums.var(ddof=1))) if sums.size > 1 else float("nan")
 
 
-def _order(table: pd.DataFrame, horizon: str, origins: Sequence[str], frame: pd.DataFrame) -> list[str]:
+def _order(table: pd.DataFrame, horizon: str, origins: Sequence[str], *, frame: pd.DataFrame) -> list[str]:
     best = str(table["model"].iloc[0])
     per_origin = frame.groupby(level="origin", sort=False).sum()
     wins = int((per_origin.idxmax(axis=1) == best).sum())

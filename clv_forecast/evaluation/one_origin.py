@@ -47,7 +47,7 @@ from clv_forecast.units import DAYS_PER_UNIT
 _CELLS: Final = 1_000_000
 
 
-def log_predictive_density(plan: Plan, purchases: Floats, last: Floats, horizon: float) -> Floats:
+def log_predictive_density(plan: Plan, purchases: Floats, last: Floats, *, horizon: float) -> Floats:
     """Log density of each customer's purchases in ``(T, T + horizon]``, per day of time.
 
     Parameters
@@ -124,7 +124,7 @@ def in_unit(days: NDArray[np.int64], plan: Plan) -> Floats:
 class Predicted:
     """Predictive draws, chunk by chunk: scores of the customers, and sums over groups."""
 
-    def __init__(self, plan: Plan, outcome: Outcome, lengths: Lengths, grouping: Grouping) -> None:
+    def __init__(self, plan: Plan, outcome: Outcome, *, lengths: Lengths, grouping: Grouping) -> None:
         self.plan, self.lengths, self.grouping = plan, lengths, grouping
         self.quantities = (PURCHASES, REVENUE) if plan.has_spend else (PURCHASES,)
         self.ends = lengths.ends
@@ -154,13 +154,13 @@ class Predicted:
             for quantity in self.quantities:
                 add_to_groups(self.sums[quantity], self.grouping.member[rows], draws[quantity])
                 for h, end in enumerate(self.at):
-                    self._score(quantity, rows, h, draws[quantity][:, end])
+                    self._score(quantity, rows, h, draws=draws[quantity][:, end])
             for h, end in enumerate(self.at):
                 self.log_score[rows, h] = scores.log_score_counts(
                     self.actual[PURCHASES][rows, h].astype(np.int64), drawn.purchases[:, end], silent[rows, h]
                 )
 
-    def _score(self, quantity: str, rows: NDArray[np.intp], h: int, draws: NDArray[Any]) -> None:
+    def _score(self, quantity: str, rows: NDArray[np.intp], h: int, *, draws: NDArray[Any]) -> None:
         ordered = np.sort(draws, axis=-1)
         actual = self.actual[quantity][rows, h]
         streams = KeyedStreams(self.plan.keys[rows], int(self.lengths.days[h]))
@@ -215,7 +215,7 @@ def frequency_table(predicted: Predicted, expected: Floats) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tracking_table(plan: Plan, outcome: Outcome, lengths: Lengths, origin: pd.Timestamp) -> pd.DataFrame:
+def tracking_table(plan: Plan, outcome: Outcome, lengths: Lengths, *, origin: pd.Timestamp) -> pd.DataFrame:
     """Totals step by step, from the draws of the plan."""
     ends = lengths.steps
     quantities = (PURCHASES, REVENUE) if plan.has_spend else (PURCHASES,)
@@ -383,7 +383,7 @@ def evaluate_origin(task: Task) -> OriginResult:
         return _failed(task, str(error))
     plan = _plan(task, model, task.draws)
     expected = _expected(plan, task)
-    predicted = Predicted(plan, task.outcome, task.lengths, task.grouping)
+    predicted = Predicted(plan, task.outcome, lengths=task.lengths, grouping=task.grouping)
     predicted.run()
     naive = [naive_forecasts(task.outcome.past, int(days)) for days in task.lengths.days]
     report = model.report.purchases
@@ -395,7 +395,7 @@ def evaluate_origin(task: Task) -> OriginResult:
         customers=plan.customers,
         ids=task.calibration.table[columns.CUSTOMER_ID],
         grouping=task.grouping,
-        measured=_measured(task, predicted, expected, naive),
+        measured=_measured(task, predicted, expected, naive=naive),
         log_score=predicted.log_score,
         log_density=_log_densities(plan, task, predicted.actual[PURCHASES]),
         totals={
@@ -408,7 +408,10 @@ def evaluate_origin(task: Task) -> OriginResult:
         },
         by_frequency=frequency_table(predicted, expected[PURCHASES]),
         tracking=tracking_table(
-            _plan(task, model, min(task.draws, TRACKING_DRAWS)), task.outcome, task.lengths, task.calibration.as_of
+            _plan(task, model, min(task.draws, TRACKING_DRAWS)),
+            task.outcome,
+            task.lengths,
+            origin=task.calibration.as_of,
         ),
         newcomers=newcomers_table(task.outcome, task.lengths),
         naive_notes=_naive_notes(task, naive),
@@ -475,7 +478,7 @@ def _by_group(grouping: Grouping, values: Floats) -> Floats:
 
 
 def _measured(
-    task: Task, predicted: Predicted, expected: dict[str, Floats], naive: list[tuple[Baseline, ...]]
+    task: Task, predicted: Predicted, expected: dict[str, Floats], *, naive: list[tuple[Baseline, ...]]
 ) -> dict[str, Measured]:
     return {
         quantity: Measured(
@@ -506,5 +509,7 @@ def _log_densities(plan: Plan, task: Task, actual: Floats) -> Floats:
     found = []
     for h, days in enumerate(task.lengths.days):
         last = task.outcome.last_day(int(days))
-        found.append(log_predictive_density(plan, actual[:, h], in_unit(last, plan), days / DAYS_PER_UNIT[plan.unit]))
+        found.append(
+            log_predictive_density(plan, actual[:, h], in_unit(last, plan), horizon=days / DAYS_PER_UNIT[plan.unit])
+        )
     return np.stack(found, axis=1)

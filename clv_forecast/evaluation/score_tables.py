@@ -36,7 +36,7 @@ class TotalBands:
 
     rows: dict[tuple[str, str, str, str], dict[str, float]]
 
-    def row(self, origin: str, horizon: str, group: str, quantity: str) -> dict[str, float]:
+    def row(self, origin: str, horizon: str, group: str, *, quantity: str) -> dict[str, float]:
         """Columns of one row; of all origins together the shares covered."""
         if (origin, horizon, group, quantity) in self.rows:
             return self.rows[origin, horizon, group, quantity]
@@ -107,7 +107,7 @@ def _window(result: OriginResult, ends: Days) -> list[Window]:
     if not (draws.mean(axis=1) > 0.0).all():
         return []
     end = result.origin + pd.Timedelta(days=int(ends[-1]))
-    return [window_of(result.origin, end, np.diff(totals.actual[0, at], prepend=0.0), draws)]
+    return [window_of(result.origin, end, np.diff(totals.actual[0, at], prepend=0.0), draws=draws)]
 
 
 def _band_row(name: str, draws: Floats | None, actual: float) -> dict[str, float]:
@@ -239,7 +239,7 @@ def score_table(cells: Sequence[Cell], bands: TotalBands) -> pd.DataFrame:
             continue
         counts = cell.quantity == PURCHASES
         row: dict[str, Any] = cell.key | {"customers": len(cell.actual)} | errors_of(cell.actual, cell.expected)
-        row |= bands.row(cell.origin, cell.horizon, cell.group, cell.quantity)
+        row |= bands.row(cell.origin, cell.horizon, cell.group, quantity=cell.quantity)
         for level in scores.LEVELS:
             row[f"coverage_{level * 100:g}"] = float(scores.covered(cell.pit, level).mean())
         for k, level in enumerate(scores.LEVELS):

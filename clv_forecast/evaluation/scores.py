@@ -33,7 +33,7 @@ _BASE_COUNT: Final = 2.0
 
 
 @njit(cache=True)
-def _uniforms(keys, draw, counter, out):  # type: ignore[no-untyped-def]
+def _uniforms(keys, draw, counter, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     for i in range(len(keys)):
         out[i] = uniform_pair(keys[i], draw, STAGE_PIT, counter)[0]
 

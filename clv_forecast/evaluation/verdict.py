@@ -79,8 +79,8 @@ def customer_statuses(
     calibration: pd.DataFrame,
     scores: pd.DataFrame,
     lengths: Lengths,
-    undated: Sequence[str],
     *,
+    undated: Sequence[str],
     undated_groups: bool = False,
 ) -> list[BandStatus]:
     """Statuses of the customers' bands, for everyone and for each group, over all origins together.
@@ -231,7 +231,7 @@ class Verdict:
         return "\n".join(f"- {sentence}" for sentence in self.sentences)
 
     def of(
-        self, horizon: str, quantity: str = PURCHASES, subject: Subject = "customers", group: str = EVERYONE
+        self, horizon: str, quantity: str = PURCHASES, subject: Subject = "customers", *, group: str = EVERYONE
     ) -> Status:
         """Status of one kind of band; "not proven" where it was not looked at."""
         for found in self.statuses:

@@ -179,7 +179,7 @@ def origin_days(origins: Any) -> tuple[pd.Timestamp, ...]:
     return tuple(days)
 
 
-def check_windows(days: Sequence[pd.Timestamp], first: pd.Timestamp, as_of: pd.Timestamp, lengths: Lengths) -> None:
+def check_windows(days: Sequence[pd.Timestamp], first: pd.Timestamp, as_of: pd.Timestamp, *, lengths: Lengths) -> None:
     """Refuse origins, ascending, whose windows end after ``as_of``.
 
     Raises

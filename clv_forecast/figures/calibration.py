@@ -55,7 +55,7 @@ def draw_purchase_frequencies(table: pd.DataFrame, *, ax: Axes | None = None) ->
     ax = style.axes(ax)
     at = np.arange(len(table))
     ax.bar(at, table["customers"], width=_BAR_WIDTH, color=style.BAR, linewidth=0, label="customers observed")
-    _points(ax, at, table, f"expected, {band_name(table)}")
+    _points(ax, at, table, label=f"expected, {band_name(table)}")
     ax.set_xticks(at, [str(label) for label in table["frequency"]])
     ax.set_yscale("function", functions=(_root, np.square))
     top = ax.get_ylim()[1]
@@ -107,7 +107,7 @@ def draw_holdout_by_frequency(
     ax = style.axes(ax)
     at = np.arange(len(rows))
     ax.bar(at, rows["actual"], width=_BAR_WIDTH, color=style.BAR, linewidth=0, label="purchases made")
-    _points(ax, at, rows, f"expected, {band_name(rows)}")
+    _points(ax, at, rows, label=f"expected, {band_name(rows)}")
     names = zip(rows["frequency"], rows["customers"], strict=True)
     ax.set_xticks(at, [f"{label}\n({style.amount_text(count)})" for label, count in names])
     ax.set_ylim(bottom=0.0)
@@ -144,7 +144,7 @@ def window(rows: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-def _points(ax: Axes, at: Any, rows: pd.DataFrame, label: str) -> None:
+def _points(ax: Axes, at: Any, rows: pd.DataFrame, *, label: str) -> None:
     ax.vlines(
         at, rows["lower"], rows["upper"], color=style.EXPECTED, alpha=style.INTERVAL_ALPHA, linewidth=7, label=label
     )
@@ -199,7 +199,7 @@ def draw_calibration(
     'coverage promised'
     """
     checked(table, ["nominal", "coverage", "standard_error"], _CALIBRATION)
-    rows = _window(table, quantity, origin, horizon, group).sort_values("nominal")
+    rows = _window(table, quantity, origin, horizon=horizon, group=group).sort_values("nominal")
     nominal, coverage = rows["nominal"].to_numpy(dtype=float), rows["coverage"].to_numpy(dtype=float)
     ax = style.axes(ax, _SQUARE)
     ax.plot([0, 1], [0, 1], color=style.POOLED, linewidth=1, linestyle=(0, (4, 3)))
@@ -267,7 +267,7 @@ def draw_pit(
     2
     """
     checked(table, ["left", "right", "density"], _PIT)
-    rows = _window(table, quantity, origin, horizon, group).sort_values("left")
+    rows = _window(table, quantity, origin, horizon=horizon, group=group).sort_values("left")
     left, right = rows["left"].to_numpy(dtype=float), rows["right"].to_numpy(dtype=float)
     ax = style.axes(ax)
     ax.bar(left, rows["density"], width=right - left, align="edge", color=style.BAR, edgecolor="white", linewidth=1)
@@ -330,7 +330,7 @@ def draw_deciles(
     [100.0, 35.0]
     """
     checked(table, ["decile", "expected", "actual"], _DECILES)
-    rows = _window(table, quantity, origin, horizon, None).sort_values("decile")
+    rows = _window(table, quantity, origin, horizon=horizon, group=None).sort_values("decile")
     what = written(rows, "quantity", "purchases")
     at = np.arange(len(rows))
     ax = style.axes(ax)
@@ -357,7 +357,7 @@ def draw_deciles(
 
 
 def _window(
-    table: pd.DataFrame, quantity: str | None, origin: Any, horizon: str | None, group: str | None
+    table: pd.DataFrame, quantity: str | None, origin: Any, *, horizon: str | None, group: str | None
 ) -> pd.DataFrame:
     """Rows of one quantity, horizon, group and origin."""
     if quantity is None and "quantity" in table.columns:

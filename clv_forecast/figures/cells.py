@@ -196,7 +196,7 @@ def draw_matrix(table: pd.DataFrame, *, quantity: str = "accounts", ax: Axes | N
     room = (0.94 * wide / len(by_potential), 0.94 * tall / len(by_value))
     size = style.TICK_SIZE if room[0] > _ROOMY else _SMALL
     for x, y, row in texts:
-        text = _cell_text(row, quantity, *room, size)
+        text = _cell_text(row, quantity, room, size=size)
         ax.text(x, y, text, ha="center", va="center", fontsize=size, color=style.TEXT, linespacing=1.2)
     return ax
 
@@ -221,19 +221,20 @@ def _left_out(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     return f" ({number:,} account{'' if number == 1 else 's'} without a class left out)" if number else ""
 
 
-def _cell_text(row: Any, quantity: str, wide: float, tall: float, size: float) -> str:
+def _cell_text(row: Any, quantity: str, room: tuple[float, float], *, size: float) -> str:
     """Name, count and money of a cell, as much of it as there is room for; what shades the cells comes first."""
+    wide, tall = room
     letters = max(int(wide / (0.55 * size)), 6)
-    room = max(1, int(tall / (1.35 * size)))
+    lines_at_most = max(1, int(tall / (1.35 * size)))
     count = int(row["accounts"])
     name = style.wrapped(printable(row["cell"]), wide, size).split("\n")
-    lines = [style.short(line, letters) for line in name[: min(2, max(room - 1, 0))]]
+    lines = [style.short(line, letters) for line in name[: min(2, max(lines_at_most - 1, 0))]]
     if wide <= _ROOMY:
         shown = [f"{count:,}", *([] if quantity == "accounts" else [style.amount_text(float(row[quantity]))])]
-        return "\n".join([*lines, *shown][:room])
+        return "\n".join([*lines, *shown][:lines_at_most])
     lines.append(f"{count:,} account{'' if count == 1 else 's'}")
     others = {quantity: quantity.replace("_", " ")} if quantity not in ("accounts", *_MONEY) else {}
     for column, word in sorted((others | _MONEY).items(), key=lambda pair: pair[0] != quantity):
         if count and column in row.index and pd.notna(row[column]):
             lines.append(f"{style.amount_text(float(row[column]))} {word}")
-    return "\n".join(lines[:room])
+    return "\n".join(lines[:lines_at_most])

@@ -155,7 +155,7 @@ def draw_same_age(
     ax.vlines(at, rows["lower"], rows["upper"], color=style.EXPECTED, alpha=style.INTERVAL_ALPHA, linewidth=6)
     ax.plot(at, rows["shrunk"], "o", color=style.EXPECTED, markersize=5.5, markeredgecolor="white", label="shrunk")
     ax.plot(at, rows[name], "o", color=style.OWN, markerfacecolor="white", markersize=5, label="as observed")
-    _cohort_ticks(ax, names, rows, "customers", "")
+    _cohort_ticks(ax, names, rows, column="customers", word="")
     ax.margins(y=0.18)
     tops = np.fmax(rows["upper"].to_numpy(dtype=float), rows[name].to_numpy(dtype=float))
     for x, y, chance in zip(at, tops, rows["p_better"], strict=True):
@@ -191,7 +191,7 @@ def _places(rows: pd.DataFrame, names: list[str]) -> np.ndarray[Any, np.dtype[np
 
 
 def _cohort_ticks(
-    ax: Axes, names: list[str], rows: pd.DataFrame | None, column: str = "new_customers", word: str = " new"
+    ax: Axes, names: list[str], rows: pd.DataFrame | None, *, column: str = "new_customers", word: str = " new"
 ) -> None:
     """Names of the cohorts, with their customers where there is one row each; every n-th where there are many."""
     labels = [style.short(name) for name in names]

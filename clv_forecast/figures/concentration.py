@@ -83,12 +83,12 @@ def draw_rank_bands(table: pd.DataFrame, *, top: int = 30, ax: Axes | None = Non
     style.dress(ax, title=title, x=in_currency("adjusted value", table), rules="x", pad=20.0)
     ax.tick_params(axis="y", length=0)
     for y, text in zip(at, ranks, strict=True):
-        _beside(ax, text, (1.0, float(y)), "data", style.TEXT, va="center", y=0.0)
-    _beside(ax, "may rank", (1.0, 1.0), "axes fraction", style.QUIET, va="bottom", y=3.0)
+        _beside(ax, text, (1.0, float(y)), vertical="data", colour=style.TEXT, va="center", y=0.0)
+    _beside(ax, "may rank", (1.0, 1.0), vertical="axes fraction", colour=style.QUIET, va="bottom", y=3.0)
     return ax
 
 
-def _beside(ax: Axes, text: str, at: tuple[float, float], vertical: Any, colour: str, *, va: str, y: float) -> None:
+def _beside(ax: Axes, text: str, at: tuple[float, float], *, vertical: Any, colour: str, va: str, y: float) -> None:
     """A text at the right edge of the axes, inside them."""
     ax.annotate(
         text, at, xycoords=("axes fraction", vertical), xytext=(-2, y), textcoords="offset points", ha="right", va=va,
@@ -191,7 +191,12 @@ def draw_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             banded = True
         y = rows["share_of_value"].to_numpy(dtype=float)
         ax.plot(
-            x, y, color=colour, linestyle=line, linewidth=1.8, label=_label(name, x, y, style.size_in_points(ax)[0])
+            x,
+            y,
+            color=colour,
+            linestyle=line,
+            linewidth=1.8,
+            label=_label(name, x, y, wide=style.size_in_points(ax)[0]),
         )
     ax.set_xlim(0.0, 1.0)
     low, high = ax.get_ylim()
@@ -218,7 +223,7 @@ def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(name, table[(texts == name).to_numpy(dtype=bool)]) for name in dict.fromkeys(texts)]
 
 
-def _label(name: str, x: Any, y: Any, wide: float) -> str:
+def _label(name: str, x: Any, y: Any, *, wide: float) -> str:
     """Name of a curve, with what the top 20 % bring where it is known; on two lines where there is little room."""
     there = [float(b) for a, b in zip(x, y, strict=True) if math.isclose(a, _TOP, abs_tol=1e-9)]
     longest = int(min(_LONGEST, max(8.0, 0.12 * wide)))

@@ -70,23 +70,23 @@ def draw_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax, (_WIDTH, _REST + _ROW * max(len(order), 4)))
     total = sum(count for _, _, count in flows)
     gap = _GAP * max(total, 1.0)
-    left = _stack([name for name in order if name != _NEW or any(a == _NEW for a, _, _ in flows)], flows, 0, gap)
-    right = _stack(order, flows, 1, gap)
+    left = _stack([name for name in order if name != _NEW or any(a == _NEW for a, _, _ in flows)], flows, 0, gap=gap)
+    right = _stack(order, flows, 1, gap=gap)
     height = max([top for _, top in (*left.values(), *right.values())], default=1.0)
     used_left, used_right = ({name: low for name, (low, _) in side.items()} for side in (left, right))
     for source, target, count in flows:
         kind = _kind(source, target, order)
         y0, y1 = used_left[source], used_right[target]
         used_left[source], used_right[target] = y0 + count, y1 + count
-        _band(ax, y0, y1, count, kind)
+        _band(ax, y0, y1, count=count, kind=kind)
     for x, side in ((0.0, left), (1.0, right)):
         for name, (low, high) in side.items():
             _node(
                 ax,
                 x,
                 low,
-                high,
-                _LOOKS["new" if name == _NEW else "gone"][0] if name in (_NEW, _GONE) else style.POOLED,
+                high=high,
+                colour=_LOOKS["new" if name == _NEW else "gone"][0] if name in (_NEW, _GONE) else style.POOLED,
             )
     ax.set_ylim(height + 0.5 * gap, -0.5 * gap)
     ax.set_xticks([0.0, 1.0], ["before", "after"])
@@ -133,7 +133,7 @@ def _flows(table: pd.DataFrame, order: list[str]) -> list[Flow]:
     return sorted(found, key=lambda flow: (place[flow[0]], place[flow[1]]))
 
 
-def _stack(order: list[str], flows: list[Flow], side: int, gap: float) -> Stack:
+def _stack(order: list[str], flows: list[Flow], side: int, *, gap: float) -> Stack:
     """Where each cell's bar begins and ends, one below the other."""
     found: Stack = {}
     at = 0.0
@@ -157,7 +157,7 @@ def _kind(source: str, target: str, order: list[str]) -> str:
     return "moved up" if order.index(target) < order.index(source) else "moved down"
 
 
-def _band(ax: Axes, y0: float, y1: float, count: float, kind: str) -> None:
+def _band(ax: Axes, y0: float, y1: float, *, count: float, kind: str) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -176,7 +176,7 @@ def _band(ax: Axes, y0: float, y1: float, count: float, kind: str) -> None:
     ax.add_patch(PathPatch(Path(corners, codes), facecolor=colour, alpha=alpha, linewidth=0))
 
 
-def _node(ax: Axes, x: float, low: float, high: float, colour: str) -> None:
+def _node(ax: Axes, x: float, low: float, *, high: float, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
     start = x if x == 0.0 else x - _NODE
@@ -199,7 +199,7 @@ def _names(ax: Axes, left: Stack, right: Stack) -> None:
     low, top = sorted(ax.get_ylim())
     half = 0.5 * 1.2 * style.TICK_SIZE * (top - low) / max(high, 1.0)
     for x, side, names in ((0.0, left, texts[0]), (1.0, right, texts[1])):
-        heights = style.apart([0.5 * (a + b) for a, b in side.values()], [half] * len(side), low, top)
+        heights = style.apart([0.5 * (a + b) for a, b in side.values()], [half] * len(side), low, top=top)
         for y, name in zip(heights, names, strict=True):
             ax.annotate(
                 name, (x, y), xytext=(-5 if x == 0.0 else 5, 0), textcoords="offset points", va="center",

@@ -89,11 +89,13 @@ def draw_run_bands(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax, _SIZE)
     _place(ax, x)
     _band(ax, x, (lower, upper), label=band_name(rows))
-    _line(ax, x, expected, "expected")
+    _line(ax, x, expected, name="expected")
     small = 5.0 if len(rows) <= _FEW else 4.0
-    _marks(ax, x, came, known & held, "came", {"marker": "o", "color": style.ACTUAL, "markersize": small})
+    _marks(
+        ax, x, came, which=known & held, name="came", look={"marker": "o", "color": style.ACTUAL, "markersize": small}
+    )
     outside = {"marker": "D", "color": style.OWN, "markersize": 1.5 * small}
-    _marks(ax, x, came, known & ~held, "came, outside of its band", outside)
+    _marks(ax, x, came, which=known & ~held, name="came, outside of its band", look=outside)
     what = written(rows, "quantity", "what came")
     _finish(ax, _title_of_bands(rows, known, held), y=in_currency(what, rows), x="day of the earlier run")
     return ax
@@ -142,9 +144,9 @@ def draw_value_over_runs(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     name = band_name(rows)
     _band(ax, x, (lower, upper), which=~held, label=name)
     _band(ax, x, (lower, upper), which=held, label=name if held.all() else "", colour=style.OWN)
-    _line(ax, x[~held], value[~held], "value" if not held.any() else "published")
+    _line(ax, x[~held], value[~held], name="value" if not held.any() else "published")
     look = {"marker": "D", "color": style.OWN, "markersize": 6.5, "markerfacecolor": "white", "markeredgewidth": 1.6}
-    _marks(ax, x, value, held, "held, not published", look)
+    _marks(ax, x, value, which=held, name="held, not published", look=look)
     title = _title_of_values(rows, held, len(known) - len(rows))
     _finish(ax, title, y=in_currency("value", rows), x="last day of the run's log")
     return ax
@@ -198,7 +200,7 @@ def _band(
         )  # fmt: skip
 
 
-def _line(ax: Axes, x: NDArray[Any], y: Floats, name: str) -> None:
+def _line(ax: Axes, x: NDArray[Any], y: Floats, *, name: str) -> None:
     if len(x):
         size = 5.0 if len(x) <= _FEW else 3.0
         ax.plot(
@@ -207,7 +209,7 @@ def _line(ax: Axes, x: NDArray[Any], y: Floats, name: str) -> None:
         )  # fmt: skip
 
 
-def _marks(ax: Axes, x: NDArray[Any], y: Floats, which: NDArray[np.bool_], name: str, look: dict[str, Any]) -> None:
+def _marks(ax: Axes, x: NDArray[Any], y: Floats, *, which: NDArray[np.bool_], name: str, look: dict[str, Any]) -> None:
     if which.any():
         ax.plot(x[which], y[which], linestyle="none", label=name, **look)
 

@@ -302,7 +302,7 @@ def label_ends(ax: Axes, labels: Sequence[tuple[Any, float, str, str]]) -> None:
     bottom, top = ax.get_ylim()
     per_point = (top - bottom) / max(high, 1.0)
     halves = [0.5 * (_LINE * TICK_SIZE * (text.count("\n") + 1) + 1.0) * per_point for _, _, text, _ in labels]
-    heights = apart([y for _, y, _, _ in labels], halves, bottom, top)
+    heights = apart([y for _, y, _, _ in labels], halves, bottom, top=top)
     for (x, _, text, colour), y in zip(labels, heights, strict=True):
         ax.annotate(
             text,
@@ -317,7 +317,7 @@ def label_ends(ax: Axes, labels: Sequence[tuple[Any, float, str, str]]) -> None:
         )
 
 
-def apart(wanted: Sequence[float], halves: Sequence[float], bottom: float, top: float) -> list[float]:
+def apart(wanted: Sequence[float], halves: Sequence[float], bottom: float, *, top: float) -> list[float]:
     """Heights near those wanted whose boxes do not overlap, within the limits where they fit."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = list(wanted)

@@ -115,18 +115,18 @@ def draw_value_bridge(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(low, high)
     ax.set_ylim(rows - 0.4, -0.6)
     money_axis(ax.xaxis)
-    _dress(ax, table, bars, f"{in_currency('value', table)}{note}")
+    _dress(ax, table, bars, x=f"{in_currency('value', table)}{note}")
     _room_beside(ax, bars)
     _write(ax, bars)
     if note:
         _tear(ax, bars, high)
     if unmoved:
         text = f"{unmoved} cause{' ' if unmoved == 1 else 's '}moved nothing"
-        _at_edge(ax, text, 0.0, float(len(bars)), ha="left", x=_GAP, va="center")
+        _at_edge(ax, text, 0.0, y=float(len(bars)), ha="left", x=_GAP, va="center")
     return ax
 
 
-def _dress(ax: Axes, table: pd.DataFrame, bars: list[_Bar], x: str) -> None:
+def _dress(ax: Axes, table: pd.DataFrame, bars: list[_Bar], *, x: str) -> None:
     """Names of the steps, of the axis and of the figure: as they fit the axes in the size they will be seen in."""
     wide, _ = style.size_in_points(ax)
     full = [style.wrapped(style.short(bar.name, 48), _SHARE_OF_NAMES * wide, style.TICK_SIZE) for bar in bars]
@@ -252,15 +252,15 @@ def _write(ax: Axes, bars: list[_Bar]) -> None:
             fontweight="bold" if bar.total else "normal", annotation_clip=False,
         )  # fmt: skip
         if counted:
-            _at_edge(ax, bar.accounts, 1.0, float(y), ha="right", x=-2.0, va="center")
+            _at_edge(ax, bar.accounts, 1.0, y=float(y), ha="right", x=-2.0, va="center")
     if counted:
-        _at_edge(ax, _HEADING, 1.0, None, ha="right", x=-2.0, va="bottom")
+        _at_edge(ax, _HEADING, 1.0, y=None, ha="right", x=-2.0, va="bottom")
     low, high = ax.get_xlim()
     if low < 0.0 < high:
         ax.axvline(0.0, color=style.POOLED, linewidth=0.8, zorder=0.5)
 
 
-def _at_edge(ax: Axes, text: str, x_of_axes: float, y: float | None, *, ha: Any, x: float, va: Any) -> None:
+def _at_edge(ax: Axes, text: str, x_of_axes: float, *, y: float | None, ha: Any, x: float, va: Any) -> None:
     """A quiet text at an edge of the axes: in a row, or above them."""
     ax.annotate(
         text, (x_of_axes, 1.0 if y is None else y),

@@ -99,7 +99,7 @@ def draw_value_potential(table: pd.DataFrame, *, names: int | Sequence[Any] = _N
     style.settle(ax)
     _ticks(ax, "x")
     _ticks(ax, "y")
-    _name(ax, rows, x, y, area, names)
+    _name(ax, rows, x, y=y, area=area, names=names)
     return ax
 
 
@@ -182,7 +182,7 @@ def _key(ax: Axes, colours: dict[str, str]) -> None:
     )  # fmt: skip
 
 
-def _name(ax: Axes, rows: pd.DataFrame, x: Any, y: Any, area: Any, names: Any) -> None:
+def _name(ax: Axes, rows: pd.DataFrame, x: Any, *, y: Any, area: Any, names: Any) -> None:
     """Names beside bubbles, where they cover no other name; the others stay unnamed."""
     if isinstance(names, (int, np.integer)):
         chosen = list(range(min(max(int(names), 0), len(rows))))

@@ -90,7 +90,7 @@ class Acquisition:
         return np.where(comes[:, None, :], value, 0.0)
 
 
-def newcomer_groups(forecast: Forecast, model: Model, by: str | None, replicates: int) -> dict[str, Plan]:
+def newcomer_groups(forecast: Forecast, model: Model, by: str | None, *, replicates: int) -> dict[str, Plan]:
     """Plans of new customers by group, under the terms of the forecast.
 
     Margin and costs of a group are the means of its customers'.
@@ -102,7 +102,11 @@ def newcomer_groups(forecast: Forecast, model: Model, by: str | None, replicates
     """
     _check_model(forecast, model)
     if by is None:
-        return {EVERYONE: _plan(forecast, model, {}, np.ones(forecast.plan.customers, dtype=bool), replicates)}
+        return {
+            EVERYONE: _plan(
+                forecast, model, {}, members=np.ones(forecast.plan.customers, dtype=bool), replicates=replicates
+            )
+        }
     hierarchy = model.draws.hierarchy
     known = () if hierarchy is None else tuple(term.name for term in hierarchy.structure.groups)
     if by not in known:
@@ -113,7 +117,9 @@ def newcomer_groups(forecast: Forecast, model: Model, by: str | None, replicates
         )
     labels = customer_attribute(forecast.history, by).values
     return {
-        str(label): _plan(forecast, model, {by: label}, (labels == label).to_numpy(dtype=bool), replicates)
+        str(label): _plan(
+            forecast, model, {by: label}, members=(labels == label).to_numpy(dtype=bool), replicates=replicates
+        )
         for label in sorted(labels.dropna().unique(), key=str)
     }
 
@@ -130,7 +136,7 @@ def _check_model(forecast: Forecast, model: Model) -> None:
 
 
 def _plan(
-    forecast: Forecast, model: Model, attributes: Mapping[str, Any], members: NDArray[np.bool_], replicates: int
+    forecast: Forecast, model: Model, attributes: Mapping[str, Any], *, members: NDArray[np.bool_], replicates: int
 ) -> Plan:
     like = forecast.plan
     plan = newcomers_plan(model, attributes=attributes, replicates=replicates, discount=like.discount, seed=like.seed)
@@ -251,7 +257,7 @@ def allowable_spend(
     >>> print(found.zeros["reason"].iloc[0])
     With more than 20 % probability it brings nothing within 12 months.
     """
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     terms = spend_terms(
         forecast,
         horizon=horizon,
@@ -265,7 +271,7 @@ def allowable_spend(
     horizon = terms.horizon
     _check_evidence(forecast, horizon, accept_failed)
     if terms.basis == ACQUIRE:
-        return _of_new_customers(forecast, model, terms, new_customers, progress)
+        return _of_new_customers(forecast, model, terms, new_customers=new_customers, progress=progress)
     effect = _effect(forecast, terms, potential)
     group, names = _groups(forecast, by)
     at_horizon = forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
@@ -279,7 +285,7 @@ def allowable_spend(
         progress=progress,
     )
     before, upto = ladder(np.where(levels.sharing, levels.expected, 0.0), group, len(names))
-    cents = _cents(levels, eligible, terms, share_out(_pool_cents(levels, terms), before, upto, group))
+    cents = _cents(levels, eligible, terms, pooled=share_out(_pool_cents(levels, terms), before, upto, group=group))
     paid = payback_of(
         effect,
         cents["allowable_pooled"] / 100.0,
@@ -341,7 +347,7 @@ def _effect(forecast: Forecast, terms: SpendTerms, potential: Potential | None) 
         return Retention(plan=plan, share=share)
     if potential is None:
         raise DomainError("basis='grow' needs the potential of the accounts.", remedy="Give potential=potential(...).")
-    instance_of(potential, Potential, "potential", "potential")
+    instance_of(potential, Potential, "potential", made_by="potential")
     if potential.plan is not plan or potential.horizon != terms.horizon:
         raise DomainError("The potential must be of this forecast and horizon.", value=potential.horizon)
     return Growth(potential=potential, share=share, horizon=terms.length)
@@ -356,14 +362,14 @@ def _groups(forecast: Forecast, by: str | None) -> tuple[NDArray[np.intp], tuple
 
 
 def _of_new_customers(
-    forecast: Forecast, model: Model | None, terms: SpendTerms, new_customers: int, progress: Progress
+    forecast: Forecast, model: Model | None, terms: SpendTerms, *, new_customers: int, progress: Progress
 ) -> AllowableSpend:
     """Allowances per new customer of each group: one customer for itself, or many who pool their risk."""
     if model is None:
         raise DomainError("basis='acquire' needs the model: new customers have no forecast yet.", remedy="Give model=.")
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     count = number_of(new_customers, "new_customers", most=MOST_TOP)
-    plans = newcomer_groups(forecast, model, terms.by, count)
+    plans = newcomer_groups(forecast, model, terms.by, replicates=count)
     found: list[tuple[Levels, Floats, Payback]] = []
     for plan in plans.values():
         share = (terms.uplift or Uplift(share=1.0)).draws(seed=plan.seed, count=plan.draws)
@@ -393,7 +399,7 @@ def _of_new_customers(
             terms=terms,
             levels=levels,
             eligible=eligible,
-            cents=_cents(levels, eligible, terms, pooled),
+            cents=_cents(levels, eligible, terms, pooled=pooled),
             paid=paid,
             share_before=np.zeros(len(names)),
             share_upto=np.full(len(names), 1.0 / count),
@@ -432,7 +438,7 @@ def _pool_cents(levels: Levels, terms: SpendTerms) -> Floats:
     return allowance(levels.pool[:, place], repaid, terms.target_roi)
 
 
-def _cents(levels: Levels, eligible: NDArray[np.bool_], terms: SpendTerms, pooled: Floats) -> dict[str, Floats]:
+def _cents(levels: Levels, eligible: NDArray[np.bool_], terms: SpendTerms, *, pooled: Floats) -> dict[str, Floats]:
     """The three allowances of each row, in whole cents."""
     place = CONFIDENCES.index(terms.confidence)
     repaid = None if levels.repaid is None else levels.repaid[:, place]

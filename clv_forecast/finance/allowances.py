@@ -130,7 +130,7 @@ def each_of(pool_cents: Floats, count: int) -> Floats:
     return np.asarray(np.floor(pool_cents * (1.0 / count) * BARELY_MORE))
 
 
-def share_out(pool_cents: Floats, before: Floats, upto: Floats, group: NDArray[np.intp]) -> Floats:
+def share_out(pool_cents: Floats, before: Floats, upto: Floats, *, group: NDArray[np.intp]) -> Floats:
     """Cents of each account, which add up to its group's: rungs of the ladder, rounded to whole cents.
 
     Examples

@@ -85,7 +85,7 @@ def budget_terms(
     InputError
         If the numbers of the accounts contradict each other or the total.
     """
-    instance_of(spend, AllowableSpend, "spend", "allowable_spend")
+    instance_of(spend, AllowableSpend, "spend", made_by="allowable_spend")
     if spend.basis not in (RETAIN, GROW):
         raise DomainError(
             "A budget goes where it changes most: it needs incremental value of accounts.",
@@ -104,14 +104,14 @@ def budget_terms(
 
     ids = spend.table[columns.CUSTOMER_ID].reset_index(drop=True)
     costs = _per_account(cost, ids, "cost", missing=None)
-    _refuse(~(np.isfinite(costs) & (costs > 0.0)), ids, "cost must be a finite number above 0.", costs)
+    _refuse(~(np.isfinite(costs) & (costs > 0.0)), ids, "cost must be a finite number above 0.", values=costs)
     low = _per_account(least, ids, "least", missing=0.0)
     high = _per_account(most, ids, "most", missing=np.inf)
     if most is None and returns == DIMINISHING:  # beyond what the measure costs its effect is a guess
         high = np.maximum(costs, low)
-    _refuse(~(np.isfinite(low) & (low >= 0.0)), ids, "least must be finite and not negative.", low)
-    _refuse(high < 0.0, ids, "most must not be negative.", high)
-    _refuse(low > high, ids, "least must not be above most.", low)
+    _refuse(~(np.isfinite(low) & (low >= 0.0)), ids, "least must be finite and not negative.", values=low)
+    _refuse(high < 0.0, ids, "most must not be negative.", values=high)
+    _refuse(low > high, ids, "least must not be above most.", values=low)
     amount, asked, limit = float(total), low, high
     if resource == MONEY:
         amount = float(_cents_down(np.float64(total)))
@@ -119,7 +119,7 @@ def budget_terms(
         limit = np.maximum(_cents_down(high), asked)
         if returns == WHOLE:
             costs = _cents_up(costs)
-    _check_minimums(asked, limit, costs, amount, ids, whole=returns == WHOLE)
+    _check_minimums(asked, limit, costs, total=amount, ids=ids, whole=returns == WHOLE)
 
     worth, known = worth_of(spend, caution)
     eligible = spend.levels["eligible"].to_numpy(dtype=bool)
@@ -204,17 +204,23 @@ def _per_account(value: Any, ids: pd.Series, name: str, *, missing: float | None
     found: Floats = np.array(numbers.reindex(pd.Index(ids)), dtype=np.float64)
     without = np.isnan(found)
     if missing is None:
-        _refuse(without, ids, f"{name} must be given for every account.", None, "most=0 leaves an account out.")
+        _refuse(
+            without,
+            ids,
+            f"{name} must be given for every account.",
+            values=None,
+            remedy="most=0 leaves an account out.",
+        )
         return found
     return np.asarray(np.where(without, missing, found), dtype=np.float64)
 
 
-def _check_minimums(least: Floats, most: Floats, cost: Floats, total: float, ids: pd.Series, *, whole: bool) -> None:
+def _check_minimums(least: Floats, most: Floats, cost: Floats, *, total: float, ids: pd.Series, whole: bool) -> None:
     forced = least > 0.0
     needed = least
     if whole:
         rule = "A whole measure must lie within the account's minimum and maximum, unless the minimum is 0."
-        _refuse(forced & ((cost < least) | (cost > most)), ids, rule, cost)
+        _refuse(forced & ((cost < least) | (cost > most)), ids, rule, values=cost)
         needed = np.where(forced, cost, 0.0)
     if needed.sum() > total * (1.0 + 1e-12):
         raise InputError(
@@ -224,7 +230,7 @@ def _check_minimums(least: Floats, most: Floats, cost: Floats, total: float, ids
         )
 
 
-def _refuse(wrong: NDArray[np.bool_], ids: pd.Series, rule: str, values: Floats | None, remedy: str = "") -> None:
+def _refuse(wrong: NDArray[np.bool_], ids: pd.Series, rule: str, *, values: Floats | None, remedy: str = "") -> None:
     if wrong.any():
         value = None if values is None else float(values[wrong][0])
         raise InputError(rule, value=value, customer_ids=ids[wrong], remedy=remedy)
@@ -414,7 +420,7 @@ def allocate_budget(
     spent = min(round(float(amounts.sum()), 2) if resource == MONEY else float(amounts.sum()), terms.task.total)
     rate = 1.0 if resource == MONEY else price
     return Budget(
-        table=_table(spend, terms, amounts, value, found.price),
+        table=_table(spend, terms, amounts, value=value, price=found.price),
         total=float(total),
         spent=spent,
         unspent=round(float(total) - spent, 9),
@@ -425,7 +431,7 @@ def allocate_budget(
         returns=returns,
         caution=caution,
         assumptions=_assumptions(spend, terms, found, cost=cost, least=least, most=most),
-        notes=_notes(spend, terms, amounts, found, spent),
+        notes=_notes(spend, terms, amounts, found=found, spent=spent),
         basis=spend.basis,
         horizon=spend.horizon,
         as_of=spend.as_of,
@@ -433,7 +439,7 @@ def allocate_budget(
     )
 
 
-def _table(spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, value: Floats, price: float) -> pd.DataFrame:
+def _table(spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, *, value: Floats, price: float) -> pd.DataFrame:
     task = terms.task
     slope = marginal(task, amounts, whole=terms.whole)
     return pd.DataFrame(
@@ -446,7 +452,7 @@ def _table(spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, value: Fl
             "cost": task.cost,
             "least": terms.least,
             "most": terms.most,
-            "note": pd.array(_row_notes(terms, amounts, slope, price), dtype="string"),
+            "note": pd.array(_row_notes(terms, amounts, slope, price=price), dtype="string"),
             "horizon": spend.horizon,
             "as_of": spend.as_of,
             "currency": spend.currency,
@@ -454,7 +460,7 @@ def _table(spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, value: Fl
     )
 
 
-def _row_notes(terms: BudgetTerms, amounts: Floats, slope: Floats, price: float) -> NDArray[np.object_]:
+def _row_notes(terms: BudgetTerms, amounts: Floats, slope: Floats, *, price: float) -> NDArray[np.object_]:
     """Why an account gets nothing, or no more and no less than a bound."""
     task, below = terms.task, slope < terms.task.required
     nothing = amounts == 0.0
@@ -472,7 +478,7 @@ def _row_notes(terms: BudgetTerms, amounts: Floats, slope: Floats, price: float)
 
 
 def _notes(
-    spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, found: Solution, spent: float
+    spend: AllowableSpend, terms: BudgetTerms, amounts: Floats, *, found: Solution, spent: float
 ) -> tuple[str, ...]:
     task, notes = terms.task, []
     if terms.caution == POOLED:

@@ -82,7 +82,7 @@ class Earned:
         brought = np.bincount(self.owner[within], weights=self.contribution[within], minlength=len(self.T))
         return np.asarray(brought - self._served(age))
 
-    def by_month(self, group: Places, groups: int, months: int, month: float) -> Floats:
+    def by_month(self, group: Places, groups: int, months: int, *, month: float) -> Floats:
         """Contribution of groups of newcomers up to each month of age, shape (group, month); month 0 is the first day.
 
         Parameters
@@ -107,7 +107,7 @@ class Earned:
         return np.asarray(self.cost_per_time * (self.p_alive * there + (1.0 - self.p_alive) * gone))
 
 
-def earned_by(forecast: Forecast, purchases: pd.DataFrame, rows: Places, p_alive: Floats) -> Earned:
+def earned_by(forecast: Forecast, purchases: pd.DataFrame, rows: Places, *, p_alive: Floats) -> Earned:
     """Price the purchases of some customers as the forecast prices those to come.
 
     Parameters
@@ -223,8 +223,8 @@ def draw_cohorts_jointly(
     plan: Plan,
     earned: Earned,
     rows: Places,
-    group: Places,
     *,
+    group: Places,
     horizon: float,
     thresholds: Floats,
     progress: Progress,
@@ -264,7 +264,7 @@ def draw_cohorts_jointly(
     groups, paths = int(group.max()) + 1, bool(np.isfinite(thresholds).any())
     grid = month_ends(horizon, month)
     age = earned.T / month
-    first_month, length = _span(age, group, groups, horizon / month)
+    first_month, length = _span(age, group, groups, horizon_months=horizon / month)
     if paths and groups * length * plan.draws * 8 > MOST_BYTES:
         raise DomainError(
             "The paths of so many cohorts do not fit into memory.",
@@ -294,13 +294,13 @@ def draw_cohorts_jointly(
         done += len(some)
         progress("cohorts", done, len(order))
     months = int((first_month + length).max()) - 1
-    past = earned.by_month(group, groups, months, month) if paths else np.zeros((groups, 0))
+    past = earned.by_month(group, groups, months, month=month) if paths else np.zeros((groups, 0))
     return CohortDraws(
         totals=totals, at_horizon_age=at_age, repaying=repaying, past=past, ahead=ahead, first_month=first_month
     )
 
 
-def _span(age: Floats, group: Places, groups: int, horizon_months: float) -> tuple[Places, int]:
+def _span(age: Floats, group: Places, groups: int, *, horizon_months: float) -> tuple[Places, int]:
     """The month of age at which the future of each group begins, and for how many months the longest goes on."""
     youngest, oldest = np.full(groups, np.inf), np.zeros(groups)
     np.minimum.at(youngest, group, age)
@@ -319,7 +319,7 @@ def _at(value: Floats, ends: Floats, time: Floats) -> Floats:
 
 
 @njit(cache=True)
-def _add_paths(ahead, group, first_month, age, value, ends):  # type: ignore[no-untyped-def]
+def _add_paths(ahead, group, first_month, age, value, ends):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """Add the future path of each customer to its group's, by month of age; ``ends`` are months from now."""
     customers, horizons, draws = value.shape
     for i in range(customers):
@@ -387,7 +387,7 @@ def customer_costs(newcomers: Newcomers, costs: AcquisitionCost) -> Floats:
     )
 
 
-def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: CohortTerms) -> pd.DataFrame:
+def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, *, terms: CohortTerms) -> pd.DataFrame:
     """One row per cohort and channel in which somebody came, came back, or was paid for."""
     shown = (newcomers.counts() > 0) | (newcomers.reactivated > 0) | np.isfinite(costs.each)
     rows = []
@@ -399,13 +399,13 @@ def cohort_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, term
                 "channel": newcomers.channels[channel],
                 "complete": bool(newcomers.complete[cohort]),
                 "reactivated": int(newcomers.reactivated[cohort, channel]),
-                **_money(chosen, 0, float(costs.each[cohort, channel]), worth, terms),
+                **_money(chosen, 0, float(costs.each[cohort, channel]), worth=worth, terms=terms),
             }
         )
     return pd.DataFrame(rows)
 
 
-def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: CohortTerms) -> pd.DataFrame:
+def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, *, terms: CohortTerms) -> pd.DataFrame:
     """Sums of the rows: everything, each channel, each cohort; "all" is what was added up."""
     back = newcomers.reactivated
     everybody = np.ones(len(newcomers.rows), dtype=bool)
@@ -428,14 +428,14 @@ def sum_rows(newcomers: Newcomers, costs: AcquisitionCost, worth: Worth, terms: 
                 "channel": channel,
                 "complete": bool(complete),
                 "reactivated": int(returns),
-                **_money(chosen, level, float(cost), worth, terms),
+                **_money(chosen, level, float(cost), worth=worth, terms=terms),
             }
             for cohort, channel, chosen, level, cost, returns, complete in parts
         ]
     )
 
 
-def _money(chosen: NDArray[np.bool_], level: int, cost: float, worth: Worth, terms: CohortTerms) -> dict[str, Any]:
+def _money(chosen: NDArray[np.bool_], level: int, cost: float, *, worth: Worth, terms: CohortTerms) -> dict[str, Any]:
     """Value, cost and what may be spent on some of the newcomers."""
     customers, nan = int(chosen.sum()), math.nan
     known = math.isfinite(cost)

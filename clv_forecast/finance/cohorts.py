@@ -70,7 +70,7 @@ def _within(cell: NDArray[np.intp], label: NDArray[np.intp]) -> bool:
 
 
 def notes_on(
-    forecast: Forecast, new: Newcomers, judged_by: str, horizon: str, pause: str, same_age: pd.DataFrame
+    forecast: Forecast, new: Newcomers, judged_by: str, *, horizon: str, pause: str, same_age: pd.DataFrame
 ) -> tuple[str, ...]:
     """Sentences for a reader, the most important first."""
     notes = []
@@ -332,15 +332,17 @@ def cohorts(
     >>> found.table[["cohort", "new_customers", "payback_months"]].iloc[:3].values.tolist()
     [['1997-01', 777, 12.0], ['1997-02', 854, 9.0], ['1997-03', 718, 13.0]]
     """
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     horizon = forecast.horizons.one(horizon)
-    terms = _checked(forecast, horizon, target_roi, confidence, prob, measure, accept_failed)
+    terms = _checked(
+        forecast, horizon, target_roi, confidence=confidence, prob=prob, measure=measure, accept_failed=accept_failed
+    )
     plan, ahead = forecast.plan, forecast.customers[forecast.customers["horizon"] == horizon].reset_index(drop=True)
     known = accounts_of(forecast.history, accounts)
     purchases = forecast.history.purchases()
     new = newcomers_of(forecast.history, known, purchases, period=period, by=by, pause=pause)
     costs = acquisition_costs(acquisition_cost, new)
-    earned = earned_by(forecast, purchases, new.rows, ahead["p_alive"].to_numpy(dtype=np.float64))
+    earned = earned_by(forecast, purchases, new.rows, p_alive=ahead["p_alive"].to_numpy(dtype=np.float64))
     group = np.unique(new.channel * len(new.cohorts) + new.cohort, return_inverse=True)[1]
     length = float(forecast.horizons.only([horizon]).boundaries(plan.unit)[0])
     worth = Worth(
@@ -352,7 +354,7 @@ def cohorts(
             plan,
             earned,
             new.rows,
-            group,
+            group=group,
             horizon=length,
             thresholds=customer_costs(new, costs),
             progress=progress,
@@ -370,12 +372,12 @@ def cohorts(
         "as_of": forecast.as_of,
         "currency": forecast.currency,
     }
-    rows = cohort_rows(new, costs, worth, terms)
+    rows = cohort_rows(new, costs, worth, terms=terms)
     month = month_in(plan.unit)
     same_age = same_age_table(new, earned, measure=measure, month=month, as_of=forecast.as_of, prob=terms.prob)
     return Cohorts(
         table=rows[list(_COLUMNS)].assign(**common),
-        totals=sum_rows(new, costs, worth, terms)[list(_COLUMNS)].assign(**common),
+        totals=sum_rows(new, costs, worth, terms=terms)[list(_COLUMNS)].assign(**common),
         same_age=same_age.assign(prob=terms.prob, as_of=forecast.as_of, currency=forecast.currency),
         levels=rows[["cohort", "channel", *(level_column(c) for c in CONFIDENCES)]],
         by=None if not new.split else ("channel" if by == AUTO else by),
@@ -392,7 +394,7 @@ def cohorts(
         opening=new.opening,
         notes=(
             *fit_note(float(worth.repeats.sum()), float(worth.expected_repeats.sum())),
-            *notes_on(forecast, new, judged_by, horizon, pause, same_age),
+            *notes_on(forecast, new, judged_by, horizon=horizon, pause=pause, same_age=same_age),
             *costs.notes,
             *notes_on_costs(new, costs),
             *known.notes,
@@ -406,6 +408,7 @@ def _checked(
     forecast: Forecast,
     horizon: str,
     target_roi: float,
+    *,
     confidence: float,
     prob: float | None,
     measure: str,

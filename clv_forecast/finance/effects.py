@@ -324,7 +324,12 @@ class Growth:
         active = predictive_money(self.plan, rows, np.array([self.horizon])).revenue[:, 0] > 0.0
         spread = 0.0 if found.readiness is None else found.readiness.spread
         revenue = realised_if_active(
-            found.headroom[rows], found.log_sd[rows], self._shares(rows), spread, found.keys[rows], active
+            found.headroom[rows],
+            found.log_sd[rows],
+            self._shares(rows),
+            spread=spread,
+            keys=found.keys[rows],
+            active=active,
         )
         worth = revenue * found.outlook.contribution[rows, None]
         return np.asarray(worth[:, None, :] * self._moved_by_then(boundaries)[None, :, :])

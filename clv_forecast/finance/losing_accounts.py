@@ -69,7 +69,7 @@ def losing_accounts(forecast: Forecast, *, horizon: str = "12 months", accounts:
     >>> found["loses"].value_counts().to_dict()
     {'both': 647, 'forecast': 557, 'on average': 18}
     """
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     if not forecast.plan.has_spend:
         raise DomainError("Loss is money: the forecast needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
     horizon = forecast.horizons.one(horizon)

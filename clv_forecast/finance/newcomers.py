@@ -203,7 +203,7 @@ def newcomers_of(
             f"Nobody is new: every customer was there before {opening:%Y-%m-%d}, or belongs to a parent that was.",
             remedy="If the log begins with the business, name its first day as observed_from.",
         )
-    back = _returns(history, purchases, away, child)
+    back = _returns(history, purchases, away, child=child)
     reactivated = np.zeros((len(periods), len(grouping.names[1:]) or 1), dtype=np.int64)
     when = _place(periods, back[columns.DATE])
     seen = pd.DataFrame({"row": back["row"].to_numpy()[when >= 0], "when": when[when >= 0]}).drop_duplicates()
@@ -288,7 +288,9 @@ def _labels(accounts: Accounts, by: str | None) -> pd.Series[Any] | None:
     return labels
 
 
-def _returns(history: PurchaseHistory, purchases: pd.DataFrame, away: float, child: NDArray[np.bool_]) -> pd.DataFrame:
+def _returns(
+    history: PurchaseHistory, purchases: pd.DataFrame, away: float, *, child: NDArray[np.bool_]
+) -> pd.DataFrame:
     """Purchases that follow a pause, with the row of their customer."""
     row = pd.Index(history.table[columns.CUSTOMER_ID]).get_indexer(pd.Index(purchases[columns.CUSTOMER_ID]))
     days = purchases[columns.DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
@@ -363,7 +365,7 @@ def acquisition_costs(table: Any, newcomers: Newcomers) -> AcquisitionCost:
     notes = _left_out(given[early], newcomers)
     given = given[~early]
     cohort = known.get_indexer(pd.Index(given[COHORT]))
-    _all_known(given[COHORT], cohort, "cohort", newcomers.cohorts)
+    _all_known(given[COHORT], cohort, "cohort", known=newcomers.cohorts)
     amounts = given[AMOUNT].to_numpy(dtype=np.float64)
     if not newcomers.split:
         each = nothing.copy()
@@ -383,7 +385,7 @@ def acquisition_costs(table: Any, newcomers: Newcomers) -> AcquisitionCost:
             notes=(*notes, "Acquisition costs are not split by channel: only those of whole cohorts are known."),
         )
     channel = pd.Index(newcomers.channels).get_indexer(pd.Index(given[columns.CHANNEL]))
-    _all_known(given[columns.CHANNEL], channel, "channel", newcomers.channels)
+    _all_known(given[columns.CHANNEL], channel, "channel", known=newcomers.channels)
     each = nothing.copy()
     each[cohort, channel] = amounts
     return _summed(each, counts, notes)
@@ -443,7 +445,7 @@ def _left_out(given: pd.DataFrame, newcomers: Newcomers) -> tuple[str, ...]:
     )
 
 
-def _all_known(labels: pd.Series[Any], places: NDArray[np.intp], what: str, known: tuple[str, ...]) -> None:
+def _all_known(labels: pd.Series[Any], places: NDArray[np.intp], what: str, *, known: tuple[str, ...]) -> None:
     unknown = list(dict.fromkeys(labels[places < 0]))
     if unknown:
         shown = ", ".join(known) if len(known) <= _SHOWN else f"{', '.join(known[:3])}, ..., {known[-1]}"

@@ -98,7 +98,7 @@ class Effects:
         return float(self.weights @ average), float(self.weights @ above)
 
 
-def random_effects(means: Floats, customers: Floats, squares: Floats, group: NDArray[np.intp]) -> Effects:
+def random_effects(means: Floats, customers: Floats, squares: Floats, *, group: NDArray[np.intp]) -> Effects:
     r"""Fit the random-effects model to the means of cohorts.
 
     .. math::
@@ -246,14 +246,14 @@ def same_age_table(
         cohort, channel = newcomers.cohort[kept], newcomers.channel[kept]
         together: tuple[Places, tuple[str, ...]] = (np.zeros_like(channel), (EVERYONE,))
         for member, names in (together, (channel, newcomers.channels)) if newcomers.split else (together,):
-            for row in _compared(money, cohort, member, prob):
+            for row in _compared(money, cohort, member, prob=prob):
                 code, place = row.pop("cohort"), row.pop("channel")
                 rows.append({"cohort": newcomers.cohorts[code], "channel": names[place], "age_months": age, **row})
     table = pd.DataFrame(rows).rename(columns={"mean": name}) if rows else pd.DataFrame(columns=columns)
     return table[columns].astype({"age_months": "int64", "customers": "int64"})
 
 
-def _compared(money: Floats, cohort: Places, channel: Places, prob: float) -> Iterator[dict[str, Any]]:
+def _compared(money: Floats, cohort: Places, channel: Places, *, prob: float) -> Iterator[dict[str, Any]]:
     """One row per channel and cohort with customers: its mean, and the posterior of its true mean."""
     size = int(cohort.max()) + 1
     found, cell = np.unique(channel * size + cohort, return_inverse=True)
@@ -261,7 +261,7 @@ def _compared(money: Floats, cohort: Places, channel: Places, prob: float) -> It
     customers = np.bincount(cell).astype(np.float64)
     means = np.bincount(cell, weights=money) / customers
     squares = np.bincount(cell, weights=np.square(money - means[cell]))
-    effects = random_effects(means, customers, squares, np.unique(group, return_inverse=True)[1])
+    effects = random_effects(means, customers, squares, group=np.unique(group, return_inverse=True)[1])
     lower, upper = effects.band(prob)
     shrunk, pooled = effects.shrunk, effects.pooled
     for at in range(len(found)):

@@ -55,7 +55,7 @@ _EXPECTED_NOTHING = {
 
 
 def zero_reasons(
-    levels: Levels, eligible: NDArray[np.bool_], single_cents: NDArray[np.float64], terms: SpendTerms
+    levels: Levels, eligible: NDArray[np.bool_], single_cents: NDArray[np.float64], *, terms: SpendTerms
 ) -> NDArray[np.object_]:
     """Why the allowance of each row is 0; empty where it is not."""
     place, within = CONFIDENCES.index(terms.confidence), f"within {terms.horizon}"
@@ -157,7 +157,7 @@ def spend_of_account(spends: tuple[AllowableSpend, ...], customer_id: Any) -> pd
         If one is no allowable spend, two are of one basis and horizon, or one does not know the account.
     """
     for spend in spends:
-        instance_of(spend, AllowableSpend, "spend", "allowable_spend")
+        instance_of(spend, AllowableSpend, "spend", made_by="allowable_spend")
     kinds = [(spend.basis, spend.horizon) for spend in spends]
     if len(set(kinds)) < len(kinds):
         raise DomainError("Each basis and horizon of an allowable spend stands once on a card.", value=kinds)
@@ -295,7 +295,7 @@ class Allowed:
 def assemble(found: Allowed) -> AllowableSpend:
     """Put the tables together; see ``allowable_spend``."""
     forecast, terms, levels = found.forecast, found.terms, found.levels
-    reasons = zero_reasons(levels, found.eligible, found.cents["allowable_single"], terms)
+    reasons = zero_reasons(levels, found.eligible, found.cents["allowable_single"], terms=terms)
     table = pd.DataFrame(
         {
             **_head(found),

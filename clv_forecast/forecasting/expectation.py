@@ -56,7 +56,7 @@ def expected_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.fl
     boundaries : ndarray, shape (horizon,)
         Ascending, in the plan's unit.
     """
-    found = [_part_money(plan, part, rows, boundaries) for part in plan.parts]
+    found = [_part_money(plan, part, rows, boundaries=boundaries) for part in plan.parts]
     if len(found) == 1:
         return found[0]
     p_alive, purchases, revenue, value = (
@@ -76,11 +76,11 @@ def _part_p_alive(plan: Plan, part: Part, rows: NDArray[np.intp]) -> NDArray[np.
     return np.ascontiguousarray(np.broadcast_to(alive, (part.draws, len(rows))).T)
 
 
-def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64]) -> Expectations:
+def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], *, boundaries: NDArray[np.float64]) -> Expectations:
     p_alive = _part_p_alive(plan, part, rows)
     given_alive = _shared if part.parameters.is_shared else _each
     needs_served = bool((plan.cost_per_time[rows] > 0.0).any())
-    undiscounted, discounted, served = given_alive(plan, part, rows, boundaries, needs_served)
+    undiscounted, discounted, served = given_alive(plan, part, rows, boundaries=boundaries, needs_served=needs_served)
     reach = p_alive[:, None, :]
     purchases = undiscounted * reach
     if not plan.has_spend:
@@ -95,7 +95,7 @@ def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDAr
 
 
 def _shared(
-    plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64], needs_served: bool
+    plan: Plan, part: Part, rows: NDArray[np.intp], *, boundaries: NDArray[np.float64], needs_served: bool
 ) -> _Totals:
     """Given alive, with tables shared by customers of one cell and frequency: each (customer, horizon, draw)."""
     order = future_order(plan.frequency[rows], plan.T[rows], part.parameters.cell[rows])
@@ -105,7 +105,7 @@ def _shared(
     smallest = max(1, _SPAN // (len(boundaries) * part.draws))
     for start, stop, params, nodes, weights in _runs(plan, part, rows):
         at_nodes = _Nodes(module=part.module, params=params, draws=part.draws, frequency=plan.frequency[rows[start]])
-        tables = at_nodes.tables(nodes, boundaries, plan.discount, needs_served)
+        tables = at_nodes.tables(nodes, boundaries, discount=plan.discount, needs_served=needs_served)
         for table, total in zip(tables, totals, strict=True):
             if total is not totals[2] or needs_served:
                 in_spans(_combine, stop - start, table, weights, order[start:stop], total, smallest=smallest)
@@ -147,7 +147,7 @@ def _origin(module: TransactionModel, params: Any) -> float:
 
 
 def _each(
-    plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64], needs_served: bool
+    plan: Plan, part: Part, rows: NDArray[np.intp], *, boundaries: NDArray[np.float64], needs_served: bool
 ) -> _Totals:
     """Given alive, for customers with parameters of their own: each (customer, horizon, draw).
 
@@ -166,7 +166,7 @@ def _each(
     for members in by_count.values():
         panel = points[members[0]][2]
 
-        def add(start: int, stop: int, members: list[int] = members, panel: NDArray[np.intp] = panel) -> None:
+        def add(start: int, stop: int, *, members: list[int] = members, panel: NDArray[np.intp] = panel) -> None:
             mine = np.array(members[start:stop])
             own = map_fields(params, lambda field: field[:, mine])
             ahead, length = (np.stack([points[i][part] for i in mine]) for part in (0, 1))
@@ -209,7 +209,7 @@ class _Nodes:
     frequency: float
 
     def tables(
-        self, nodes: NDArray[np.float64], boundaries: NDArray[np.float64], discount: float, needs_served: bool
+        self, nodes: NDArray[np.float64], boundaries: NDArray[np.float64], *, discount: float, needs_served: bool
     ) -> _Totals:
         """At nodes of T: undiscounted, discounted, discounted time alive; each (node, horizon, draw)."""
         shape = max(float(np.max(getattr(self.params, n))) for n in self.module.PARAMETERS if n in _SHAPES)
@@ -265,7 +265,7 @@ def _legendre(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @njit(cache=True, nogil=True)
-def _combine(tables, weights, places, out, start, stop):  # type: ignore[no-untyped-def]
+def _combine(tables, weights, places, out, start, stop):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """Sum over nodes of weights[i, k] * tables[k, h, d] into out[places[i], h, d], in a fixed order."""
     nodes, horizons, draws = tables.shape
     for i in range(start, stop):

@@ -69,7 +69,7 @@ class CustomerColumns:
         )
 
     def fill(
-        self, plan: Plan, rows: NDArray[np.intp], expected: Expectations, drawn: PathMoney, *, prob: float
+        self, plan: Plan, rows: NDArray[np.intp], expected: Expectations, *, drawn: PathMoney, prob: float
     ) -> None:
         """Fill the rows of some customers."""
         out = self.by_horizon
@@ -100,6 +100,7 @@ class CustomerColumns:
         plan: Plan,
         rows: NDArray[np.intp],
         expected: Expectations,
+        *,
         boundaries: NDArray[np.float64],
         tested: float,
     ) -> None:
@@ -248,14 +249,14 @@ def forecast(
     doi:10.1287/mksc.1040.0098. Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
     """
     if not isinstance(model, Stack):
-        instance_of(model, Model, "model", "fit")
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
+        instance_of(model, Model, "model", made_by="fit")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
     if shock is not None:
-        instance_of(shock, CommonShock, "shock", "CommonShock(level=..., noise=...)")
+        instance_of(shock, CommonShock, "shock", made_by="CommonShock(level=..., noise=...)")
     if correction is not None:
-        instance_of(correction, Correction, "correction", "Correction(factor=..., reason=...)")
+        instance_of(correction, Correction, "correction", made_by="Correction(factor=..., reason=...)")
     if evidence is not None:
-        instance_of(evidence, Evidence, "evidence", "the evidence of a certificate")
+        instance_of(evidence, Evidence, "evidence", made_by="the evidence of a certificate")
     check_prob(prob)
     ends = Horizons.parse(either_name(horizons, horizon, DEFAULT_HORIZONS), lifetime_years=lifetime_years)
     terms = resolve_terms(history, margin=margin, cost_to_serve=cost_to_serve, cost_per_order=cost_per_order)
@@ -271,7 +272,15 @@ def forecast(
     )
     labels = None if by is None else customer_attribute(history, by).values
     tested = None if evidence is None else evidence.longest_years * units_per_year(plan.unit)
-    table, totals = _tables(plan, ends, Grouping.of(labels, plan.customers), prob, chunk_customers, progress, tested)
+    table, totals = _tables(
+        plan,
+        ends,
+        Grouping.of(labels, plan.customers),
+        prob=prob,
+        chunk_customers=chunk_customers,
+        progress=progress,
+        tested=tested,
+    )
     ids = history.table[columns.CUSTOMER_ID]
     customers = table.to_frame(ids, ends, prob=prob, as_of=history.as_of, currency=history.currency, evidence=evidence)
     totals["prob"], totals["as_of"], totals["currency"] = prob, history.as_of, history.currency
@@ -294,7 +303,7 @@ def forecast(
             "correction": correction,
             "evidence": evidence,
         },
-        notes=(*_fit_notes(model, history), *_notes(plan, terms, ends, evidence)),
+        notes=(*_fit_notes(model, history), *_notes(plan, terms, ends, evidence=evidence)),
         plan=plan,
         customer_ids=history.table[columns.CUSTOMER_ID].array.copy(),
         as_of=history.as_of,
@@ -307,6 +316,7 @@ def _tables(
     plan: Plan,
     ends: Horizons,
     grouping: Grouping,
+    *,
     prob: float,
     chunk_customers: int | None,
     progress: Progress,
@@ -322,9 +332,9 @@ def _tables(
         drawn = predictive_money(plan, rows, boundaries)
         alone = drawn.value if plan.shock is None else predictive_money(plan.without_shock(), rows, boundaries).value
         heavy = plan.infinite_variance(rows) if plan.has_spend else np.zeros(len(rows), dtype=bool)
-        table.fill(plan, rows, expected, drawn, prob=prob)
+        table.fill(plan, rows, expected, drawn=drawn, prob=prob)
         if tested is not None:
-            table.fill_beyond(plan, rows, expected, boundaries, tested)
+            table.fill_beyond(plan, rows, expected, boundaries=boundaries, tested=tested)
         sums.add(
             rows,
             heavy,
@@ -365,7 +375,7 @@ def _fit_notes(model: Model | Stack, history: PurchaseHistory) -> tuple[str, ...
     return tuple(notes)
 
 
-def _notes(plan: Plan, terms: Terms, ends: Horizons, evidence: Evidence | None) -> tuple[str, ...]:
+def _notes(plan: Plan, terms: Terms, ends: Horizons, *, evidence: Evidence | None) -> tuple[str, ...]:
     notes = [note for part in plan.parts for note in part.parameters.notes]
     if plan.shock is None:
         notes.append(f"Bands of totals treat customers as independent ({NO_SHOCK_NOTE}).")

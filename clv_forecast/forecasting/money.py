@@ -127,7 +127,7 @@ def _margins(history: PurchaseHistory, rule: MarginRule) -> NDArray[np.float64]:
         values = observed_margin(history) if rule == OBSERVED else _numbers(history, rule)
     else:
         return np.full(len(history.table), margin_rate(rule))
-    _check(history, values, "margin", _RATE, *_RATES)
+    _check(history, values, "margin", meaning=_RATE, limits=_RATES)
     return values
 
 
@@ -135,7 +135,8 @@ def _costs(history: PurchaseHistory, rule: CostRule, name: str) -> NDArray[np.fl
     if not isinstance(rule, str):
         return np.full(len(history.table), cost(rule, name))
     values = _numbers(history, rule)
-    _check(history, values, name, f"money, not negative, and at most {MOST_COST:g},", 0.0, MOST_COST)
+    meaning = f"money, not negative, and at most {MOST_COST:g},"
+    _check(history, values, name, meaning=meaning, limits=(0.0, MOST_COST))
     return values
 
 
@@ -186,8 +187,9 @@ def _numbers(history: PurchaseHistory, column: str) -> NDArray[np.float64]:
 
 
 def _check(
-    history: PurchaseHistory, values: NDArray[np.float64], name: str, meaning: str, low: float, high: float
+    history: PurchaseHistory, values: NDArray[np.float64], name: str, *, meaning: str, limits: tuple[float, float]
 ) -> None:
+    low, high = limits
     ids = history.table[columns.CUSTOMER_ID].to_numpy()
     bad = ~np.isfinite(values) | (values < low) | (values > high)
     if bad.any():

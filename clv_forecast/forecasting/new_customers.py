@@ -68,7 +68,7 @@ def new_customer_value(
     -----
     The first order is taken to follow the same distribution of spend as the others, at the same customer's level.
     """
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     check_prob(prob)
     if model.draws.spend is None:
         raise DomainError("Value needs a spend part.", remedy="Fit with spend='gamma_gamma'.")
@@ -97,13 +97,13 @@ def new_customer_value(
     table = []
     for h, label in enumerate(ends.labels):
         row: dict[str, Any] = {"horizon": label, "expected_purchases": float(expected.purchases[0, h].mean())}
-        row |= _bands("value", expected.value[0, h], drawn.value[:, h], prob)
-        row |= _bands("value_with_first", expected.value[0, h] + first_expected, drawn.value[:, h] + first, prob)
+        row |= _bands("value", expected.value[0, h], drawn.value[:, h], prob=prob)
+        row |= _bands("value_with_first", expected.value[0, h] + first_expected, drawn.value[:, h] + first, prob=prob)
         table.append(row | {"prob": prob, "as_of": model.as_of, "currency": model.currency})
     return pd.DataFrame(table)
 
 
-def _bands(name: str, expected: NDArray[np.float64], drawn: NDArray[np.float64], prob: float) -> dict[str, float]:
+def _bands(name: str, expected: NDArray[np.float64], drawn: NDArray[np.float64], *, prob: float) -> dict[str, float]:
     """Mean, predictive band and band of the mean of one quantity."""
     low, high = band(drawn.ravel(), prob)
     mean_low, mean_high = band(expected, prob)

@@ -249,7 +249,7 @@ def make_plan(
         raise InputError("The history has no customer.")
     parts, first_draw = [], 0
     for member, count in draws_of_models(model, draws_of(draws)):
-        parts.append(_part(member, history, count, first_draw))
+        parts.append(_part(member, history, count, first_draw=first_draw))
         first_draw += count
     table = history.table
     frequency = table[columns.FREQUENCY].to_numpy(dtype=float, copy=True)
@@ -272,7 +272,7 @@ def make_plan(
     )
 
 
-def _part(model: Model, history: PurchaseHistory, draws: int, first_draw: int) -> Part:
+def _part(model: Model, history: PurchaseHistory, draws: int, *, first_draw: int) -> Part:
     if model.unit != history.unit:
         raise DomainError(
             "Model and history must count time in the same unit.",

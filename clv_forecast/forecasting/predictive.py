@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -94,7 +94,7 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
     PathMoney
         Cumulative from now to each boundary. A customer's numbers do not depend on the other rows or boundaries.
     """
-    drawn = [_part_money(plan, part, rows, boundaries) for part in plan.parts]
+    drawn = [_part_money(plan, part, rows, boundaries=boundaries) for part in plan.parts]
     if len(drawn) == 1:
         return drawn[0]
     purchases, moved, revenue, value = (
@@ -109,7 +109,7 @@ def predictive_money(plan: Plan, rows: NDArray[np.intp], boundaries: NDArray[np.
     )
 
 
-def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDArray[np.float64]) -> PathMoney:
+def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], *, boundaries: NDArray[np.float64]) -> PathMoney:
     """Draw and price with the parameters of one part."""
     end = float(boundaries[-1])
     draws, priced = part.draws, plan.has_spend
@@ -138,39 +138,80 @@ def _part_money(plan: Plan, part: Part, rows: NDArray[np.intp], boundaries: NDAr
     in_spans(
         _price,
         len(rows),
-        paths.times,
-        paths.offsets,
-        paths.alive_until,
-        boundaries,
-        plan.discount,
-        plan.factor,
-        multipliers,
-        period,
-        priced,
-        *_spend_arrays(part, rows, priced),
-        plan.margin[rows],
-        plan.cost_per_order[rows],
-        plan.cost_per_time[rows],
+        _Paths(times=paths.times, offsets=paths.offsets, alive_until=paths.alive_until),
+        _Pricing(
+            boundaries=boundaries,
+            discount=plan.discount,
+            factor=plan.factor,
+            multipliers=multipliers,
+            period=period,
+            margin=plan.margin[rows],
+            cost_per_order=plan.cost_per_order[rows],
+            cost_per_time=plan.cost_per_time[rows],
+        ),
+        _spend_of(part, rows) if priced else _NO_SPEND,
         plan.keys[rows],
         part.first_draw,
-        purchases,
-        moved,
-        revenue,
-        value,
+        _Sums(purchases=purchases, moved=moved, revenue=revenue, value=value),
         smallest=max(1, _SPAN // draws),
     )
     moved_purchases = purchases if plan.shock is None else moved
     return PathMoney(purchases=purchases, moved_purchases=moved_purchases, revenue=revenue, value=value)
 
 
-def _spend_arrays(part: Part, rows: NDArray[np.intp], priced: bool) -> tuple[NDArray[Any], ...]:
-    """p, q, v of shape (draw, cell), the cell of each row, and the orders seen: as the kernel takes them."""
-    if not priced or part.spend_count is None or part.spend_total is None:
-        nothing, none = np.empty((0, 0)), np.empty(0)
-        return nothing, nothing, nothing, np.empty(0, dtype=np.intp), none, none
+class _Paths(NamedTuple):
+    """Times of purchases, one path after the other: of the first draw every customer, then of the second."""
+
+    times: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    alive_until: NDArray[np.float64]
+
+
+class _Pricing(NamedTuple):
+    """Ends of horizons, what a day costs and a period is worth, and each customer's terms."""
+
+    boundaries: NDArray[np.float64]
+    discount: float
+    factor: float
+    multipliers: NDArray[np.float64]
+    period: float
+    margin: NDArray[np.float64]
+    cost_per_order: NDArray[np.float64]
+    cost_per_time: NDArray[np.float64]
+
+
+class _Spend(NamedTuple):
+    """Parameters of spend, shape (draw, cell); each customer's cell, and the orders seen. Empty without spend."""
+
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+    v: NDArray[np.float64]
+    cell: NDArray[np.intp]
+    orders: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+class _Sums(NamedTuple):
+    """What is filled, shape (customer, horizon, draw)."""
+
+    purchases: NDArray[np.int32]
+    moved: NDArray[np.float64]
+    revenue: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+_NOTHING: Final = np.empty((0, 0))
+_NO_SPEND: Final = _Spend(
+    p=_NOTHING, q=_NOTHING, v=_NOTHING, cell=np.empty(0, dtype=np.intp), orders=np.empty(0), total=np.empty(0)
+)
+
+
+def _spend_of(part: Part, rows: NDArray[np.intp]) -> _Spend:
+    if part.spend_count is None or part.spend_total is None:
+        return _NO_SPEND
     params, place = part.spend(rows)
     p, q, v = (np.ascontiguousarray(getattr(params, name)) for name in ("p", "q", "v"))
-    return p, q, v, place, part.spend_count[rows], part.spend_total[rows]
+    return _Spend(p=p, q=q, v=v, cell=place, orders=part.spend_count[rows], total=part.spend_total[rows])
 
 
 @njit(cache=True)
@@ -182,60 +223,35 @@ def _annuity(time, discount):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _price(  # type: ignore[no-untyped-def]
-    times,
-    offsets,
-    alive_until,
-    boundaries,
-    discount,
-    factor,
-    multipliers,
-    period,
-    has_spend,
-    p,
-    q,
-    v,
-    cell,
-    count,
-    total,
-    margin,
-    cost_per_order,
-    cost_per_time,
-    keys,
-    first_draw,
-    purchases,
-    moved,
-    revenue,
-    value,
-    first_row,
-    past_row,
-):
+def _price(paths, pricing, spend, keys, first_draw, sums, first_row, past_row):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
+    purchases, moved, revenue, value = sums.purchases, sums.moved, sums.revenue, sums.value
+    boundaries, multipliers, discount = pricing.boundaries, pricing.multipliers, pricing.discount
+    has_spend, shocks = spend.p.size > 0, multipliers.size > 0
     customers, horizons, draws = purchases.shape
-    shocks = multipliers.size > 0
     for i in range(first_row, past_row):
-        c = cell[i] if has_spend else 0
+        c = spend.cell[i] if has_spend else 0
         for d in range(draws):
             path = d * customers + i
-            start, stop = offsets[path], offsets[path + 1]
-            if has_spend and cost_per_time[i] > 0.0 and alive_until[d, i] > 0.0:
+            start, stop = paths.offsets[path], paths.offsets[path + 1]
+            if has_spend and pricing.cost_per_time[i] > 0.0 and paths.alive_until[d, i] > 0.0:
                 for h in range(horizons):
-                    alive = min(alive_until[d, i], boundaries[h])
-                    value[i, h, d] -= cost_per_time[i] * _annuity(alive, discount)
+                    alive = min(paths.alive_until[d, i], boundaries[h])
+                    value[i, h, d] -= pricing.cost_per_time[i] * _annuity(alive, discount)
             if start == stop:
                 continue
             counter = 0
             rate = 1.0
             if has_spend:
-                level = q[d, c] + p[d, c] * count[i]
+                level = spend.q[d, c] + spend.p[d, c] * spend.orders[i]
                 gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, level)
-                rate = gamma / (v[d, c] + total[i])
+                rate = gamma / (spend.v[d, c] + spend.total[i])
             h = 0
             n = 0
             bought = 0.0
             money = 0.0
             worth = 0.0
             for j in range(start, stop):
-                time = times[j]
+                time = paths.times[j]
                 while time > boundaries[h]:
                     purchases[i, h, d] = n
                     if shocks:
@@ -247,14 +263,16 @@ def _price(  # type: ignore[no-untyped-def]
                 n += 1
                 scale = 1.0
                 if shocks:
-                    scale = multipliers[d, min(int(time / period), multipliers.shape[1] - 1)]
+                    scale = multipliers[d, min(int(time / pricing.period), multipliers.shape[1] - 1)]
                     bought += scale
                 if has_spend:
-                    gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, p[d, c])
-                    scale *= factor
+                    gamma, counter = standard_gamma(keys[i], first_draw + d, STAGE_SPEND, counter, spend.p[d, c])
+                    scale *= pricing.factor
                     amount = gamma / rate
                     money += scale * amount
-                    worth += scale * math.exp(-discount * time) * (amount * margin[i] - cost_per_order[i])
+                    worth += (
+                        scale * math.exp(-discount * time) * (amount * pricing.margin[i] - pricing.cost_per_order[i])
+                    )
             while h < horizons:
                 purchases[i, h, d] = n
                 if shocks:

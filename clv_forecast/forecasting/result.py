@@ -30,7 +30,7 @@ from clv_forecast.units import DAYS_PER_UNIT, DAYS_PER_YEAR, MOST_YEARS
 OVERDUE_BELOW = 0.05
 
 
-def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, currency: str | None) -> pd.DataFrame:
+def next_order_table(plan: Plan, customer_ids: Any, as_of: pd.Timestamp, *, currency: str | None) -> pd.DataFrame:
     """Date by which the next order has come with probability one half, if the customer is still alive.
 
     A customer is ``overdue`` when so long a silence would happen to a living customer with its history in less
@@ -308,7 +308,7 @@ class Forecast:
             living customer with that history; ``overdue``, where that is below 5 %. A rare buyer may be years from
             its next order without being overdue.
         """
-        return next_order_table(self.plan, self.customer_ids, self.as_of, self.currency)
+        return next_order_table(self.plan, self.customer_ids, self.as_of, currency=self.currency)
 
     def top(self, count: int = 10, horizon: str | None = None) -> pd.DataFrame:
         """The most valuable customers at one horizon (the longest by default).

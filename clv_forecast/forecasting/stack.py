@@ -66,7 +66,7 @@ def stack(models: Sequence[Model], weights: Sequence[float] | Mapping[str, float
     if isinstance(models, Model) or not isinstance(models, Sequence) or not models:
         raise DomainError("A stack takes a list of models.", value=repr(models))
     for model in models:
-        instance_of(model, Model, "model", "fit")
+        instance_of(model, Model, "model", made_by="fit")
     if isinstance(weights, Mapping):
         weights = list(weights.values())
     if not isinstance(weights, Sequence | np.ndarray):

@@ -183,7 +183,7 @@ def classify(source: Source, rules: Rules) -> Any:
     raw, form = source.table, source.format
     has = set(raw.columns)
     no_text = ibis.null("string")
-    at, offset = local_time(raw[c.DATE], c.DATE, rules.time_zone, form)
+    at, offset = local_time(raw[c.DATE], c.DATE, rules.time_zone, form=form)
     amount = money(raw[c.AMOUNT], c.AMOUNT, form)
     margin = money(raw[c.MARGIN], c.MARGIN, form) if c.MARGIN in has else ibis.null(MONEY)
     currency = raw[c.CURRENCY] if c.CURRENCY in has else no_text
@@ -191,7 +191,7 @@ def classify(source: Source, rules: Rules) -> Any:
         amount = _converted(amount, currency, rules.rates)
         margin = _converted(margin, currency, rules.rates) if c.MARGIN in has else margin
     recorded, recorded_offset = (
-        local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone, form)
+        local_time(raw[c.RECORDED_AT], c.RECORDED_AT, rules.time_zone, form=form)
         if c.RECORDED_AT in has
         else (ibis.null("timestamp"), ibis.literal(False))
     )
@@ -276,7 +276,7 @@ def placeholders_among(days: Sequence[int] | np.ndarray[Any, Any]) -> tuple[date
 
 def placeholder_days(source: Source, rules: Rules) -> tuple[datetime.date, ...]:
     """Days that systems write where they know none, and that lie far from all other days of the log."""
-    at, _ = local_time(source.table[c.DATE], c.DATE, rules.time_zone, source.format)
+    at, _ = local_time(source.table[c.DATE], c.DATE, rules.time_zone, form=source.format)
     days = source.table.select(day=at.date().epoch_days()).filter(ibis._.day.notnull())
     ends = source.fetch(days.agg(first=days.day.min(), last=days.day.max())).to_pylist()[0]
     numbers = [(day - EPOCH).days for day in PLACEHOLDERS]
@@ -299,7 +299,7 @@ def text_of(column: Any) -> Any:
     return column.cast("string").strip().nullif("")
 
 
-def local_time(column: Any, name: str, zone: str | None, form: TextFormat) -> tuple[Any, Any]:
+def local_time(column: Any, name: str, zone: str | None, *, form: TextFormat) -> tuple[Any, Any]:
     """Wall-clock time in the zone, and whether a text carries an offset from UTC that needs the zone.
 
     Parameters

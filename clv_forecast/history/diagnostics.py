@@ -90,7 +90,9 @@ def season(log: PurchaseLog, as_of: pd.Timestamp) -> Finding | None:
     if days < DAYS_OF_A_SEASON:
         chance = max(1.0, single_deviance / max(1, cells.repeats.size - single_rank))
         excess = (smooth_deviance - single_deviance) / chance
-        return _too_short_for_season(cells, smooth, chance, float(stats.chi2.sf(excess, single_rank - smooth_rank)))
+        return _too_short_for_season(
+            cells, smooth, chance, p_value=float(stats.chi2.sf(excess, single_rank - smooth_rank))
+        )
     spread = max(1.0, (year_deviance - single_deviance) / max(1, single_rank - year_rank))
     f = (smooth_deviance - year_deviance) / (year_rank - smooth_rank) / spread
     p_value = float(stats.f.sf(f, year_rank - smooth_rank, max(1, single_rank - year_rank)))
@@ -153,7 +155,9 @@ def monthly_repeats(log: PurchaseLog, as_of: pd.Timestamp) -> MonthlyRepeats:
     )
 
 
-def _too_short_for_season(cells: MonthlyRepeats, smooth: NDArray[np.float64], chance: float, p_value: float) -> Finding:
+def _too_short_for_season(
+    cells: MonthlyRepeats, smooth: NDArray[np.float64], chance: float, *, p_value: float
+) -> Finding:
     """How much months vary beyond chance, where a season cannot be told from a trend."""
     months = np.unique(cells.month)
     by_month = np.searchsorted(months, cells.month)

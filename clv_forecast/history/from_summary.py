@@ -105,7 +105,7 @@ def history_from_summary(
     frame = frame.iloc[_order(frame[c.CUSTOMER_ID])].reset_index(drop=True)
     numbers = {name: _numbers(frame, name) for name in wanted if name != c.CUSTOMER_ID}
     _check_times(frame[c.CUSTOMER_ID], numbers)
-    table = _table(frame[c.CUSTOMER_ID], numbers, day, checked_unit)
+    table = _table(frame[c.CUSTOMER_ID], numbers, day, unit=checked_unit)
     aligned, findings = align(table[c.CUSTOMER_ID], None if customers is None else read_attributes(customers, customer))
     limits = Finding(
         name="made_from_summary",
@@ -172,7 +172,9 @@ def _check_times(ids: pd.Series, numbers: dict[str, NDArray[np.float64]]) -> Non
             raise InputError(f"{rule}.", value=counted(int((~holds).sum()), "row"), customer_ids=ids[~holds].tolist())
 
 
-def _table(ids: pd.Series, numbers: dict[str, NDArray[np.float64]], day: datetime.date, unit: TimeUnit) -> pd.DataFrame:
+def _table(
+    ids: pd.Series, numbers: dict[str, NDArray[np.float64]], day: datetime.date, *, unit: TimeUnit
+) -> pd.DataFrame:
     x, t_x, T = numbers[c.FREQUENCY], numbers[c.RECENCY], numbers[c.T]
     length = DAYS_PER_UNIT[unit]
     end = np.datetime64(day, "D")

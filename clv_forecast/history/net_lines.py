@@ -178,7 +178,7 @@ def _net(events: pa.Table) -> pa.Table:
     matched = match_events(events)
     customer, amount, matching = matched.customer, matched.amount, matched.matching
     line = np.flatnonzero(amount > 0)
-    margin = _margin_left(events[c.MARGIN], customer, amount, matching.left, matching.unmatched)
+    margin = _margin_left(events[c.MARGIN], customer, amount, left=matching.left, unmatched=matching.unmatched)
     left = events.take(pa.array(line)).select([c.CUSTOMER_ID, c.CATEGORY, DAY])
     return left.append_column(c.AMOUNT, from_micro(matching.left[line])).append_column(
         c.MARGIN, pc.if_else(events[c.MARGIN].is_null().take(pa.array(line)), None, from_micro(margin[line]))
@@ -186,7 +186,7 @@ def _net(events: pa.Table) -> pa.Table:
 
 
 def _margin_left(
-    margins: pa.ChunkedArray, customer: Integers, amount: Integers, left: Integers, unmatched: Integers
+    margins: pa.ChunkedArray, customer: Integers, amount: Integers, *, left: Integers, unmatched: Integers
 ) -> Integers:
     """Micro-units of margin left of each line."""
     margin, unknown = to_micro(margins), margins.is_null().to_numpy()

@@ -346,7 +346,7 @@ def purchase_history(
     chosen = {c.CUSTOMER_ID: customer, c.DATE: date, c.AMOUNT: amount, c.ORDER_ID: order_id, c.CATEGORY: category}
     chosen |= {c.MARGIN: margin, c.CURRENCY: currency, c.RECORDED_AT: recorded_at}
     mapping = {name: str(column) for name, column in chosen.items() if column is not None}
-    source, constant = open_with_currency(transactions, mapping, form, rules.time_zone)
+    source, constant = open_with_currency(transactions, mapping, form, time_zone=rules.time_zone)
     _check_sign(source, constant)
     return _build(
         source,
@@ -359,7 +359,7 @@ def purchase_history(
 
 
 def open_with_currency(
-    transactions: Any, mapping: Mapping[str, str], form: TextFormat, time_zone: str | None, *, alone: bool = True
+    transactions: Any, mapping: Mapping[str, str], form: TextFormat, *, time_zone: str | None, alone: bool = True
 ) -> tuple[Source, str | None]:
     """Open the log; three capital letters that name no column of it are the currency of all its amounts."""
     named = mapping.get(c.CURRENCY)
@@ -395,7 +395,7 @@ def _build(
     rows = cleaning.classify(source, rules)
     counts = reconciliation.count_rows(source, rows)
     shown = reconciliation.examples(source, rows, [kind for kind in counts if kind not in reconciliation.NO_EXAMPLE])
-    refuse_unusable(source, rows, rules, counts, shown)
+    refuse_unusable(source, rows, rules, counts=counts, shown=shown)
     margin = c.MARGIN in source.table.columns
     refund_rows = counts[REFUND].rows if REFUND in counts else 0
     usable = cleaning.usable(rows)
@@ -418,7 +418,11 @@ def _build(
         opening=opening,
         opening_given=observed_from is not None,
     )
-    findings = observations.findings(seen) + findings + _diagnosed(source, days, table, rules, unit, opening)
+    findings = (
+        observations.findings(seen)
+        + findings
+        + _diagnosed(source, days, table, rules=rules, unit=unit, opening=opening)
+    )
     steps = reconciliation.ledger(
         counts,
         refunded,
@@ -440,7 +444,7 @@ def _build(
 
 
 def _diagnosed(
-    source: Source, days: Any, table: pd.DataFrame, rules: Rules, unit: TimeUnit, opening: datetime.date
+    source: Source, days: Any, table: pd.DataFrame, *, rules: Rules, unit: TimeUnit, opening: datetime.date
 ) -> tuple[Finding, ...]:
     """Findings on timing and money; a large log is judged by about every n-th customer, and the audit says so."""
     purchases = int(table[c.SPEND_COUNT_ALL].sum())

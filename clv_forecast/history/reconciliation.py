@@ -259,7 +259,7 @@ _REFUNDS: Final = (REFUND, "refund_dropped")
 
 
 def refuse_unusable(
-    source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count], shown: Mapping[str, str]
+    source: Source, rows: Any, rules: Rules, *, counts: Mapping[str, Count], shown: Mapping[str, str]
 ) -> None:
     """Raise when rows contradict the options, too much cannot be read, or no purchase is left.
 
@@ -294,17 +294,17 @@ def refuse_unusable(
             customer_ids=source.ids(first[c.CUSTOMER_ID]).tolist(),
             remedy="Let refunds be net or drop.",
         )
-    refuse_unreadable(source, rows, rules, counts)
+    refuse_unreadable(source, rows, rules, counts=counts)
     total = counts[READ].rows
     parts = {kind: count.rows for kind, count in counts.items() if kind != READ}
     worst = max(sorted(parts), key=parts.__getitem__, default="")
     speaks = bool(total) and parts[worst] >= NEARLY_ALL * total
     if PURCHASE in counts:
         return
-    raise _why(rules, parts, worst if speaks else "", shown)
+    raise _why(rules, parts, worst if speaks else "", shown=shown)
 
 
-def refuse_unreadable(source: Source, rows: Any, rules: Rules, counts: Mapping[str, Count]) -> None:
+def refuse_unreadable(source: Source, rows: Any, rules: Rules, *, counts: Mapping[str, Count]) -> None:
     """Refuse a log of which more than ``rules.max_unreadable`` of the rows, or of the money, cannot be read.
 
     Raises
@@ -318,7 +318,7 @@ def refuse_unreadable(source: Source, rows: Any, rules: Rules, counts: Mapping[s
 
     def advice(name: str) -> str:
         text = source.table[name].type().is_string()
-        return looks_like(source.fetch, source.table, name, source.format, time=name == c.DATE) if text else ""
+        return looks_like(source.fetch, source.table, name, format=source.format, time=name == c.DATE) if text else ""
 
     check_unreadable(
         {kind: (count.rows, count.plausible) for kind, count in known.items()},
@@ -396,7 +396,7 @@ _WHAT: Final = {
 }
 
 
-def _why(rules: Rules, parts: Mapping[str, int], worst: str, shown: Mapping[str, str]) -> InputError:
+def _why(rules: Rules, parts: Mapping[str, int], worst: str, *, shown: Mapping[str, str]) -> InputError:
     """Say why there is no history: ``worst`` is what nearly all rows are, if there is such a kind."""
     total = sum(parts.values())
     if not total:

@@ -75,7 +75,9 @@ def match_events(events: pa.Table) -> MatchedEvents:
     customer = codes(events[c.CUSTOMER_ID])
     amount = to_micro(events[c.AMOUNT])
     at = pc.cast(events[AT], pa.int64()).to_numpy()
-    matching = match_refunds(customer, at, codes(events[c.ORDER_ID]), codes(events[c.CATEGORY]), amount)
+    matching = match_refunds(
+        customer, at, order=codes(events[c.ORDER_ID]), category=codes(events[c.CATEGORY]), amount=amount
+    )
     return MatchedEvents(customer=customer, amount=amount, matching=matching)
 
 
@@ -85,7 +87,9 @@ def codes(column: pa.ChunkedArray) -> Integers:
     return np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
 
 
-def match_refunds(customer: Integers, at: Integers, order: Integers, category: Integers, amount: Integers) -> Matching:
+def match_refunds(
+    customer: Integers, at: Integers, *, order: Integers, category: Integers, amount: Integers
+) -> Matching:
     """Take every refund from purchase lines of the same customer, the stronger evidence first.
 
     All refunds are first taken from the lines of their own order (its lines of the same category before the others,
@@ -113,7 +117,8 @@ def match_refunds(customer: Integers, at: Integers, order: Integers, category: I
     Two orders of 10 and 5, then a refund of 7: the latest order goes first, 2 of the other follow.
 
     >>> codes, none = np.zeros(3, np.int64), np.full(3, -1)
-    >>> match_refunds(codes, np.arange(3), none, none, np.array([10, 5, -7])).left.tolist()
+    >>> amount = np.array([10, 5, -7])
+    >>> match_refunds(codes, np.arange(3), order=none, category=none, amount=amount).left.tolist()
     [8, 0, 0]
     """
     left = np.maximum(amount, 0)
@@ -129,7 +134,7 @@ def match_refunds(customer: Integers, at: Integers, order: Integers, category: I
     for level, (group, known, any_time) in zip(LEVELS, groups, strict=True):
         before = sum(owed.tolist())
         if before and known.any():
-            _take_back(group, known, at, left, owed, any_time=any_time)
+            _take_back(group, known, at, left=left, owed=owed, any_time=any_time)
         by_level[level] = before - sum(owed.tolist())
     return Matching(left=left, unmatched=owed, by_level=by_level)
 
@@ -138,9 +143,9 @@ def _take_back(
     group: Integers,
     known: NDArray[np.bool_],
     at: Integers,
+    *,
     left: Integers,
     owed: Integers,
-    *,
     any_time: bool,
 ) -> None:
     """Match on one level, changing ``left`` and ``owed`` in place.
@@ -323,14 +328,15 @@ def _net(source: Source, events: pa.Table, *, margin: bool) -> tuple[pa.Table, R
         c.AMOUNT: from_micro(np.add.reduceat(matching.left[kept], starts) if len(starts) else matching.left[:0]),
     }
     if margin:
-        netted |= _margins(events, customer, amount, matching, heads)
-    return pa.table(netted), _refunded(source, events, customer, day, amount, matching)
+        netted |= _margins(events, customer, amount, matching=matching, heads=heads)
+    return pa.table(netted), _refunded(source, events, customer, day=day, amount=amount, matching=matching)
 
 
 def _margins(
     events: pa.Table,
     customer: np.ndarray[Any, Any],
     amount: np.ndarray[Any, Any],
+    *,
     matching: Matching,
     heads: np.ndarray[Any, Any],
 ) -> dict[str, pa.Array]:
@@ -355,6 +361,7 @@ def _refunded(
     source: Source,
     events: pa.Table,
     customer: np.ndarray[Any, Any],
+    *,
     day: np.ndarray[Any, Any],
     amount: np.ndarray[Any, Any],
     matching: Matching,

@@ -307,7 +307,7 @@ def fit_recipe(
         progress=progress,
         start=start if start is not None and start.purchases == purchases and start.unit == history.unit else None,
     )
-    bought, spent = _fit_parts(history.table, purchases, rows, amounts, priors, common)
+    bought, spent = _fit_parts(history.table, purchases, rows, amounts=amounts, priors=priors, common=common)
     notes = () if amounts is None else amounts.notes
     alternatives = None
     if compare:
@@ -447,6 +447,7 @@ def _fit_parts(
     table: pd.DataFrame,
     purchases: str,
     rows: PurchaseRows,
+    *,
     amounts: SpendData | None,
     priors: Priors | None,
     common: _Common,
@@ -455,7 +456,7 @@ def _fit_parts(
     prior = part_priors(purchases, PURCHASES, priors, structure=common.structure, time_scale=problem.scale)
     if common.method == NUTS:
         data = purchase_part(purchases, table, common.assignment)
-        bought = fit_nuts(data, prior, rows, common.nuts(), level=None)
+        bought = fit_nuts(data, prior, rows, options=common.nuts(), level=None)
     else:
         bought = fit_pooled(problem, prior, common.pooled(spend=False), stream=_PURCHASE_STREAM)
     if amounts is None:
@@ -464,7 +465,7 @@ def _fit_parts(
     prior = part_priors("gamma_gamma", SPEND, priors, structure=common.structure, money_scale=problem.scale)
     if common.method == NUTS:
         data = spend_part(table, amounts, common.assignment)
-        return bought, fit_nuts(data, prior, amounts.rows, common.nuts(), level=amounts.level)
+        return bought, fit_nuts(data, prior, amounts.rows, options=common.nuts(), level=amounts.level)
     return bought, fit_pooled(problem, prior, common.pooled(spend=True), stream=_SPEND_STREAM)
 
 

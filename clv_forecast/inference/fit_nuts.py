@@ -30,7 +30,7 @@ from clv_forecast.models import coordinate
 from clv_forecast.progress import Progress
 
 
-def posterior_table(params: Any, effects: EffectDraws, priors: PartPriors, structure: Structure) -> pd.DataFrame:
+def posterior_table(params: Any, effects: EffectDraws, priors: PartPriors, *, structure: Structure) -> pd.DataFrame:
     """Tabulate a posterior: the typical customer, the groups, and what covariates do.
 
     Parameters
@@ -52,7 +52,7 @@ def posterior_table(params: Any, effects: EffectDraws, priors: PartPriors, struc
         ratio) by which one unit more, or one level instead of the reference, multiplies.
     """
     rows = []
-    for name, values, note in _quantities(params, effects, priors, structure):
+    for name, values, note in _quantities(params, effects, priors, structure=structure):
         tails = (0.5 - INTERVAL_PROB / 2.0, 0.5 + INTERVAL_PROB / 2.0)
         lower, upper = (float(bound) for bound in np.quantile(values, tails))
         spread = float(np.std(values, ddof=1))
@@ -61,7 +61,7 @@ def posterior_table(params: Any, effects: EffectDraws, priors: PartPriors, struc
 
 
 def _quantities(
-    params: Any, effects: EffectDraws, priors: PartPriors, structure: Structure
+    params: Any, effects: EffectDraws, priors: PartPriors, *, structure: Structure
 ) -> Iterator[tuple[str, Floats, str]]:
     for field in type(params).__dataclass_fields__:
         yield field, np.asarray(getattr(params, field))[:, 0], ""
@@ -106,7 +106,7 @@ class NutsOptions:
     progress: Progress
 
 
-def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions, *, level: str | None) -> FittedPart:
+def fit_nuts(data: PartData, priors: PartPriors, rows: Any, *, options: NutsOptions, level: str | None) -> FittedPart:
     """Sample one likelihood, and keep as many of its draws as were asked for.
 
     Parameters
@@ -130,7 +130,7 @@ def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions
         data,
         options.structure,
         options.assignment,
-        priors,
+        priors=priors,
         sampler=sampler,
         seed=options.seed,
         progress=options.progress,
@@ -153,8 +153,12 @@ def fit_nuts(data: PartData, priors: PartPriors, rows: Any, options: NutsOptions
         estimate=estimate,
         draws=typical,
         kind=POSTERIOR,
-        report=_report(data, fitted, _log_likelihood(data, middle, rows, options, level), rows.weights.size),
-        table=posterior_table(_typical(data, everything, options.structure), everything, priors, options.structure),
+        report=_report(
+            data, fitted, _log_likelihood(data, middle, rows, options=options, level=level), n_rows=rows.weights.size
+        ),
+        table=posterior_table(
+            _typical(data, everything, options.structure), everything, priors, structure=options.structure
+        ),
         priors=priors,
         effects=kept,
         chains=fitted.chains,
@@ -193,7 +197,9 @@ def _mean(effects: EffectDraws) -> EffectDraws:
     )
 
 
-def _log_likelihood(data: PartData, middle: EffectDraws, rows: Any, options: NutsOptions, level: str | None) -> float:
+def _log_likelihood(
+    data: PartData, middle: EffectDraws, rows: Any, *, options: NutsOptions, level: str | None
+) -> float:
     hierarchy = _hierarchy(data, middle, options.structure)
     if level is None:
         params = hierarchy.purchases_of(options.assignment, rows.cell)
@@ -203,7 +209,7 @@ def _log_likelihood(data: PartData, middle: EffectDraws, rows: Any, options: Nut
     return float(np.sum(values[0] * rows.weights))
 
 
-def _report(data: PartData, fitted: NutsPart, log_likelihood: float, n_rows: int) -> PartReport:
+def _report(data: PartData, fitted: NutsPart, log_likelihood: float, *, n_rows: int) -> PartReport:
     nan = float("nan")
     steps = fitted.chains.sample_stats.get("n_steps")
     convergence = fitted.convergence

@@ -50,7 +50,7 @@ def outcome_message(problem: Problem, diagnosis: Diagnosis, draws: Floats, *, me
         return f"{diagnosis.finding}."
     if diagnosis.status is FitStatus.FAILED:
         return f"{diagnosis.finding}. The draws come from the posterior under the default priors."
-    told = _unidentified(problem, diagnosis, draws, unit)
+    told = _unidentified(problem, diagnosis, draws, unit=unit)
     if method == "laplace":
         return f"{diagnosis.finding}; {', '.join([_POSTERIOR_ASKED_FOR, *told])}."
     return f"{diagnosis.finding}; {', '.join([POSTERIOR_STANDS_IN, *told])}. {LEFT_OUT}"
@@ -77,7 +77,7 @@ def distrust(posterior: LaplacePosterior, status: FitStatus, *, method: str) -> 
     return f"The draws cannot be trusted: k-hat {k_hat:.2f} is not below {threshold:.2f}. {advice}"
 
 
-def _unidentified(problem: Problem, diagnosis: Diagnosis, draws: Floats, unit: str) -> list[str]:
+def _unidentified(problem: Problem, diagnosis: Diagnosis, draws: Floats, *, unit: str) -> list[str]:
     told = []
     for index in np.flatnonzero(~diagnosis.identified):
         quantity = derived_quantity(problem, int(index), draws[:, index])
@@ -135,7 +135,7 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
     """
     problem = replace(problem, prior_location=priors.location, prior_scale=priors.scale)
     lower, upper = box(problem.coordinates)
-    free, optimum, diagnosis = _maximum(problem, options.start, lower, upper)
+    free, optimum, diagnosis = _maximum(problem, options.start, lower, upper=upper)
     refusal = None
     if diagnosis.status is FitStatus.FAILED:
         refusal = FitError(
@@ -145,7 +145,7 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
     generator = np.random.default_rng([options.seed, stream])
     theta, covariance, posterior = optimum.theta, diagnosis.covariance, None
     if options.method == "mle" and diagnosis.status is FitStatus.CONVERGED:
-        draws, kind = asymptotic_draws(theta, covariance, options.draws, generator), ASYMPTOTIC
+        draws, kind = asymptotic_draws(theta, covariance, options.draws, generator=generator), ASYMPTOTIC
     else:
         posterior = laplace_posterior(
             problem, draws=options.draws, generator=generator, start=theta, progress=options.progress
@@ -170,7 +170,16 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
         draws=params_of_draws(type(natural), [getattr(natural, name) for name in problem.parameters]),
         kind=kind,
         report=replace(
-            _part_report(problem, optimum, diagnosis, message, free.evaluations, kind, posterior), status=status
+            _part_report(
+                problem,
+                optimum,
+                diagnosis,
+                message=message,
+                evaluations=free.evaluations,
+                kind=kind,
+                posterior=posterior,
+            ),
+            status=status,
         ),
         table=parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian, failed=failed),
         priors=priors,
@@ -178,7 +187,9 @@ def fit_pooled(problem: Problem, priors: PartPriors, options: PooledOptions, *, 
     )
 
 
-def _maximum(problem: Problem, start: Any | None, lower: Floats, upper: Floats) -> tuple[Optimum, Optimum, Diagnosis]:
+def _maximum(
+    problem: Problem, start: Any | None, lower: Floats, *, upper: Floats
+) -> tuple[Optimum, Optimum, Diagnosis]:
     """The free maximum, and what it is worth; where the given start does not lead to an interior one, from all starts.
 
     Newton steps finish both ways, so that they end in the same place.
@@ -197,6 +208,7 @@ def _part_report(
     problem: Problem,
     optimum: Optimum,
     diagnosis: Diagnosis,
+    *,
     message: str,
     evaluations: int,
     kind: str,

@@ -201,11 +201,15 @@ class Hierarchy:
 
     def purchases_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
         """Purchase parameters of some cells, fields of shape (draw, cell)."""
-        return self._purchases(_theta(self.purchases, assignment, cells, self.seed, _PURCHASES))
+        return self._purchases(_theta(self.purchases, assignment, cells, seed=self.seed, part=_PURCHASES))
 
     def spend_of(self, assignment: Assignment, cells: NDArray[np.intp]) -> Any:
         """Spend parameters of some cells, fields of shape (draw, cell); None without a spend part."""
-        return None if self.spend is None else self._spend(_theta(self.spend, assignment, cells, self.seed, _SPEND))
+        return (
+            None
+            if self.spend is None
+            else self._spend(_theta(self.spend, assignment, cells, seed=self.seed, part=_SPEND))
+        )
 
     def _purchases(self, theta: NDArray[np.float64]) -> Any:
         module = transaction_model(self.model)
@@ -262,7 +266,7 @@ class HierarchicalParameters:
 
 
 def _theta(
-    effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], seed: int, part: int
+    effects: EffectDraws, assignment: Assignment, cells: NDArray[np.intp], *, seed: int, part: int
 ) -> NDArray[np.float64]:
     """Coordinates of cells; purchases and spend of an unseen group are drawn apart, as they were fitted."""
     own = int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> np.uint64(1))

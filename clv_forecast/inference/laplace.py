@@ -95,7 +95,7 @@ class _Steps:
         self.progress("laplace", REPORTS * self.attempt + done, REPORTS * (self.attempt + 1))
 
 
-def asymptotic_draws(theta: Floats, covariance: Floats, draws: int, generator: np.random.Generator) -> Floats:
+def asymptotic_draws(theta: Floats, covariance: Floats, draws: int, *, generator: np.random.Generator) -> Floats:
     """Draws of the asymptotic normal distribution of the maximum-likelihood estimate.
 
     Parameters
@@ -171,14 +171,16 @@ def laplace_posterior(
     wide = _Component(location=mode, factor=_INFLATION * base.factor)
     count = PROPOSALS_PER_DRAW * draws
     threshold = min(1.0 - 1.0 / np.log10(count), 0.7)
-    best = _weighted(problem, "t", (base,), count, generator, _Steps(progress=progress, attempt=0))
+    best = _weighted(
+        problem, "t", (base,), count=count, generator=generator, steps=_Steps(progress=progress, attempt=0)
+    )
     for attempt in range(1 + _ADAPTATIONS):
         if best.k_hat < threshold:
             break
         adapts = attempt > 0 and np.isfinite(best.k_hat)
         name, components = ("adapted mixture", (wide, _moments(best))) if adapts else ("inflated t", (wide,))
         steps = _Steps(progress=progress, attempt=attempt + 1)
-        tried = _weighted(problem, name, components, count, generator, steps)
+        tried = _weighted(problem, name, components, count=count, generator=generator, steps=steps)
         best = tried if tried.k_hat < best.k_hat else best
     keys = best.log_weights + generator.gumbel(size=count)
     kept = generator.permutation(np.sort(np.argpartition(-keys, draws - 1)[:draws]))
@@ -243,6 +245,7 @@ def _weighted(
     problem: Problem,
     name: str,
     components: tuple[_Component, ...],
+    *,
     count: int,
     generator: np.random.Generator,
     steps: _Steps,

@@ -109,28 +109,28 @@ def loo(model: Model, *, r_eff: float | None = None, progress: Progress = automa
     >>> result.purchases.customers, result.purchases.unreliable
     (2349, 0)
     """
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     rows = _fitted_rows(model)
     efficiency = _efficiency(model) if r_eff is None else finite_number(r_eff, "r_eff")
     bought = _part(
         lambda block: purchase_log_likelihood(
-            model.purchases_of_cells(rows.purchases.cell[block]), model.purchases, rows.purchases, block
+            model.purchases_of_cells(rows.purchases.cell[block]), model.purchases, rows.purchases, chosen=block
         ),
         rows.purchases.weights,
         model.draws.n_draws,
-        efficiency,
-        progress,
-        PURCHASES,
+        r_eff=efficiency,
+        progress=progress,
+        part=PURCHASES,
     )
     spend, level, spent = rows.spend, model.spend_level, None
     if spend is not None and level is not None:
         spent = _part(
-            lambda block: spend_log_likelihood(model.spend_of_cells(spend.cell[block]), level, spend, block),
+            lambda block: spend_log_likelihood(model.spend_of_cells(spend.cell[block]), level, spend, chosen=block),
             spend.weights,
             model.draws.n_draws,
-            efficiency,
-            progress,
-            SPEND,
+            r_eff=efficiency,
+            progress=progress,
+            part=SPEND,
         )
     stand_in = [
         part for part, kind in ((PURCHASES, model.draws.kind), (SPEND, model.draws.spend_kind)) if kind == ASYMPTOTIC
@@ -143,6 +143,7 @@ def _part(
     values_of: Callable[[slice], Floats],
     weights: Floats,
     draws: int,
+    *,
     r_eff: float,
     progress: Progress,
     part: str,

@@ -157,7 +157,7 @@ def loo_rows(log_likelihood: ArrayLike, weights: ArrayLike, *, r_eff: float = 1.
     return loo_in_blocks(lambda rows: values[:, rows], counts, len(values), r_eff=r_eff)
 
 
-def purchase_log_likelihood(params: Any, model: str, rows: PurchaseRows, chosen: slice = slice(None)) -> Floats:
+def purchase_log_likelihood(params: Any, model: str, rows: PurchaseRows, *, chosen: slice = slice(None)) -> Floats:
     """Log-likelihood of one customer of each chosen row.
 
     Parameters
@@ -186,7 +186,7 @@ def purchase_log_likelihood(params: Any, model: str, rows: PurchaseRows, chosen:
     return module.log_likelihood(params, rows.frequency[chosen], rows.recency[chosen], rows.T[chosen])
 
 
-def spend_log_likelihood(params: Any, level: str, rows: SpendRows, chosen: slice = slice(None)) -> Floats:
+def spend_log_likelihood(params: Any, level: str, rows: SpendRows, *, chosen: slice = slice(None)) -> Floats:
     """Log-likelihood of the amounts of one customer of each chosen row.
 
     Parameters
@@ -264,7 +264,7 @@ def loo_in_blocks(
         parts.append(_pointwise(np.asarray(values_of(slice(start, start + step))), efficiency))
         done(min(start + step, weights.size))
     elpd, p, k = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _summed(elpd, p, k, weights, draws)
+    return _summed(elpd, p, k, weights=weights, draws=draws)
 
 
 def _pointwise(log_likelihood: Floats, r_eff: float) -> tuple[Floats, Floats, Floats]:
@@ -288,7 +288,7 @@ def _pointwise(log_likelihood: Floats, r_eff: float) -> tuple[Floats, Floats, Fl
     return elpd, p, k
 
 
-def _summed(elpd: Floats, p: Floats, k: Floats, weights: Floats, draws: int) -> Loo:
+def _summed(elpd: Floats, p: Floats, k: Floats, *, weights: Floats, draws: int) -> Loo:
     customers = float(weights.sum())
     total = float(weights @ elpd)
     spread = float(weights @ (elpd - total / customers) ** 2)

@@ -107,12 +107,12 @@ def maximise(
     best: Floats | None = None
     best_value = -np.inf
     for start in starts:
-        theta, value = _quasi_newton(counted, np.clip(start, lower, upper), lower, upper, held)
+        theta, value = _quasi_newton(counted, np.clip(start, lower, upper), lower, upper=upper, fixed=held)
         if best is None or value > best_value:
             best, best_value = theta, value
     if best is None:
         raise ValueError("maximise needs at least one starting point")
-    return _polish(counted, best, lower, upper, held)
+    return _polish(counted, best, lower, upper=upper, fixed=held)
 
 
 def hessian(function: ValueGradient, theta: Floats) -> Floats:
@@ -163,7 +163,7 @@ class _Counted:
 
 
 def _quasi_newton(
-    function: _Counted, start: Floats, lower: Floats, upper: Floats, fixed: NDArray[np.bool_]
+    function: _Counted, start: Floats, lower: Floats, *, upper: Floats, fixed: NDArray[np.bool_]
 ) -> tuple[Floats, float]:
     free = ~fixed
     value = function(start)[0]
@@ -190,7 +190,7 @@ def _quasi_newton(
     return end, -float(found.fun) * unit
 
 
-def _polish(function: _Counted, theta: Floats, lower: Floats, upper: Floats, fixed: NDArray[np.bool_]) -> Optimum:
+def _polish(function: _Counted, theta: Floats, lower: Floats, *, upper: Floats, fixed: NDArray[np.bool_]) -> Optimum:
     value, gradient = function(theta)
     curvature = np.zeros((theta.size, theta.size))
     decrement = np.inf
@@ -200,7 +200,9 @@ def _polish(function: _Counted, theta: Floats, lower: Floats, upper: Floats, fix
         free = ~(fixed | blocked)
         step, decrement = _newton_step(gradient, curvature, free)
         settled = decrement < 1e-9
-        theta, value, gradient, moved = _line_search(function, theta, value, gradient, step, lower, upper)
+        theta, value, gradient, moved = _line_search(
+            function, theta, value, gradient=gradient, step=step, lower=lower, upper=upper
+        )
         if settled or not moved:
             break
     return Optimum(
@@ -228,7 +230,7 @@ def _newton_step(gradient: Floats, curvature: Floats, free: NDArray[np.bool_]) -
 
 
 def _line_search(
-    function: _Counted, theta: Floats, value: float, gradient: Floats, step: Floats, lower: Floats, upper: Floats
+    function: _Counted, theta: Floats, value: float, *, gradient: Floats, step: Floats, lower: Floats, upper: Floats
 ) -> tuple[Floats, float, Floats, bool]:
     """Halve the step until the value does not fall; at rounding level, until the gradient falls."""
     tolerance = 1e-13 * max(1.0, abs(value))

@@ -258,11 +258,19 @@ def posterior_predictive_check(
     >>> check.table["statistic"].iloc[0]
     'share with 0 repeat purchases'
     """
-    instance_of(model, Model, "model", "fit")
+    instance_of(model, Model, "model", made_by="fit")
     _check_same(model, history)
     parameters = model.draws.cycle(_number(draws)).for_history(history)
     spend_from = None if model.spend is None else model.spend_from
-    return _check(transaction_model(model.purchases), parameters, history, spend_from, "fit", as_seed(rng), progress)
+    return _check(
+        transaction_model(model.purchases),
+        parameters,
+        history,
+        spend_from=spend_from,
+        of="fit",
+        seed=as_seed(rng),
+        progress=progress,
+    )
 
 
 @shows_progress
@@ -339,13 +347,16 @@ def prior_predictive_check(
     )
     chosen = None if amounts is None else amounts.spend_from
     parameters = hierarchy.for_history(history)
-    return _check(transaction_model(purchases), parameters, history, chosen, "prior", seed, progress)
+    return _check(
+        transaction_model(purchases), parameters, history, spend_from=chosen, of="prior", seed=seed, progress=progress
+    )
 
 
 def _check(
     module: TransactionModel,
     parameters: CustomerParameters,
     history: PurchaseHistory,
+    *,
     spend_from: str | None,
     of: str,
     seed: int,
@@ -363,9 +374,9 @@ def _check(
     for draw in range(parameters.n_draws):
         progress("check", draw, parameters.n_draws)
         one = parameters.between(draw, draw + 1)
-        replicas["purchases"].append(purchase_statistics(*_new_customers(module, one, T, keys, draw), T))
+        replicas["purchases"].append(purchase_statistics(*_new_customers(module, one, T, keys=keys, draw=draw), T))
         if amounts is not None:
-            replicas["spend"].append(spend_statistics(*_new_orders(one, amounts, keys, draw)))
+            replicas["spend"].append(spend_statistics(*_new_orders(one, amounts, keys, draw=draw)))
     progress("check", parameters.n_draws, parameters.n_draws)
     result = pd.concat([_compare(part, observed[part], replicas[part]) for part in observed], ignore_index=True)
     return PredictiveCheck(
@@ -378,7 +389,7 @@ def _check(
 
 
 def _new_customers(
-    module: TransactionModel, one: CustomerParameters, T: Floats, keys: NDArray[np.uint64], draw: int
+    module: TransactionModel, one: CustomerParameters, T: Floats, *, keys: NDArray[np.uint64], draw: int
 ) -> tuple[Floats, Floats]:
     """Frequency and recency of every customer in one replica, in blocks of bounded memory."""
     frequency, recency = np.empty(T.size), np.empty(T.size)
@@ -391,7 +402,7 @@ def _new_customers(
 
 
 def _new_orders(
-    one: CustomerParameters, amounts: tuple[Floats, Floats, Floats], keys: NDArray[np.uint64], draw: int
+    one: CustomerParameters, amounts: tuple[Floats, Floats, Floats], keys: NDArray[np.uint64], *, draw: int
 ) -> tuple[Floats, Floats, Floats]:
     """Number, sum and sum of logarithms of as many new orders as each customer has placed."""
     buyers = np.flatnonzero(amounts[0] > 0.0)

@@ -104,7 +104,7 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
     weak = np.zeros_like(held)
     while True:
         loose = (_standard_deviations(optimum, held) > LOOSE) & ~held & ~weak
-        faces = _faces(problem, optimum, loose, held)
+        faces = _faces(problem, optimum, loose, held=held)
         spent += sum(face.optimum.evaluations for face in faces)
         reached = [face for face in faces if face.optimum.value >= optimum.value - SUPREMUM_TOLERANCE]
         idle = _idle(reached) if held.any() else set()
@@ -127,7 +127,7 @@ def diagnose(problem: Problem, optimum: Optimum) -> tuple[Optimum, Diagnosis]:
     if (deviations > UNIDENTIFIED).any() and not boundary:
         reasons.append(_weakest_combination(problem, optimum))
     if boundary and weak.any():
-        optimum, calls = _park(problem, optimum, held, weak)
+        optimum, calls = _park(problem, optimum, held, weak=weak)
         spent += calls
     if optimum.decrement > max(DECREMENT_CONVERGED, 1e-12 * abs(optimum.value)):
         why = f"the maximisation stopped short: a further Newton step promises {optimum.decrement:.2g} units"
@@ -177,7 +177,7 @@ class _Face:
     optimum: Optimum
 
 
-def _faces(problem: Problem, optimum: Optimum, loose: Flags, held: Flags) -> list[_Face]:
+def _faces(problem: Problem, optimum: Optimum, loose: Flags, *, held: Flags) -> list[_Face]:
     """Push each loose coordinate to each of its limits; the levels come before the spreads around them."""
     lower, upper = box(problem.coordinates)
     found = []
@@ -199,7 +199,7 @@ def _idle(reached: list[_Face]) -> set[int]:
     return {low.index for low in reached for high in reached if low.index == high.index and low.side < high.side}
 
 
-def _park(problem: Problem, optimum: Optimum, held: Flags, weak: Flags) -> tuple[Optimum, int]:
+def _park(problem: Problem, optimum: Optimum, held: Flags, *, weak: Flags) -> tuple[Optimum, int]:
     """Set coordinates without any influence at the boundary to the middle of their prior, if that costs nothing."""
     lower, upper = box(problem.coordinates)
     start = optimum.theta.copy()

@@ -36,7 +36,7 @@ from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
 from clv_forecast.models import gamma_gamma, transaction_model
 
 if TYPE_CHECKING:
-    from clv_forecast.inference.model import Model
+    pass
 
 
 SCHEMA_VERSION: Final = 2

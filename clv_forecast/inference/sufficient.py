@@ -255,7 +255,7 @@ def spend_data(table: pd.DataFrame, spend_from: str, *, cell: NDArray[np.intp] |
     count_name, total_name, sum_log_name = _COLUMNS[fitted]
     has_amount = (table[count_name] > 0).to_numpy()
     kept, cell = table[has_amount], None if cell is None else cell[has_amount]
-    _refuse(kept, table, fitted, total_name)
+    _refuse(kept, table, fitted, total_name=total_name)
     notes = [_left_out(len(table) - len(kept), fitted)] if len(kept) < len(table) else []
     if kept[sum_log_name].notna().all():
         rows = compress_spend(*(_floats(kept, name) for name in (count_name, total_name, sum_log_name)), cell=cell)
@@ -272,7 +272,7 @@ def _known(table: pd.DataFrame, spend_from: str) -> bool:
     return all(name in table and bool(table[name].notna().all()) for name in _COLUMNS[spend_from][:2])
 
 
-def _refuse(kept: pd.DataFrame, table: pd.DataFrame, chosen: str, total_name: str) -> None:
+def _refuse(kept: pd.DataFrame, table: pd.DataFrame, chosen: str, *, total_name: str) -> None:
     if not _known(table, chosen):
         raise InputError(
             "A spend model needs the amounts of the orders.",

@@ -104,7 +104,7 @@ def monomials_up_to(degree: int, size: int) -> Monomials:
     return Monomials(parent=parent, coordinate=coordinate)
 
 
-def fitted(points: Floats, values: Floats, weights: Floats, monomials: Monomials) -> Polynomial:
+def fitted(points: Floats, values: Floats, weights: Floats, *, monomials: Monomials) -> Polynomial:
     """Fit a polynomial by weighted least squares.
 
     Notes
@@ -115,7 +115,7 @@ def fitted(points: Floats, values: Floats, weights: Floats, monomials: Monomials
     Examples
     --------
     >>> points = np.linspace(-1.0, 1.0, 9)[:, None]
-    >>> square = fitted(points, points[:, 0] ** 2, np.ones(9), monomials_up_to(3, 1))
+    >>> square = fitted(points, points[:, 0] ** 2, np.ones(9), monomials=monomials_up_to(3, 1))
     >>> square(np.array([[0.5], [2.0]])).round(9)
     array([0.25, 4.  ])
     """
@@ -128,7 +128,7 @@ def fitted(points: Floats, values: Floats, weights: Floats, monomials: Monomials
 
 
 def evaluate_exactly(
-    exact: Callable[[Floats], Floats], thetas: Floats, report: Callable[[int], None], known: Floats | None = None
+    exact: Callable[[Floats], Floats], thetas: Floats, report: Callable[[int], None], *, known: Floats | None = None
 ) -> Evaluated:
     """Evaluate every proposal, in ten parts.
 
@@ -204,9 +204,9 @@ def evaluate(
             break
         ratios = known[usable] - log_proposal[usable]
         weights = np.maximum(np.exp(0.5 * (ratios - ratios.max())), _LEAST_WEIGHT)
-        polynomial = fitted(whitened[usable] / reach, known[usable], weights, monomials)
+        polynomial = fitted(whitened[usable] / reach, known[usable], weights, monomials=monomials)
         tested = checked[near[checked]]
-        error = _misplaced(polynomial(whitened[tested] / reach), known, log_proposal, checked, tested)
+        error = _misplaced(polynomial(whitened[tested] / reach), known, log_proposal, checked=checked, tested=tested)
         if not error <= TOLERANCE:
             continue
         learn(np.flatnonzero(inside & ~near))
@@ -223,7 +223,7 @@ def evaluate(
             error=error,
             how=f"surrogate, checked to {max(error, 1e-4):.1g} on {tested.size} points",
         )
-    return evaluate_exactly(exact, thetas, report, known)
+    return evaluate_exactly(exact, thetas, report, known=known)
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
@@ -256,7 +256,7 @@ def _least_squares(columns):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fill_values(points, parent, coordinate, coefficients, out, start, stop):  # type: ignore[no-untyped-def]
+def _fill_values(points, parent, coordinate, coefficients, out, start, stop):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     terms = np.ones(coefficients.size)
     for n in range(start, stop):
         value = coefficients[0]
@@ -266,7 +266,7 @@ def _fill_values(points, parent, coordinate, coefficients, out, start, stop):  #
         out[n] = value
 
 
-def _misplaced(guessed: Floats, known: Floats, log_proposal: Floats, checked: Places, tested: Places) -> float:
+def _misplaced(guessed: Floats, known: Floats, log_proposal: Floats, *, checked: Places, tested: Places) -> float:
     """Share of the mass of the proposals checked that the polynomial gives to others, or to none."""
     ratios = known[checked] - log_proposal[checked]
     top = float(np.max(ratios, initial=-np.inf))

@@ -100,11 +100,11 @@ def import_fitter(fitter: Any, model: str, options: DrawOptions) -> ImportedPart
     estimate = _estimate(fitter, model)
     own = own_model(fitter)
     if own is not None:
-        return _taken_back(own, model, estimate, options)
+        return _taken_back(own, model, estimate, options=options)
     data = getattr(fitter, "data", None)
     if data is None:
-        return _from_variance(fitter, model, estimate, options)
-    return _from_data(fitter, model, estimate, data, options)
+        return _from_variance(fitter, model, estimate, options=options)
+    return _from_data(fitter, model, estimate, data=data, options=options)
 
 
 def own_model(fitter: Any) -> Model | None:
@@ -115,7 +115,7 @@ def own_model(fitter: Any) -> Model | None:
     return Model(**decode_model(*kept["model"]))
 
 
-def _taken_back(own: Model, model: str, estimate: Any, options: DrawOptions) -> ImportedPart:
+def _taken_back(own: Model, model: str, estimate: Any, *, options: DrawOptions) -> ImportedPart:
     """The part as it was. No likelihood of lifetimes is its judge: spend may have been fitted to single orders."""
     of_spend = model == GAMMA_GAMMA
     report = own.report.parts[int(of_spend)]
@@ -163,11 +163,11 @@ def _problem(model: str, data: pd.DataFrame) -> Problem:
     return purchase_problem(model, replace(rows, weights=np.bincount(rows.row, weights)))
 
 
-def _from_data(fitter: Any, model: str, estimate: Any, data: pd.DataFrame, options: DrawOptions) -> ImportedPart:
+def _from_data(fitter: Any, model: str, estimate: Any, *, data: pd.DataFrame, options: DrawOptions) -> ImportedPart:
     problem = _problem(model, data)
     theta = free_coordinates(problem, estimate)
     coefficient = float(getattr(fitter, "penalizer_coef", 0.0))
-    judgement = _judge(fitter, problem, theta, coefficient)
+    judgement = _judge(fitter, problem, theta, coefficient=coefficient)
     if judgement.status is FitStatus.FAILED and not options.allow_unconverged:
         raise FitError(
             judgement.message,
@@ -175,7 +175,10 @@ def _from_data(fitter: Any, model: str, estimate: Any, data: pd.DataFrame, optio
         )
     posterior = None
     if np.isfinite(judgement.covariance).all():
-        draws, kind = asymptotic_draws(theta, judgement.covariance, options.draws, options.generator), ASYMPTOTIC
+        draws, kind = (
+            asymptotic_draws(theta, judgement.covariance, options.draws, generator=options.generator),
+            ASYMPTOTIC,
+        )
     else:
         posterior = laplace_posterior(problem, draws=options.draws, generator=options.generator, start=theta)
         draws, kind = posterior.draws, LAPLACE
@@ -186,13 +189,13 @@ def _from_data(fitter: Any, model: str, estimate: Any, data: pd.DataFrame, optio
         problem=problem,
         estimate=estimate,
         draws=draws,
-        report=_report(problem, theta, judgement, kind, posterior),
+        report=_report(problem, theta, judgement, kind=kind, posterior=posterior),
         table=parameter_table(problem, theta, judgement.covariance, draws=draws, kind=kind),
         notes=tuple(notes),
     )
 
 
-def _judge(fitter: Any, problem: Problem, theta: Floats, coefficient: float) -> _Judgement:
+def _judge(fitter: Any, problem: Problem, theta: Floats, *, coefficient: float) -> _Judgement:
     function = problem.value_gradient if coefficient == 0.0 else _penalised(fitter, problem, coefficient)
     value, gradient = function(theta)
     curvature = hessian(function, theta)
@@ -264,7 +267,7 @@ def _penalty_note(model: str, coefficient: float) -> str:
 
 
 def _report(
-    problem: Problem, theta: Floats, judgement: _Judgement, kind: str, posterior: LaplacePosterior | None
+    problem: Problem, theta: Floats, judgement: _Judgement, *, kind: str, posterior: LaplacePosterior | None
 ) -> PartReport:
     log_likelihood = problem.value_gradient(theta)[0] + problem.offset
     count = theta.size
@@ -286,7 +289,7 @@ def _report(
     )
 
 
-def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions) -> ImportedPart:
+def _from_variance(fitter: Any, model: str, estimate: Any, *, options: DrawOptions) -> ImportedPart:
     problem = problem_without_data(model)
     theta = free_coordinates(problem, estimate)
     values = np.array([float(getattr(estimate, name)) for name in problem.parameters])
@@ -299,7 +302,7 @@ def _from_variance(fitter: Any, model: str, estimate: Any, options: DrawOptions)
             f"The variance matrix of {type(fitter).__name__} is not positive definite.",
             remedy="Fit here instead (clv.fit).",
         )
-    draws = asymptotic_draws(theta, covariance, options.draws, options.generator)
+    draws = asymptotic_draws(theta, covariance, options.draws, generator=options.generator)
     return ImportedPart(
         problem=problem,
         estimate=estimate,
@@ -498,7 +501,7 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
     table = None if history is None else _table_for(model, history)
     module = model_module(model.purchases)
     fitter = _empty_fitter(next(label for label, known in FITTERS.items() if known == model.purchases))
-    _fill(fitter, module.PARAMETERS, model.estimate, model.draws.purchases)
+    _fill(fitter, module.PARAMETERS, model.estimate, draws=model.draws.purchases)
     setattr(fitter, ORIGIN, {"params": fitter.params_.to_dict(), "model": encode_model(model)})
     fitter.predict = fitter.conditional_expected_number_of_purchases_up_to_time
     if table is not None:
@@ -506,7 +509,7 @@ def to_lifetimes(model: Model, history: PurchaseHistory | None = None) -> tuple[
     if model.spend is None:
         return fitter, None
     spender = _empty_fitter("GammaGammaFitter")
-    _fill(spender, model_module(GAMMA_GAMMA).PARAMETERS, model.spend_estimate, model.draws.spend)
+    _fill(spender, model_module(GAMMA_GAMMA).PARAMETERS, model.spend_estimate, draws=model.draws.spend)
     setattr(spender, ORIGIN, {"params": spender.params_.to_dict(), "model": encode_model(model)})
     if table is not None:
         repeaters = table[table["frequency"] > 0]
@@ -540,7 +543,7 @@ def _empty_fitter(label: str) -> Any:
     return getattr(lifetimes, label)(penalizer_coef=0.0)
 
 
-def _fill(fitter: Any, parameters: tuple[str, ...], estimate: Any, draws: Any) -> None:
+def _fill(fitter: Any, parameters: tuple[str, ...], estimate: Any, *, draws: Any) -> None:
     values = np.array([float(getattr(estimate, name)) for name in parameters])
     fitter.params_ = pd.Series(values, index=list(parameters))
     logarithms = np.log(np.column_stack([np.asarray(getattr(draws, name)).ravel() for name in parameters]))

@@ -80,12 +80,12 @@ def year_back(history: PurchaseHistory) -> pd.Timestamp | None:
 def past_months(own: pd.DataFrame | None, as_of: pd.Timestamp) -> pd.DataFrame:
     """Revenue by month of an account with these purchases, None where they are not known; see ``account_months``."""
     if own is None:
-        return _rows(pd.DatetimeIndex([]), pd.DatetimeIndex([]), PAST, np.empty(0))
+        return _rows(pd.DatetimeIndex([]), pd.DatetimeIndex([]), PAST, revenue=np.empty(0))
     months = own[columns.DATE].dt.to_period("M")
     every = pd.period_range(months.min(), as_of.to_period("M"), freq="M")
     money = own.groupby(months)[columns.AMOUNT].sum().reindex(every, fill_value=0.0)
     ends = pd.DatetimeIndex([min(end.normalize(), as_of) for end in every.end_time])
-    return _rows(every.start_time, ends, PAST, money.to_numpy(dtype=np.float64))
+    return _rows(every.start_time, ends, PAST, revenue=money.to_numpy(dtype=np.float64))
 
 
 def _purchases(history: PurchaseHistory, row: int) -> pd.DataFrame | None:
@@ -105,12 +105,12 @@ def future_months(plan: Plan, row: int, *, years: float, as_of: pd.Timestamp, pr
     drawn = np.diff(predictive_money(plan, rows, boundaries).revenue[0], axis=0, prepend=0.0)
     last = pd.DatetimeIndex(ends.ends(as_of))
     first = pd.DatetimeIndex([as_of, *last[:-1]]) + _DAY
-    table = _rows(first, last, FUTURE, np.diff(expected, prepend=0.0))
+    table = _rows(first, last, FUTURE, revenue=np.diff(expected, prepend=0.0))
     table["revenue_lower"], table["revenue_upper"] = band(drawn, prob)
     return table
 
 
-def _rows(start: pd.DatetimeIndex, end: pd.DatetimeIndex, when: str, revenue: np.ndarray) -> pd.DataFrame:
+def _rows(start: pd.DatetimeIndex, end: pd.DatetimeIndex, when: str, *, revenue: np.ndarray) -> pd.DataFrame:
     days = {"start": start.astype("datetime64[ns]"), "end": end.astype("datetime64[ns]")}
     return pd.DataFrame({**days, "when": when, "revenue": revenue, "revenue_lower": np.nan, "revenue_upper": np.nan})
 

@@ -273,7 +273,7 @@ def grade(table: Any, grading: Grading | Mapping[str, Any]) -> pd.DataFrame:
     found["score"], found["grade"], found["graded_on"] = score, grades, share
     for k, name in enumerate(names):
         found[f"contribution_{name}"] = points[:, k]
-    found["reason"] = _reasons(rules, names, grades, score, share, points, per_point * BEST)
+    found["reason"] = _reasons(rules, names, grades, score=score, share=share, points=points, most=per_point * BEST)
     for name in names:
         if name in given.columns and name not in found.columns:
             found[name] = given[name]
@@ -362,6 +362,7 @@ def _reasons(
     rules: Grading,
     names: list[str],
     grades: pd.Categorical[str],
+    *,
     score: Floats,
     share: Floats,
     points: Floats,

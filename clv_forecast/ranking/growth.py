@@ -91,9 +91,9 @@ def growth_of_business(
     used = (customer >= 0) & (year < years[customer])
     amount = rows[columns.AMOUNT].to_numpy(dtype=np.float64)[used]
     customer, year = customer[used], year[used]
-    spread = spread_of_amounts(customer, year, amount, len(ids))
-    first = _orders(customer, amount, year == years[customer] - 1, len(ids))
-    last = _orders(customer, amount, year == 0, len(ids))
+    spread = spread_of_amounts(customer, year, amount, customers=len(ids))
+    first = _orders(customer, amount, year == years[customer] - 1, customers=len(ids))
+    last = _orders(customer, amount, year == 0, customers=len(ids))
     ratio, lower, upper = growth_ratio(first, last, spread, prob=prob)
     known = years >= 2
     power = 1.0 / np.where(known, years - 1, 1)
@@ -154,7 +154,7 @@ def growth_ratio(
     return ratio, np.minimum(lower, ratio), np.maximum(upper, ratio)
 
 
-def spread_of_amounts(customer: NDArray[np.intp], year: NDArray[np.int64], amount: Floats, customers: int) -> Floats:
+def spread_of_amounts(customer: NDArray[np.intp], year: NDArray[np.int64], amount: Floats, *, customers: int) -> Floats:
     r"""Second moment of amounts over their squared mean, of each account, drawn toward that of the base.
 
     Parameters
@@ -214,7 +214,7 @@ def _days_back(history: PurchaseHistory, days: pd.Series[Any]) -> NDArray[np.int
 
 
 def _orders(
-    customer: NDArray[np.intp], amount: Floats, chosen: NDArray[np.bool_], customers: int
+    customer: NDArray[np.intp], amount: Floats, chosen: NDArray[np.bool_], *, customers: int
 ) -> tuple[Floats, Floats]:
     count = np.bincount(customer[chosen], minlength=customers)
     total = np.bincount(customer[chosen], weights=amount[chosen], minlength=customers)

@@ -196,7 +196,7 @@ def rank_draws(matrix: Singles, mean: Floats, *, top_k: int, prob: float, progre
     by_mean = np.argsort(-mean, kind="stable")
     p_top = np.zeros(accounts)
     for draw in range(draws):
-        ranks, shares = _rank_one(np.asarray(matrix[draw]), mean, by_mean, top_k)
+        ranks, shares = _rank_one(np.asarray(matrix[draw]), mean, by_mean, top_k=top_k)
         matrix[draw] = ranks
         p_top += shares
         if draw % 50 == 49:
@@ -207,7 +207,7 @@ def rank_draws(matrix: Singles, mean: Floats, *, top_k: int, prob: float, progre
     return Ranks(lower=np.floor(lower).astype(np.int64), upper=np.ceil(upper).astype(np.int64), p_top=p_top / draws)
 
 
-def _rank_one(values: Singles, mean: Floats, by_mean: NDArray[np.intp], top_k: int) -> tuple[Floats, Floats]:
+def _rank_one(values: Singles, mean: Floats, by_mean: NDArray[np.intp], *, top_k: int) -> tuple[Floats, Floats]:
     """Ranks in one draw, and each account's share of the first ``top_k`` places."""
     order = by_mean[np.argsort(-values[by_mean], kind="stable")]
     differs = [sorted_[1:] != sorted_[:-1] for sorted_ in (values[order], mean[order])]
@@ -296,7 +296,7 @@ def joint_pass(task: JointTask, *, progress: Progress) -> JointResult:
             owners.add(block, np.where(task.potential.outlook.contribution[rows, None] > 0.0, revenue, 0.0))
             p_cell[block] = cell_probabilities(
                 _value_axis(task, matrix, block),
-                _potential_axis(task, task.potential, rows, plan.draws),
+                _potential_axis(task, task.potential, rows, draws=plan.draws),
                 task.rule,
                 value_cuts=task.value_cuts,
                 potential_cuts=task.potential_cuts,
@@ -353,7 +353,7 @@ def _value_axis(task: JointTask, matrix: Singles, block: slice) -> Floats | Sing
     return np.broadcast_to(known[block], (len(matrix), block.stop - block.start))
 
 
-def _potential_axis(task: JointTask, potential: Potential, rows: NDArray[np.intp], draws: int) -> Floats:
+def _potential_axis(task: JointTask, potential: Potential, rows: NDArray[np.intp], *, draws: int) -> Floats:
     """What the matrix shows of potential, shape (draw, account); NaN where no wallet is known."""
     unknown = potential.table["headroom"].isna().to_numpy()[rows]
     if task.rule.potential_axis == "headroom":

@@ -108,7 +108,7 @@ def look_back(
     if history.events is None:
         return "The history was made from a summary, which cannot be cut at an earlier day."
     first = history.table[columns.FIRST_PURCHASE].min()
-    chosen = _origin(history, first, length, origin)
+    chosen = _origin(history, first, length, origin=origin)
     if isinstance(chosen, str):
         return chosen
     day, days, notes = chosen
@@ -171,7 +171,7 @@ def _accounts_then(calibration: PurchaseHistory, accounts: Any) -> Accounts:
 
 
 def _origin(
-    history: PurchaseHistory, first: pd.Timestamp, length: int, origin: Any
+    history: PurchaseHistory, first: pd.Timestamp, length: int, *, origin: Any
 ) -> tuple[pd.Timestamp, int, tuple[str, ...]] | str:
     """Origin, days of the window, and notes; or why there is none."""
     if origin is not None:

@@ -110,7 +110,7 @@ def _beside(column: Floats, others: list[Floats], weight: Floats) -> Floats:
 
 
 def adjusted_difference(
-    group: NDArray[np.bool_], lost: Floats, expected: Floats, adjust: Floats, *, prob: float
+    group: NDArray[np.bool_], lost: Floats, expected: Floats, *, adjust: Floats, prob: float
 ) -> Difference:
     """Difference between the share of money lost by a group and by the others, at equal size and age.
 
@@ -151,7 +151,7 @@ def adjusted_difference(
     lever = expected * np.square(design).sum(axis=0)
     square = np.square(design[-1]) / (strength * np.maximum(1.0 - lever, _SAME))
     variance = float((square * np.square(residual)).sum())
-    ratio, degrees = working_model(design, expected, square, strength)
+    ratio, degrees = working_model(design, expected, square, strength=strength)
     if not (degrees >= LEAST_DEGREES and ratio <= MOST_CORRECTION and variance > 0.0):
         return UNKNOWN
     error = np.sqrt(variance * ratio)
@@ -165,7 +165,7 @@ def adjusted_difference(
     )
 
 
-def working_model(design: Floats, expected: Floats, square: Floats, strength: float) -> tuple[float, float]:
+def working_model(design: Floats, expected: Floats, square: Floats, *, strength: float) -> tuple[float, float]:
     """Correction of the variance and its degrees of freedom when a loss's spread is proportional to ``expected``.
 
     Parameters

@@ -37,7 +37,7 @@ _FEW_NUMBERS: Final = 3
 
 
 def groups_of(
-    identity: pd.Index[Any], attributes: pd.DataFrame | None, events: pd.DataFrame | None, start: pd.Timestamp
+    identity: pd.Index[Any], attributes: pd.DataFrame | None, events: pd.DataFrame | None, *, start: pd.Timestamp
 ) -> Iterator[tuple[str, str, NDArray[np.bool_], bool]]:
     """Groups of accounts to compare with the others, by attribute and by kind of event.
 
@@ -315,12 +315,19 @@ def driver_table(
     known = np.isfinite(gone)
     adjust = controls(how_large[known], how_old[known], due[known])
     rows = []
-    for driver, level, group, of_events in groups_of(identity, attributes, events, start):
+    for driver, level, group, of_events in groups_of(identity, attributes, events, start=start):
         inside, tested = group & known, group[known]
         enough = min(int(tested.sum()), int((~tested).sum())) >= least
-        found = adjusted_difference(tested, gone[known], due[known], adjust, prob=interval) if enough else UNKNOWN
+        found = (
+            adjusted_difference(tested, gone[known], due[known], adjust=adjust, prob=interval) if enough else UNKNOWN
+        )
         rows.append(
-            (driver, level, *_money(group, inside, known, risk, gone, due), *_told(found, due[inside].sum(), of_events))
+            (
+                driver,
+                level,
+                *_money(group, inside, known, risk=risk, gone=gone, due=due),
+                *_told(found, due[inside].sum(), of_events),
+            )
         )
     table = pd.DataFrame(rows, columns=list(TABLE[:13]))
     table["q_value"], table["verdict"] = _verdicts(table, rate)
@@ -373,6 +380,7 @@ def _money(
     group: NDArray[np.bool_],
     inside: NDArray[np.bool_],
     known: NDArray[np.bool_],
+    *,
     risk: Floats,
     gone: Floats,
     due: Floats,
@@ -468,8 +476,8 @@ def loss_drivers(
     >>> sorted(found["driver"].unique())
     ['complaint', 'late delivery', 'segment', 'survey']
     """
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     if forecast.history is not history:
         raise DomainError("The forecast must be one of this history.", remedy="Pass the history it was made from.")
     seen = look_back(

@@ -338,8 +338,8 @@ def matrix_table(
         if money is not None:
             table[name] = _sums(codes, len(cells), _per_account(money, size, name))
     table["care"] = [*(rule.care_of(*cell) for cell in cells), ""]
-    _add_limits(table, rule, "value", value_cuts)
-    _add_limits(table, rule, "potential", potential_cuts)
+    _add_limits(table, rule, "value", cuts=value_cuts)
+    _add_limits(table, rule, "potential", cuts=potential_cuts)
     order = [*range(len(cells) - 1, -1, -1), *([len(cells)] if counts[-1] else [])]
     return table.iloc[order].reset_index(drop=True)
 
@@ -431,7 +431,7 @@ def _add_probabilities(table: pd.DataFrame, codes: NDArray[np.intp], p_cell: NDA
     table["mean_p_cell"] = np.where(members > 0, sums / np.maximum(members, 1), np.nan)
 
 
-def _add_limits(table: pd.DataFrame, rule: MatrixRule, axis: Axis, cuts: Sequence[float] | None) -> None:
+def _add_limits(table: pd.DataFrame, rule: MatrixRule, axis: Axis, *, cuts: Sequence[float] | None) -> None:
     if cuts is None:
         if rule.by != "money":
             return

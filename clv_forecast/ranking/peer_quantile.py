@@ -132,7 +132,7 @@ def read_kinds(table: pd.DataFrame, *, as_labels: tuple[str, ...] = ()) -> Accou
     labels = {name: _codes(text, most) for name, text in texts.items()}
     mains = [b for n in sorted({*labels, *numbers}) for b in (_level(n, labels) if n in labels else _bent(n, numbers))]
     coarse = [_label_block(name, _codes(text, _COARSE)) for name, text in texts.items()]
-    coarse += [_tents(name, values, _COARSE_KNOTS, None) for name, values in numbers.items()]
+    coarse += [_tents(name, values, _COARSE_KNOTS, penalty=None) for name, values in numbers.items()]
     if any(text.nunique() > most for text in texts.values()):
         notes.append(f"Of the labels, the {most} most frequent of an attribute are told apart; the rest is one level.")
     return AccountKinds(
@@ -237,7 +237,7 @@ def _label_block(name: str, codes: NDArray[np.intp]) -> Block:
 def _bent(name: str, numbers: dict[str, Floats]) -> list[Block]:
     values = numbers[name]
     bends = np.diff(np.eye(_KNOTS), 2, axis=0)
-    found = [_tents(name, values, _KNOTS, bends.T @ bends)]
+    found = [_tents(name, values, _KNOTS, penalty=bends.T @ bends)]
     missing = np.isnan(values)
     if missing.any():
         places = np.zeros((values.size, 1), dtype=np.int32)
@@ -253,7 +253,7 @@ def _stretches(values: Floats) -> NDArray[np.intp]:
     return np.unique(codes, return_inverse=True)[1].astype(np.intp)
 
 
-def _tents(name: str, values: Floats, knots: int, penalty: Floats | None) -> Block:
+def _tents(name: str, values: Floats, knots: int, *, penalty: Floats | None) -> Block:
     known = ~np.isnan(values)
     score = np.zeros(values.size)
     score[known] = special.ndtri((stats.rankdata(values[known]) - 0.5) / max(int(known.sum()), 1))
@@ -366,14 +366,16 @@ def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], *, quantile
         _accumulate(places, values, y, weight, effects, quantile, bandwidth, hessian, gradient)
         full = hessian + np.tril(hessian, -1).T
         scaled = _scaling(full[0, 0] / weight.sum(), quantile, used / weight.sum())
-        penalty = _penalty(blocks, spans, variances, scale)
+        penalty = _penalty(blocks, spans, variances, scale=scale)
         covariance = np.linalg.inv(scaled * full + penalty)
         step = covariance @ (scaled * gradient - penalty @ effects)
         pace = 0.5 * pace if step @ last < 0.0 else min(1.0, 1.5 * pace)  # slower where it goes to and fro
         step *= min(pace, 2.0 * spread / max(float(np.abs(step).max()), 1e-300))
         effects, last = effects + step, step
         used = min(float((covariance * full).sum() * scaled), 0.8 * float(weight.sum()))
-        updated = _variances(blocks, spans, variances, effects, covariance, (_PRIOR * scale) ** 2)
+        updated = _variances(
+            blocks, spans, variances, effects=effects, covariance=covariance, start=(_PRIOR * scale) ** 2
+        )
         some = np.isfinite(variances)
         moved = float(np.abs(np.log(updated[some] / variances[some])).max(initial=0.0))
         variances = updated
@@ -384,7 +386,7 @@ def fit_quantile(y: Floats, weight: Floats, blocks: Sequence[Block], *, quantile
             break
     residual = y - _told(places, values, effects)
     pull = scaled * weight * _squared(places, values, covariance)
-    shift = _left_out_shift(residual, weight, pull, quantile, bandwidth)
+    shift = _left_out_shift(residual, weight, pull, quantile=quantile, bandwidth=bandwidth)
     return PeerQuantile(effects=effects, covariance=covariance, shift=shift, settled=settled)
 
 
@@ -453,7 +455,7 @@ def _scaling(density: float, quantile: float, used: float) -> float:
     return max(density, 1e-12) / (quantile * (1.0 - quantile)) * (1.0 - used)
 
 
-def _penalty(blocks: Sequence[Block], spans: Sequence[slice], variances: Floats, scale: float) -> Floats:
+def _penalty(blocks: Sequence[Block], spans: Sequence[slice], variances: Floats, *, scale: float) -> Floats:
     penalty = np.eye(spans[-1].stop) / (_UNPENALISED * scale) ** 2
     penalty[0, 0] *= 1e-8
     for block, span, variance in zip(blocks, spans, variances, strict=True):
@@ -466,6 +468,7 @@ def _variances(
     blocks: Sequence[Block],
     spans: Sequence[slice],
     variances: Floats,
+    *,
     effects: Floats,
     covariance: Floats,
     start: float,
@@ -479,7 +482,7 @@ def _variances(
     return found
 
 
-def _left_out_shift(residual: Floats, weight: Floats, pull: Floats, quantile: float, bandwidth: float) -> float:
+def _left_out_shift(residual: Floats, weight: Floats, pull: Floats, *, quantile: float, bandwidth: float) -> float:
     """Quantile of the residuals as if each account had not been seen: one Newton step each."""
     z = residual / bandwidth
     slope = np.exp(-0.5 * z**2) / (bandwidth * math.sqrt(2.0 * math.pi))
@@ -493,7 +496,7 @@ def _told(places: Places, values: Floats, effects: Floats) -> Floats:
 
 
 @njit(cache=True)
-def _accumulate(places, values, y, weight, effects, quantile, bandwidth, hessian, gradient):  # type: ignore[no-untyped-def]
+def _accumulate(places, values, y, weight, effects, quantile, bandwidth, hessian, gradient):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """Gradient of minus the smoothed loss, and the lower triangle of the loss's Hessian."""
     hessian[:] = 0.0
     gradient[:] = 0.0

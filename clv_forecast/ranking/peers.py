@@ -85,8 +85,8 @@ def reachable_revenue(
     revenue: Floats,
     weight: Floats,
     attributes: pd.DataFrame,
-    ids: Any,
     *,
+    ids: Any,
     quantile: float = 0.8,
     segment: str | None = None,
     seed: int = 1,
@@ -155,12 +155,12 @@ def reachable_revenue(
     --------
     >>> revenue = np.arange(1.0, 41.0)
     >>> kind = pd.DataFrame({"kind": ["small"] * 20 + ["large"] * 20})
-    >>> found = reachable_revenue(revenue, np.ones(40), kind, range(40))
+    >>> found = reachable_revenue(revenue, np.ones(40), kind, ids=range(40))
     >>> found.wallet[[0, 39]].round(1), found.source[0]
     (array([17., 36.]), 'peers of the segment')
     """
     ids = pd.Index(ids)
-    revenue, weight = _checked(revenue, weight, attributes, ids)
+    revenue, weight = _checked(revenue, weight, attributes, ids=ids)
     quantile = finite_number(quantile, "quantile")
     if not 0.0 < quantile < 1.0:
         raise DomainError("quantile must lie between 0 and 1.", value=quantile)
@@ -170,9 +170,9 @@ def reachable_revenue(
     revenue, weight = revenue[order], weight[order]
     kinds = read_kinds(attributes.iloc[order], as_labels=() if segment is None else (str(segment),))
     if kinds.names and int((weight > 0.0).sum()) >= FEWEST_TO_LEARN:
-        found = _learnt(revenue, weight, kinds, quantile, progress)
+        found = _learnt(revenue, weight, kinds, quantile=quantile, progress=progress)
     else:
-        found = _by_group(revenue, weight, _segments(kinds, segment, order.size), quantile)
+        found = _by_group(revenue, weight, _segments(kinds, segment, order.size), quantile=quantile)
     back = np.argsort(order)
     return Peers(
         wallet=found.wallet[back],
@@ -226,7 +226,7 @@ def left_out_quantile(values: Floats, weight: Floats, quantile: float) -> Floats
     return out
 
 
-def _checked(revenue: Floats, weight: Floats, attributes: pd.DataFrame, ids: pd.Index) -> tuple[Floats, Floats]:
+def _checked(revenue: Floats, weight: Floats, attributes: pd.DataFrame, *, ids: pd.Index) -> tuple[Floats, Floats]:
     revenue, weight = np.asarray(revenue, dtype=np.float64), np.asarray(weight, dtype=np.float64)
     sizes = (revenue.shape, weight.shape, (len(attributes),))
     if any(size != (ids.size,) for size in sizes):
@@ -262,7 +262,7 @@ def _segments(kinds: AccountKinds, segment: str | None, size: int) -> NDArray[np
     return kinds.labels.get(segment or "", np.zeros(size, dtype=np.intp))
 
 
-def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], quantile: float) -> Peers:
+def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], *, quantile: float) -> Peers:
     counted = weight > 0.0
     if counted.sum() < FEWEST:
         return _empty(revenue.size, f"{FEWEST} accounts are needed for peers, there are {int(counted.sum())}.")
@@ -288,7 +288,7 @@ def _by_group(revenue: Floats, weight: Floats, groups: NDArray[np.intp], quantil
     return Peers(wallet=wallet, log_sd=log_sd, source=source, peers=peers)
 
 
-def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: float, progress: Progress) -> Peers:
+def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, *, quantile: float, progress: Progress) -> Peers:
     """Each part of the accounts told from a fit that saw only the others."""
     from threadpoolctl import threadpool_limits
 
@@ -303,7 +303,7 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
             peers[inside] = others.size
             if revenue[others].any():
                 y, least = _logs(revenue[others], weight[others])
-                fitted, blocks = _fit(y, weight[others], kinds, others, quantile)
+                fitted, blocks = _fit(y, weight[others], kinds, others=others, quantile=quantile)
                 told, error = predict(fitted, [rows(block, inside) for block in blocks])
                 wallet[inside] = np.where(told > least, np.exp(told), 0.0)
                 log_sd[inside] = error
@@ -322,7 +322,7 @@ def _learnt(revenue: Floats, weight: Floats, kinds: AccountKinds, quantile: floa
 
 
 def _fit(
-    y: Floats, weight: Floats, kinds: AccountKinds, others: NDArray[np.intp], quantile: float
+    y: Floats, weight: Floats, kinds: AccountKinds, *, others: NDArray[np.intp], quantile: float
 ) -> tuple[PeerQuantile, list[Block]]:
     """Fit each attribute by itself, then what these leave unexplained: steps and pairs, then triples from the pairs."""
     blocks = list(kinds.mains)

@@ -97,7 +97,7 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
     Learnt, or str
         Why nothing could be learnt.
     """
-    wallets = wallets_of(look.calibration, look.accounts, look.outlook, wallet_options)
+    wallets = wallets_of(look.calibration, look.accounts, look.outlook, options=wallet_options)
     seed = wallet_options.seed
     headroom, room = penetration_room(wallets.wallet, look.outlook.annual_revenue)
     spec = feature_spec(look.accounts)
@@ -151,7 +151,7 @@ _SMALLEST_SIZE: Final = 0.02  # below it, the Beta is all or nothing
 
 
 def draw_realised(
-    headroom: Floats, log_sd: Floats, shares: Floats, spread: float, keys: NDArray[np.uint64], draws: int
+    headroom: Floats, log_sd: Floats, shares: Floats, *, spread: float, keys: NDArray[np.uint64], draws: int
 ) -> Floats:
     r"""Draw the money that each account realises of its headroom.
 
@@ -202,6 +202,7 @@ def realised_if_active(
     headroom: Floats,
     log_sd: Floats,
     shares: Floats,
+    *,
     spread: float,
     keys: NDArray[np.uint64],
     active: NDArray[np.bool_],
@@ -233,12 +234,12 @@ def realised_if_active(
     chance = active.mean(axis=1)
     within = chance >= shares.max(axis=1)
     chance = np.where(within, np.maximum(chance, 1.0 / active.shape[1]), 1.0)
-    drawn = draw_realised(headroom, log_sd, shares / chance[:, None], spread, keys, active.shape[1])
+    drawn = draw_realised(headroom, log_sd, shares / chance[:, None], spread=spread, keys=keys, draws=active.shape[1])
     return np.asarray(np.where(active | ~within[:, None], drawn, 0.0))
 
 
 @njit(cache=True, nogil=True)
-def _draw(headroom, log_sd, shares, spread, keys, out, start, stop):  # type: ignore[no-untyped-def]
+def _draw(headroom, log_sd, shares, spread, keys, out, start, stop):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     for i in range(start, stop):
         if not headroom[i] > 0.0:
             continue
@@ -335,21 +336,28 @@ class Potential:
         """
         spread = 0.0 if self.readiness is None else self.readiness.spread
         if active is None:
-            return self._draws(rows, self.shares[rows], spread, draws)
+            return self._draws(rows, self.shares[rows], spread, draws=draws)
         return realised_if_active(
-            self.headroom[rows], self.log_sd[rows], self.shares[rows], spread, self.keys[rows], active
+            self.headroom[rows],
+            self.log_sd[rows],
+            self.shares[rows],
+            spread=spread,
+            keys=self.keys[rows],
+            active=active,
         )
 
     def expected_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
         """Draws of the *expected* revenue above the forecast: wallets and shares uncertain, luck left out."""
-        return self._draws(rows, self.shares[rows], 0.0, draws)
+        return self._draws(rows, self.shares[rows], 0.0, draws=draws)
 
     def headroom_draws(self, rows: NDArray[np.intp], draws: int) -> Floats:
         """Draws of the headroom of a year."""
-        return self._draws(rows, np.ones((len(rows), 1)), 0.0, draws) / self.years
+        return self._draws(rows, np.ones((len(rows), 1)), 0.0, draws=draws) / self.years
 
-    def _draws(self, rows: NDArray[np.intp], shares: Floats, spread: float, draws: int) -> Floats:
-        return draw_realised(self.headroom[rows], self.log_sd[rows], shares, spread, self.keys[rows], draws)
+    def _draws(self, rows: NDArray[np.intp], shares: Floats, spread: float, *, draws: int) -> Floats:
+        return draw_realised(
+            self.headroom[rows], self.log_sd[rows], shares, spread=spread, keys=self.keys[rows], draws=draws
+        )
 
     def __repr__(self) -> str:
         return f"<Potential of {len(self.table):,} accounts over {self.horizon}>"
@@ -470,8 +478,8 @@ def potential(
     >>> found.table["wallet_source"].unique().tolist()
     ['peers: the whole base']
     """
-    instance_of(history, PurchaseHistory, "history", "purchase_history")
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(history, PurchaseHistory, "history", made_by="purchase_history")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     if forecast.history is not history:
         raise DomainError("The forecast must be one of this history.", remedy="Pass the history it was made from.")
     if not forecast.plan.has_spend:
@@ -485,7 +493,7 @@ def potential(
     known = accounts_of(history, accounts)
     today = outlook_of(forecast.plan, years, progress=progress)
     options = WalletOptions(source=chosen, quantile=quantile, segment=segment, seed=seed)
-    wallets = wallets_of(history, known, today, options, progress=progress)
+    wallets = wallets_of(history, known, today, options=options, progress=progress)
     seen = look_back(
         history, forecast, accounts=known, horizon=horizon, origin=origin, recipe=recipe, rng=seed, progress=progress
     )
@@ -502,7 +510,7 @@ def potential(
         check = check_orders(seen, None if isinstance(learnt, str) else learnt.predicted, seed=seed)
     shares = np.zeros((len(headroom), 1))
     ready = np.full((3, len(headroom)), np.nan)
-    table = _table(history, known, today, wallets, headroom, forecast)
+    table = _table(history, known, today, wallets=wallets, headroom=headroom, forecast=forecast)
     if not isinstance(learnt, str):
         notes.extend(learnt.notes)
         x = features(learnt.spec, history, known, room=np.nan_to_num(room), purchases=history.purchases())
@@ -545,6 +553,7 @@ def _table(
     history: PurchaseHistory,
     accounts: Accounts,
     today: Outlook,
+    *,
     wallets: Wallets,
     headroom: Floats,
     forecast: Forecast,

@@ -216,19 +216,19 @@ def rank(
     >>> int(found.table["rank"].iloc[0]), found.order.by
     (1, 'mean')
     """
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     horizon = forecast.horizons.one(horizon)
-    _check(forecast, potential, horizon, matrix, draws)
+    _check(forecast, potential, horizon, matrix=matrix, draws=draws)
     k = number_of(top_k, "top_k", most=MOST_TOP)
     known = _accounts(forecast, accounts, potential)
     order = choose_order(order_by, None if potential is None else potential.check)
     years = forecast.horizons.only([horizon]).years[0]
     outlook = outlook_of(forecast.plan, years) if potential is None else potential.outlook
-    table = opening_table(forecast, known, potential, horizon, outlook)
+    table = opening_table(forecast, known, potential, horizon=horizon, outlook=outlook)
     credit, referrals = check_credit(referral_credit), referrals_of(known)
-    add_referrals(table, forecast, known, credit, newcomer_value, years)
+    add_referrals(table, forecast, known, credit=credit, newcomer_value=newcomer_value, years=years)
     table["adjusted_value"] = adjusted_value(table, credit)
-    centre = centre_of(order, table, forecast, outlook, years)
+    centre = centre_of(order, table, forecast, outlook=outlook, years=years)
     value_cuts = cuts_of(matrix, column_of(table, matrix.value_axis), "value")
     potential_cuts = cuts_of(matrix, column_of(table, matrix.potential_axis), "potential")
     current = table["current_revenue"].to_numpy() if "current_revenue" in table else None
@@ -260,7 +260,7 @@ def rank(
     table["rank_upper"] = np.maximum(joint.ranks.upper, table["rank"])
     table["top_k"] = k
     codes = add_cells(table, task, joint.p_cell)
-    add_reasons(table, forecast, known, potential, order)
+    add_reasons(table, forecast, known, potential=potential, order=order)
     add_grade(table, grading, metrics)
     table["horizon"], table["prob"] = horizon, forecast.prob
     table["as_of"], table["currency"] = forecast.as_of, forecast.currency
@@ -299,16 +299,16 @@ def rank(
             order,
             potential,
             credit,
-            referrals.notes,
-            k,
-            len(table),
+            referral_notes=referrals.notes,
+            top_k=k,
+            accounts=len(table),
             margin_unused=known.has(columns.MARGIN) and not isinstance(forecast.assumptions["margin"], str | Mapping),
         ),
     )
 
 
-def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix: MatrixRule, draws: int) -> None:
-    instance_of(matrix, MatrixRule, "matrix", "MatrixRule(...)")
+def _check(forecast: Forecast, potential: Potential | None, horizon: str, *, matrix: MatrixRule, draws: int) -> None:
+    instance_of(matrix, MatrixRule, "matrix", made_by="MatrixRule(...)")
     if not forecast.plan.has_spend:
         raise DomainError("A ranking is of money: a spend part is needed.", remedy="Fit with spend='gamma_gamma'.")
     draws_of(draws)
@@ -317,7 +317,7 @@ def _check(forecast: Forecast, potential: Potential | None, horizon: str, matrix
             raise DomainError(f"An axis of the matrix must be one of {', '.join(allowed)}.", value=repr(given))
     if potential is None:
         return
-    instance_of(potential, Potential, "potential", "potential")
+    instance_of(potential, Potential, "potential", made_by="potential")
     if potential.history is not forecast.history:
         raise DomainError("Potential and forecast must be of the same history.")
     if abs(potential.years - forecast.horizons.only([horizon]).years[0]) > 1e-9:
@@ -343,10 +343,10 @@ def _notes(
     order: Order,
     potential: Potential | None,
     credit: tuple[float, ...] | None,
+    *,
     referral_notes: tuple[str, ...],
     top_k: int,
     accounts: int,
-    *,
     margin_unused: bool,
 ) -> tuple[str, ...]:
     notes = [order.why]

@@ -125,7 +125,7 @@ def check_orders(look: LookBack, potential_revenue: Floats | None, *, seed: int,
     rows, again = [], {}
     for name, values in orders.items():
         first = top_of(values, top)
-        again[name] = _captures(values, actual, drawn, top)
+        again[name] = _captures(values, actual, drawn, top=top)
         known = again[name][np.isfinite(again[name])]
         low, high = np.quantile(known, [(1 - prob) / 2, (1 + prob) / 2]) if len(known) else _UNKNOWN
         rows.append(
@@ -194,6 +194,6 @@ def stack_weight(forecast: Floats, carried: Floats, actual: Floats) -> float:
     return float(round(_WEIGHTS[int(np.argmin(errors))], 2))
 
 
-def _captures(values: Floats, actual: Floats, drawn: NDArray[np.int64] | None, top: int) -> Floats:
+def _captures(values: Floats, actual: Floats, drawn: NDArray[np.int64] | None, *, top: int) -> Floats:
     """Captures in bootstrap samples of the accounts; none for bases so large that samples hardly differ."""
     return np.array([capture_of(values[rows], actual[rows], top) for rows in (() if drawn is None else drawn)])

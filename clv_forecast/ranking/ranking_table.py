@@ -312,7 +312,7 @@ _FROM_POTENTIAL: Final = (
 
 
 def opening_table(
-    forecast: Forecast, accounts: Accounts, potential: Potential | None, horizon: str, outlook: Outlook
+    forecast: Forecast, accounts: Accounts, potential: Potential | None, *, horizon: str, outlook: Outlook
 ) -> pd.DataFrame:
     """The columns that are there before any draw, in the row order of the history."""
     chosen = forecast.customers[forecast.customers["horizon"] == horizon]
@@ -342,6 +342,7 @@ def add_referrals(
     table: pd.DataFrame,
     forecast: Forecast,
     accounts: Accounts,
+    *,
     credit: tuple[float, ...] | None,
     newcomer_value: float | None,
     years: float,
@@ -373,7 +374,7 @@ def adjusted_value(table: pd.DataFrame, credit: tuple[float, ...] | None) -> Flo
     return np.asarray(total)
 
 
-def centre_of(order: Order, table: pd.DataFrame, forecast: Forecast, outlook: Outlook, years: float) -> Floats:
+def centre_of(order: Order, table: pd.DataFrame, forecast: Forecast, *, outlook: Outlook, years: float) -> Floats:
     """Mean of what the order is by."""
     adjusted = table["adjusted_value"].to_numpy()
     if order.by not in ("carried", "stack"):
@@ -410,7 +411,7 @@ def add_cells(table: pd.DataFrame, task: JointTask, p_cell: Floats) -> tuple[NDA
 
 
 def add_reasons(
-    table: pd.DataFrame, forecast: Forecast, accounts: Accounts, potential: Potential | None, order: Order
+    table: pd.DataFrame, forecast: Forecast, accounts: Accounts, *, potential: Potential | None, order: Order
 ) -> None:
     """Add how well accounts fit the models, and the sentence."""
     history = forecast.history

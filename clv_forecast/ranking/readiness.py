@@ -330,7 +330,7 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
         features=features,
         shares=solved[:, 1:],
         forecast_error=error,
-        spread=_spread(problem, lesson.headroom[known], lesson.sd[known], solved.mean(axis=0)),
+        spread=_spread(problem, lesson.headroom[known], lesson.sd[known], solved=solved.mean(axis=0)),
         days=lesson.days,
         accounts=int(with_room.sum()),
         chance_of_nothing=float((kept == 0.0).mean()),
@@ -437,7 +437,7 @@ def _borne_out(problem: _Problem, predicted: Floats, rng: np.random.Generator) -
     return np.where(place < chance_of_nothing, 0.0, np.clip(drawn, 0.0, 1.0))
 
 
-def _spread(problem: _Problem, headroom: Floats, sd: Floats, solved: Floats) -> float:
+def _spread(problem: _Problem, headroom: Floats, sd: Floats, *, solved: Floats) -> float:
     """Variance of realised shares over their expectation, by moments of what the forecast's own spread leaves."""
     expected = problem.design[:, 1:] @ solved[1:]
     left = problem.excess - solved[0] * problem.design[:, 0] - expected

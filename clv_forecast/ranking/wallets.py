@@ -102,8 +102,8 @@ def wallets_of(
     history: PurchaseHistory,
     accounts: Accounts,
     outlook: Outlook,
-    options: WalletOptions,
     *,
+    options: WalletOptions,
     progress: Progress = silent,
 ) -> Wallets:
     """Wallet of every account: given where the business gave one, else from peers, else from categories not bought.
@@ -133,7 +133,7 @@ def wallets_of(
     if options.segment is not None and options.segment not in names:
         names.append(options.segment)
     source = options.source
-    gaps, gap_note = _whitespace(history, accounts, outlook, options.segment)
+    gaps, gap_note = _whitespace(history, accounts, outlook, segment=options.segment)
     size = len(accounts.table)
     wallet, log_sd = np.full(size, np.nan), np.full(size, np.nan)
     labels, peers = np.full(size, None, dtype=object), np.zeros(size, dtype=np.intp)
@@ -157,7 +157,7 @@ def wallets_of(
         found = np.isfinite(gaps.wallet) & rest
         wallet[found], labels[found] = gaps.wallet[found], WHITESPACE
     elif source in ("auto", "peers") and rest.any():
-        others = _peers(accounts, outlook, names, options, progress)
+        others = _peers(accounts, outlook, names, options=options, progress=progress)
         found = np.isfinite(others.wallet) & rest
         for target, values in ((wallet, others.wallet), (log_sd, others.log_sd), (labels, others.source)):
             target[found] = values[found]
@@ -216,6 +216,7 @@ def _peers(
     accounts: Accounts,
     outlook: Outlook,
     names: list[str],
+    *,
     options: WalletOptions,
     progress: Progress,
 ) -> Peers:
@@ -223,7 +224,7 @@ def _peers(
         outlook.annual_revenue,
         outlook.p_alive,
         accounts.table[names],
-        accounts.ids,
+        ids=accounts.ids,
         quantile=options.quantile,
         segment=options.segment,
         seed=options.seed,
@@ -232,7 +233,7 @@ def _peers(
 
 
 def _whitespace(
-    history: PurchaseHistory, accounts: Accounts, outlook: Outlook, segment: str | None
+    history: PurchaseHistory, accounts: Accounts, outlook: Outlook, *, segment: str | None
 ) -> tuple[Whitespace | None, str]:
     """Categories not bought in the last year; None, and why, where the log knows no categories."""
     after = years_back(history.as_of)
@@ -243,5 +244,5 @@ def _whitespace(
     if bought.empty:
         return None, "Nothing was bought in the last year."
     groups = accounts.table[segment].astype("string").to_numpy(dtype=object) if segment else None
-    gaps = whitespace(bought, accounts.ids, outlook.annual_revenue, groups, weight=outlook.p_alive)
+    gaps = whitespace(bought, accounts.ids, outlook.annual_revenue, groups=groups, weight=outlook.p_alive)
     return gaps, ""

@@ -67,8 +67,8 @@ def whitespace(
     bought: pd.DataFrame,
     ids: Any,
     revenue: Floats,
-    groups: Any = None,
     *,
+    groups: Any = None,
     weight: Floats | None = None,
     most_categories: int = 50,
     keep: int = 5,
@@ -127,9 +127,9 @@ def whitespace(
     """
     index = pd.Index(ids)
     most, kept = number_of(most_categories, "most_categories"), number_of(keep, "keep")
-    revenue = _amounts(revenue, index, "Expected revenue must be finite and at least 0.", np.inf)
+    revenue = _amounts(revenue, index, "Expected revenue must be finite and at least 0.", most=np.inf)
     ones = np.ones(index.size)
-    weight = ones if weight is None else _amounts(weight, index, "weight must be a probability.", 1.0)
+    weight = ones if weight is None else _amounts(weight, index, "weight must be a probability.", most=1.0)
     labels = np.zeros(index.size, dtype=np.intp) if groups is None else _group_codes(groups, index.size)
     order = np.argsort(customer_keys(0, index), kind="stable")  # sums come in one order, whatever that of the rows
     lines, notes = _lines(bought, index[order])
@@ -145,8 +145,8 @@ def whitespace(
                 f"No purchase in a known category of {int((~known).sum()):,} accounts: they have no whitespace."
             )
         told = _told_apart(lines, most, notes)
-        for members, peers in _parts(labels[order], known, weight[order], notes):
-            total, table = _gaps_of_group(told, members, peers, revenue[order], weight[order], kept)
+        for members, peers in _parts(labels[order], known, weight[order], notes=notes):
+            total, table = _gaps_of_group(told, members, peers, revenue=revenue[order], weight=weight[order], kept=kept)
             wallet[members] = revenue[order][members] + total
             found.append(table)
     back = np.argsort(order)
@@ -169,7 +169,7 @@ class _ToldApart:
     names: list[Any]
 
 
-def _amounts(values: Any, ids: pd.Index, rule: str, most: float) -> Floats:
+def _amounts(values: Any, ids: pd.Index, rule: str, *, most: float) -> Floats:
     found = np.asarray(values, dtype=np.float64)
     if found.shape != (ids.size,):
         raise DomainError("revenue and weight need one entry per id.", value=f"{found.shape} for {ids.size} ids")
@@ -220,7 +220,7 @@ def _group_codes(groups: Any, size: int) -> Codes:
 
 
 def _parts(
-    codes: Codes, known: NDArray[np.bool_], weight: Floats, notes: list[str]
+    codes: Codes, known: NDArray[np.bool_], weight: Floats, *, notes: list[str]
 ) -> Iterator[tuple[Codes, NDArray[np.bool_]]]:
     """Accounts with known categories by group, and who their peers are: the group, or all where it is small."""
     counted = known & (weight > 0.0)
@@ -238,14 +238,14 @@ def _parts(
 
 
 def _gaps_of_group(
-    told: _ToldApart, members: Codes, peers: NDArray[np.bool_], revenue: Floats, weight: Floats, kept: int
+    told: _ToldApart, members: Codes, peers: NDArray[np.bool_], *, revenue: Floats, weight: Floats, kept: int
 ) -> tuple[Floats, pd.DataFrame]:
     """Whitespace of each member over all categories, and the ``kept`` largest of each as a table."""
     size = len(told.names)
     of_peers = peers[told.account]
     w = weight[told.account[of_peers]]
     buyers = np.bincount(told.category[of_peers], weights=w, minlength=size)
-    typical = _medians(told.category[of_peers], told.share[of_peers], w, size)
+    typical = _medians(told.category[of_peers], told.share[of_peers], w, size=size)
     # an account buys none of its gaps, so leaving it out changes only how many peers there are: one order serves all
     order = np.lexsort((np.arange(size), -buyers * typical))
     order = order[(buyers * typical)[order] > 0.0]
@@ -275,7 +275,7 @@ def _gaps_of_group(
     return total, table
 
 
-def _medians(category: Codes, share: Floats, weight: Floats, size: int) -> Floats:
+def _medians(category: Codes, share: Floats, weight: Floats, *, size: int) -> Floats:
     """Weighted median of the shares of each category; 0 where nobody buys it."""
     order = np.lexsort((share, category))
     category, share, weight = category[order], share[order], weight[order]

@@ -45,8 +45,6 @@ from clv_forecast.units import Horizon, check_unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from clv_forecast.inference.model import Model
-
 
 def save_picture(
     draw: Callable[[Figure], object], path: str | os.PathLike[str], *, size: tuple[float, float] = (12.0, 8.2)
@@ -190,8 +188,8 @@ def care_of(matrix: pd.DataFrame, cell: Any) -> str:
 
 
 def _check(ranking: Ranking, forecast: Forecast, potential: Potential | None) -> None:
-    instance_of(ranking, Ranking, "ranking", "rank")
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(ranking, Ranking, "ranking", made_by="rank")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     forecast.horizons.only([ranking.horizon])
     ids = ranking.table[columns.CUSTOMER_ID]
     same_day = ranking.table["as_of"].iloc[0] == forecast.as_of
@@ -199,7 +197,7 @@ def _check(ranking: Ranking, forecast: Forecast, potential: Potential | None) ->
         raise DomainError("The ranking must be one of this forecast.", remedy="Pass the forecast it was made from.")
     if potential is None:
         return
-    instance_of(potential, Potential, "potential", "potential")
+    instance_of(potential, Potential, "potential", made_by="potential")
     if potential.history is not forecast.history or potential.horizon != ranking.horizon:
         raise DomainError("The potential must be that of the ranking.", remedy="Pass the one it was made with.")
 
@@ -263,7 +261,7 @@ def stored_card(run: StoredRun, customer_id: Any) -> AccountCard:
     ...     stored_card(run, "4").facts.set_index("fact").loc["last purchase", "value"]
     '1997-12-12'
     """
-    instance_of(run, StoredRun, "run", "read_run")
+    instance_of(run, StoredRun, "run", made_by="read_run")
     if RANKING not in run.tables:
         raise InputError(
             "A card needs the ranking of the accounts, and the run holds none.",
@@ -301,7 +299,7 @@ def stored_card(run: StoredRun, customer_id: Any) -> AccountCard:
                 model,
                 history,
                 purchases,
-                known,
+                customer_id=known,
                 horizon=data.horizon,
                 draws=plan.draws,
                 prob=data.prob,

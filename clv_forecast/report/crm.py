@@ -329,7 +329,7 @@ def write_crm(
     >>> first.written, first.fields["value"], again.written, again.unchanged
     (50, 'clv_value', 0, 50)
     """
-    instance_of(report, Report, "report", "make_report")
+    instance_of(report, Report, "report", made_by="make_report")
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:

@@ -303,7 +303,7 @@ def page_data(report: Report, accounts: pd.DataFrame) -> tuple[str, str]:
     shown: dict[str, Any] = {}
     late: dict[str, Any] = {}
     for name in accounts.columns:
-        column = encoded(accounts[name], name, digits, report.forecast.as_of)
+        column = encoded(accounts[name], name, digits, as_of=report.forecast.as_of)
         (late if name in LAZY or name.startswith(("lower: ", "upper: ", "value: ")) else shown)[name] = column
     currency = report.forecast.currency
     meta = {
@@ -337,7 +337,7 @@ def money_digits(accounts: pd.DataFrame) -> int:
     return 0 if usual >= _WHOLE_FROM else _CENTS
 
 
-def encoded(column: pd.Series[Any], name: str, digits: int, as_of: pd.Timestamp) -> dict[str, Any]:
+def encoded(column: pd.Series[Any], name: str, digits: int, *, as_of: pd.Timestamp) -> dict[str, Any]:
     """One column: numbers rounded, days as days before today, labels by number, and texts; all text is `printable`.
 
     Examples
@@ -449,7 +449,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> Path:
     ...     "2,349 accounts are expected to bring" in page.read_text(encoding="utf-8")
     True
     """
-    instance_of(report, Report, "report", "make_report")
+    instance_of(report, Report, "report", made_by="make_report")
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise DomainError("A page ends in .html.", value=str(path))
     content = page_html(report).encode("utf-8", errors="replace")

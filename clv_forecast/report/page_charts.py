@@ -64,10 +64,10 @@ def bands(bars: Sequence[Bar], *, label: str) -> str:
     def x(value: float) -> float:
         return left + (WIDTH - left - _EDGE) * (value - low) / ((high - low) or 1.0)
 
-    parts = _rules_x(ticks(low, high), x, top, top + row * len(shown))
+    parts = _rules_x(ticks(low, high), x, top, bottom=top + row * len(shown))
     for place, bar in enumerate(shown):
         y = top + row * (place + 0.5)
-        parts.append(_text(left - 8.0, y + 4.0, _short(bar.label), "end", "name"))
+        parts.append(_text(left - 8.0, y + 4.0, _short(bar.label), anchor="end", style="name"))
         if math.isfinite(bar.lower) and math.isfinite(bar.upper):
             parts.append(f'<path class="band" d="M{x(bar.lower):.1f} {y:.1f}H{x(bar.upper):.1f}"/>')
         parts.append(f'<circle class="dot" cx="{x(bar.mean):.1f}" cy="{y:.1f}" r="4.5"/>')
@@ -96,7 +96,7 @@ def columns(bars: Sequence[Bar], *, label: str) -> str:
         if math.isfinite(bar.lower) and math.isfinite(bar.upper):
             parts.append(f'<path class="whisker" d="M{middle:.1f} {y(bar.lower):.1f}V{y(bar.upper):.1f}"/>')
         if place % each == 0:
-            parts.append(_text(middle, bottom + 16.0, bar.label, "middle", "tick"))
+            parts.append(_text(middle, bottom + 16.0, bar.label, anchor="middle", style="tick"))
     return _svg(bottom + 24.0, label, parts)
 
 
@@ -125,7 +125,7 @@ def lines(
 
     write = _share if shares else short_money
     parts = _rules_y(ticks(y0, y1), y, left, write=write)
-    parts += [_text(x(v), bottom + 15.0, write(v), "middle", "tick") for v in ticks(x0, x1)]
+    parts += [_text(x(v), bottom + 15.0, write(v), anchor="middle", style="tick") for v in ticks(x0, x1)]
     if area:
         there = " ".join(f"{x(p):.1f},{y(b):.1f}" for p, _, b in area)
         back = " ".join(f"{x(p):.1f},{y(a):.1f}" for p, a, _ in reversed(area))
@@ -133,13 +133,13 @@ def lines(
     for line in drawn:
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
         parts.append(f'<polyline class="line {escape(line.style)}" points="{path}"/>')
-    parts.append(_text(WIDTH - _EDGE, bottom + 32.0, x_name, "end", "axis"))
-    parts.append(_text(left, bottom + 32.0, y_name, "start", "axis"))
+    parts.append(_text(WIDTH - _EDGE, bottom + 32.0, x_name, anchor="end", style="axis"))
+    parts.append(_text(left, bottom + 32.0, y_name, anchor="start", style="axis"))
     down = bottom + 52.0
     for place, line in enumerate(drawn):
         at = left + 4.0
         parts.append(f'<path class="line {escape(line.style)}" d="M{at:.1f} {down + 18.0 * place:.1f}h22"/>')
-        parts.append(_text(at + 30.0, down + 18.0 * place + 4.0, line.label, "start", "name"))
+        parts.append(_text(at + 30.0, down + 18.0 * place + 4.0, line.label, anchor="start", style="name"))
     return _svg(down + 18.0 * len(drawn) - 4.0, label, parts)
 
 
@@ -162,12 +162,12 @@ def bridge(steps: Sequence[tuple[str, float, bool]], *, label: str) -> str:
         y = top + row * place
         a, b = sorted((x(start), x(end)))
         sign = "" if kind == "total" else "+" if amount >= 0.0 else ""
-        parts.append(_text(left - 8.0, y + 18.0, _short(name, 30), "end", "name"))
+        parts.append(_text(left - 8.0, y + 18.0, _short(name, 30), anchor="end", style="name"))
         parts.append(
             f'<rect class="{kind}" x="{a:.1f}" y="{y + 5.0:.1f}" width="{max(b - a, 1.0):.1f}" '
             f'height="{row - 10.0:.0f}"/>'
         )
-        parts.append(_text(b + 5.0, y + 18.0, sign + short_money(amount), "start", "tick"))
+        parts.append(_text(b + 5.0, y + 18.0, sign + short_money(amount), anchor="start", style="tick"))
     return _svg(top + row * len(spans) + 4.0, label, parts)
 
 
@@ -179,25 +179,25 @@ def _svg(height: float, label: str, parts: Sequence[str]) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str, style: str) -> str:
+def _text(x: float, y: float, text: str, *, anchor: str, style: str) -> str:
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(printable(text))}</text>'
 
 
-def _rules_x(marks: Sequence[float], x: Callable[[float], float], top: float, bottom: float) -> list[str]:
+def _rules_x(marks: Sequence[float], x: Callable[[float], float], top: float, *, bottom: float) -> list[str]:
     out = []
     for mark in marks:
         out.append(f'<path class="rule" d="M{x(mark):.1f} {top:.1f}V{bottom:.1f}"/>')
-        out.append(_text(x(mark), bottom + 16.0, short_money(mark), "middle", "tick"))
+        out.append(_text(x(mark), bottom + 16.0, short_money(mark), anchor="middle", style="tick"))
     return out
 
 
 def _rules_y(
-    marks: Sequence[float], y: Callable[[float], float], left: float, write: Callable[[float], str] = short_money
+    marks: Sequence[float], y: Callable[[float], float], left: float, *, write: Callable[[float], str] = short_money
 ) -> list[str]:
     out = []
     for mark in marks:
         out.append(f'<path class="rule" d="M{left:.1f} {y(mark):.1f}H{WIDTH - _EDGE:.1f}"/>')
-        out.append(_text(left - 6.0, y(mark) + 4.0, write(mark), "end", "tick"))
+        out.append(_text(left - 6.0, y(mark) + 4.0, write(mark), anchor="end", style="tick"))
     return out
 
 

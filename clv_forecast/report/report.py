@@ -208,7 +208,7 @@ def changes_since(previous: Forecast, forecast: Forecast, horizon: str) -> pd.Da
     ([1657, 0, 692, 1657, 2349], True)
     """
     for name, given in (("previous", previous), ("forecast", forecast)):
-        instance_of(given, Forecast, name, "forecast")
+        instance_of(given, Forecast, name, made_by="forecast")
         given.horizons.one(horizon)
         if not given.plan.has_spend:
             raise DomainError("A change of value is money: both forecasts need a spend part.", value=name)
@@ -360,10 +360,10 @@ def make_report(
         If a part is of another kind, parts are of different days, currencies, accounts or terms, the ranking is over
         another horizon, or the horizon is unknown.
     """
-    instance_of(forecast, Forecast, "forecast", "forecast")
+    instance_of(forecast, Forecast, "forecast", made_by="forecast")
     listed = (spends,) if isinstance(spends, AllowableSpend) else tuple(spends)
     for spend in listed:
-        instance_of(spend, AllowableSpend, "spends", "allowable_spend")
+        instance_of(spend, AllowableSpend, "spends", made_by="allowable_spend")
     default = forecast.horizons.labels[0]
     _check_kinds(
         (ranking, Ranking, "ranking", "rank"),
@@ -407,7 +407,7 @@ def make_report(
 def _check_kinds(*parts: tuple[object, type, str, str]) -> None:
     for part, kind, name, made_by in parts:
         if part is not None:
-            instance_of(part, kind, name, made_by)
+            instance_of(part, kind, name, made_by=made_by)
 
 
 def _check_belonging(report: Report) -> None:
@@ -417,11 +417,11 @@ def _check_belonging(report: Report) -> None:
     if report.cohorts is not None:
         parts["cohorts"] = report.cohorts
     for name, part in parts.items():
-        _same(name, "as_of", part.as_of, forecast.as_of)
-        _same(name, "currency", part.currency, forecast.currency)
+        _same(name, "as_of", part.as_of, wanted=forecast.as_of)
+        _same(name, "currency", part.currency, wanted=forecast.currency)
     if ranking is not None:
-        _same("ranking", "as_of", pd.Timestamp(ranking.table["as_of"].iloc[0]), forecast.as_of)
-        _same("ranking", "horizon", ranking.horizon, report.horizon)
+        _same("ranking", "as_of", pd.Timestamp(ranking.table["as_of"].iloc[0]), wanted=forecast.as_of)
+        _same("ranking", "horizon", ranking.horizon, wanted=report.horizon)
         _same_accounts("ranking", set(ranking.table[columns.CUSTOMER_ID]) == set(ids))
     if report.potential is not None:
         _same_accounts("potential", report.potential.history is forecast.history)
@@ -430,10 +430,10 @@ def _check_belonging(report: Report) -> None:
         if columns.CUSTOMER_ID in spend.table:
             _same_accounts(name, spend.table[columns.CUSTOMER_ID].tolist() == list(ids))
         for term, value in forecast.assumptions.items():
-            _same(name, term, str(spend.assumptions.get(term)), str(value))
+            _same(name, term, str(spend.assumptions.get(term)), wanted=str(value))
 
 
-def _same(name: str, what: str, found: object, wanted: object) -> None:
+def _same(name: str, what: str, found: object, *, wanted: object) -> None:
     if found != wanted:
         raise DomainError(
             "All results of a report must be of one forecast.",

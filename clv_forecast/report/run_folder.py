@@ -103,7 +103,7 @@ def write_run(
     ...     len(run.table("history")), run.rows_of("purchases", 4)["amount"].round(2).tolist()
     (2349, [29.33, 29.73, 14.96, 26.48])
     """
-    instance_of(report, Report, "report", "make_report")
+    instance_of(report, Report, "report", made_by="make_report")
     if model is not None:
         _check_model(report, model)
     progress("write", 0, 5)
@@ -129,7 +129,7 @@ def write_run(
             for path in aside.rglob("*")
             if path.is_file() and not (path.parent == aside and path.suffix == ".parquet")
         )
-        _write_json(_manifest(report, bought, stored, others) | {"facts": plain_value(facts)}, aside / MANIFEST)
+        _write_json(_manifest(report, bought, stored, files=others) | {"facts": plain_value(facts)}, aside / MANIFEST)
     progress("write", 5, 5)
     return read_run(folder)
 
@@ -143,7 +143,7 @@ def _check_model(report: Report, model: Model | Stack) -> None:
         If it is not.
     """
     if not isinstance(model, Stack):
-        instance_of(model, Model, "model", "fit")
+        instance_of(model, Model, "model", made_by="fit")
     plan = report.forecast.plan
     boundaries = report.forecast.horizons.boundaries(plan.unit)
     history = one_row(report.forecast.history, 0)
@@ -184,7 +184,7 @@ def _write_evidence(report: Report, model: Model | Stack | None, aside: Path) ->
 
 
 def _manifest(
-    report: Report, bought: LateCategories, tables: Mapping[str, pd.DataFrame], files: list[str]
+    report: Report, bought: LateCategories, tables: Mapping[str, pd.DataFrame], *, files: list[str]
 ) -> dict[str, Any]:
     forecast = report.forecast
     plain = plain_assumptions(report)

@@ -324,10 +324,14 @@ def value_section(report: Report) -> Section:
         for _, row in everyone.iterrows()
     )
     groups = totals[(totals["group"] != EVERYONE) & (totals["horizon"] == report.horizon)]
-    blocks: list[Block] = [_totals_figure(everyone, what, "horizon", f"{what.capitalize()} by horizon, {prob} bands")]
+    blocks: list[Block] = [
+        _totals_figure(everyone, what, "horizon", caption=f"{what.capitalize()} by horizon, {prob} bands")
+    ]
     if len(groups):
         caption = f"{what.capitalize()} by group over {report.horizon}, {prob} bands"
-        blocks.append(_totals_figure(groups.sort_values(what, ascending=False).head(20), what, "group", caption))
+        blocks.append(
+            _totals_figure(groups.sort_values(what, ascending=False).head(20), what, "group", caption=caption)
+        )
     if report.cash_flow is not None:
         blocks.append(_cash_flow(report.cash_flow, prob))
     blocks.append(
@@ -359,7 +363,7 @@ def value_section(report: Report) -> Section:
     return Section(name="value", title="Value with bands", lead=lead, blocks=tuple(blocks), missing=missing)
 
 
-def _totals_figure(rows: pd.DataFrame, what: str, by: str, caption: str) -> Figure:
+def _totals_figure(rows: pd.DataFrame, what: str, by: str, *, caption: str) -> Figure:
     bars = [
         Bar(label=str(r[by]), mean=float(r[what]), lower=float(r[f"{what}_lower"]), upper=float(r[f"{what}_upper"]))
         for _, r in rows.iterrows()

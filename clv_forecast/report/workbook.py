@@ -123,26 +123,26 @@ def _cohorts(cohorts: Cohorts) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
         yield "Cohorts at one age", "New customers at the same age", line, cohorts.same_age
 
 
-def write_table(sheet: Any, title: str, line: str, table: pd.DataFrame, currency: str | None, look: Look) -> None:
+def write_table(sheet: Any, title: str, line: str, *, table: pd.DataFrame, currency: str | None, look: Look) -> None:
     """Fill a sheet with a finished table."""
-    put_text(sheet, 0, 0, title, look, "title")
+    put_text(sheet, 0, 0, text=title, look=look, role="title")
     line = f"The figures of this sheet are those of the published run; an empty cell is not known. {line}"
-    put_text(sheet, 2, 0, line, look, "quiet")
+    put_text(sheet, 2, 0, text=line, look=look, role="quiet")
     names = _shown(table)
     shown = [column_of(table, name, currency) for name in names]
-    put_headers(sheet, _HEADER_ROW, [(column.header, column.kind) for column in shown], look)
+    put_headers(sheet, _HEADER_ROW, [(column.header, column.kind) for column in shown], look=look)
     if not len(table):
-        put_text(sheet, _HEADER_ROW + 1, 0, "Nothing to list.", look, "plain")
+        put_text(sheet, _HEADER_ROW + 1, 0, text="Nothing to list.", look=look, role="plain")
     cells = zip(*(table[name].tolist() for name in names), strict=True)
     for row, values in enumerate(cells, start=_HEADER_ROW + 1):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
-            put(sheet, row, place, value, column.kind, look)
-        fit_height(sheet, row, values, shown)
+            put(sheet, row, place, value=value, kind=column.kind, look=look)
+        fit_height(sheet, row, values, shown=shown)
     last = _HEADER_ROW + max(len(table), 1)
     for place, column in enumerate(shown):
         sheet.set_column(place, place, column.width)
         if column.kind in (MONEY, RATIO):
-            clean_zeros(sheet, (_HEADER_ROW + 1, last), place, look)
+            clean_zeros(sheet, (_HEADER_ROW + 1, last), place, look=look)
     sheet.autofilter(_HEADER_ROW, 0, last, len(shown) - 1)
     head = [place for place, name in enumerate(names) if name in (columns.CUSTOMER_ID, columns.NAME, "cohort")]
     sheet.freeze_panes(_HEADER_ROW + 1, max(head, default=0) + 1)
@@ -173,42 +173,42 @@ _POOL: Final = 7
 _WIDTH: Final = 17.0
 
 
-def write_totals(sheet: Any, report: Report, plans: tuple[SpendSheet, ...], look: Look) -> None:
+def write_totals(sheet: Any, report: Report, plans: tuple[SpendSheet, ...], *, look: Look) -> None:
     """Fill the sheet of totals."""
-    put_text(sheet, 0, 0, "Totals", look, "title")
+    put_text(sheet, 0, 0, text="Totals", look=look, role="title")
     row = 3
     for plan in plans:
-        row = _write_pools(sheet, plan, row, look)
+        row = _write_pools(sheet, plan, row, look=look)
     band = per_cent(report.forecast.prob)
     title = f"Forecast (as published): means with {band} bands, by group and horizon"
-    row = _write_table(sheet, title, report, _MEANS, row, look)
+    row = _write_table(sheet, title, report, wanted=_MEANS, row=row, look=look)
     title = f"What the bands of value are made of: {band} bands of the mean, and shares of the variance"
-    row = _write_table(sheet, title, report, _BANDS, row + 1, look)
+    row = _write_table(sheet, title, report, wanted=_BANDS, row=row + 1, look=look)
     sheet.set_column(0, 0, 24.0)
     sheet.set_column(1, len(_MEANS) - 1, _WIDTH)
     sheet.freeze_panes(3, 1)
     print_whole(sheet, row - 1, len(_MEANS) - 1, width=24.0 + _WIDTH * len(_MEANS))
 
 
-def _write_table(sheet: Any, title: str, report: Report, wanted: tuple[str, ...], row: int, look: Look) -> int:
+def _write_table(sheet: Any, title: str, report: Report, *, wanted: tuple[str, ...], row: int, look: Look) -> int:
     """Write some columns of the forecast's totals; returns the row after them."""
-    put_text(sheet, row, 0, title, look, "section")
+    put_text(sheet, row, 0, text=title, look=look, role="section")
     table = report.forecast.totals
     shown = [
         column_of(table, name, report.forecast.currency) for name in wanted if name in table and _said(table[name])
     ]
-    put_headers(sheet, row + 1, [(column.header, column.kind) for column in shown], look, height=LOW_HEADER)
+    put_headers(sheet, row + 1, [(column.header, column.kind) for column in shown], look=look, height=LOW_HEADER)
     cells = zip(*(table[column.name].tolist() for column in shown), strict=True)
     for index, values in enumerate(cells, start=row + 2):
         for place, (column, value) in enumerate(zip(shown, values, strict=True)):
             if column.name == "note":
-                put_text(sheet, index, place, str(value), look, "aside")
+                put_text(sheet, index, place, text=str(value), look=look, role="aside")
             else:
-                put(sheet, index, place, value, column.kind, look)
+                put(sheet, index, place, value=value, kind=column.kind, look=look)
     last = row + 1 + len(table)
     for place, column in enumerate(shown):
         if column.kind in (MONEY, RATIO):
-            clean_zeros(sheet, (row + 2, last), place, look)
+            clean_zeros(sheet, (row + 2, last), place, look=look)
     return last + 1
 
 
@@ -217,26 +217,28 @@ def _said(values: pd.Series[Any]) -> bool:
     return bool((values.notna() & (values.astype("string") != "")).any())
 
 
-def _write_pools(sheet: Any, plan: SpendSheet, row: int, look: Look) -> int:
+def _write_pools(sheet: Any, plan: SpendSheet, row: int, *, look: Look) -> int:
     """Write the pools of one allowable spend; returns the row after them."""
     spend = plan.spend
-    put_text(sheet, row, 0, f"Allowable spend ({spend.basis}) over {spend.horizon}, by pool", look, "section")
+    put_text(
+        sheet, row, 0, text=f"Allowable spend ({spend.basis}) over {spend.horizon}, by pool", look=look, role="section"
+    )
     new = spend.basis == ACQUIRE
     heads = [("Pool", TEXT), ("New customers pooled" if new else "Accounts", COUNT), ("Sharing the pool", COUNT)]
     heads += [(title_of(name, MONEY, spend.currency), MONEY) for name in _FROM_ROWS]
     heads.append(("The pool" + (f" ({spend.currency})" if spend.currency else ""), MONEY))
     if not new:
         heads.append(("Rows add up to the pool", TEXT))
-    put_headers(sheet, row + 1, heads, look, height=LOW_HEADER)
+    put_headers(sheet, row + 1, heads, look=look, height=LOW_HEADER)
     first = row + 2
     for index, group in enumerate(spend.totals["group"].tolist()):
-        _write_pool(sheet, plan, first + index, index, group, look)
+        _write_pool(sheet, plan, first + index, index=index, group=group, look=look)
     last = first + len(spend.totals) - 1
     for place in range(3, _POOL + 1):
-        clean_zeros(sheet, (first, last + 1), place, look)
+        clean_zeros(sheet, (first, last + 1), place, look=look)
     if new:
         return last + 3
-    put_text(sheet, last + 1, 0, "All", look, "sum_words")
+    put_text(sheet, last + 1, 0, text="All", look=look, role="sum_words")
     for place in range(1, _POOL):
         letter = letter_of(place)
         name = ("accounts", "sharing", *_FROM_ROWS)[place - 1]
@@ -246,10 +248,10 @@ def _write_pools(sheet: Any, plan: SpendSheet, row: int, look: Look) -> int:
     return last + 4
 
 
-def _write_pool(sheet: Any, plan: SpendSheet, row: int, index: int, group: Any, look: Look) -> None:
+def _write_pool(sheet: Any, plan: SpendSheet, row: int, *, index: int, group: Any, look: Look) -> None:
     spend = plan.spend
     total = spend.totals.iloc[index]
-    put(sheet, row, 0, group, TEXT, look)
+    put(sheet, row, 0, value=group, kind=TEXT, look=look)
     accounts = int(spend.table["customers"].iloc[index]) if spend.basis == ACQUIRE else int(total["accounts"])
     sheet.write_number(row, 1, accounts, look.kinds[COUNT])
     if spend.basis != ACQUIRE:
@@ -334,7 +336,7 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import XlsxFileError
 
-    instance_of(report, Report, "report", "make_report")
+    instance_of(report, Report, "report", made_by="make_report")
     target = Path(path)
     if target.suffix.lower() != ".xlsx":
         raise DomainError("A workbook is written to a path that ends in .xlsx.", value=str(target))
@@ -359,14 +361,14 @@ def write_workbook(report: Report, path: str | os.PathLike[str]) -> Path:
                 TECHNICAL,
             )
         }
-        write_assumptions(book, sheets[ASSUMPTIONS], report, settings, plans, look)
-        write_totals(sheets[TOTALS], report, plans, look)
-        write_technical(book, sheets[TECHNICAL], report, settings, plans, look)
+        write_assumptions(book, sheets[ASSUMPTIONS], report, settings=settings, plans=plans, look=look)
+        write_totals(sheets[TOTALS], report, plans, look=look)
+        write_technical(book, sheets[TECHNICAL], report, settings=settings, plans=plans, look=look)
         for plan in plans:
-            write_spend(book, sheets[plan.name], plan, look)
+            write_spend(book, sheets[plan.name], plan, look=look)
         for name, title, line, table in tables:
-            write_table(sheets[name], title, line, table, report.forecast.currency, look)
-        write_method(sheets["Method"], report, settings, look)
+            write_table(sheets[name], title, line, table=table, currency=report.forecast.currency, look=look)
+        write_method(sheets["Method"], report, settings, look=look)
         for name, sheet in sheets.items():
             if name != ASSUMPTIONS:
                 repeat_banner(sheet, settings, look)

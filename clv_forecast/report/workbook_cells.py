@@ -376,14 +376,14 @@ class Column:
     width: float
 
 
-def column_of(table: pd.DataFrame, name: str, currency: str | None, header: str | None = None) -> Column:
+def column_of(table: pd.DataFrame, name: str, currency: str | None, *, header: str | None = None) -> Column:
     """Describe one column of a table: its kind and what stands above it have one source."""
     kind = kind_of(name, table[name].dtype)
     title = title_of(name, kind, currency) if header is None else header
     return Column(name=name, header=title, kind=kind, width=_width(table[name], kind, title))
 
 
-def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> None:
+def put(sheet: Any, row: int, col: int, *, value: Any, kind: str, look: Look) -> None:
     """Write one value: text as text whatever it begins with, numbers as numbers, what is missing as an empty cell.
 
     A whole number in a column of text (an id) stays a number while a spreadsheet holds all of its digits.
@@ -393,13 +393,13 @@ def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> No
             sheet.write_datetime(row, col, pd.Timestamp(value).to_pydatetime().replace(tzinfo=None), look.kinds[DATE])
         return
     if isinstance(value, bool | np.bool_):
-        put_text(sheet, row, col, "yes" if value else "no", look)
+        put_text(sheet, row, col, text="yes" if value else "no", look=look)
         return
     if isinstance(value, int | np.integer):
         if abs(int(value)) < 10**_EXACT_DIGITS:
             sheet.write_number(row, col, int(value), look.roles["plain"] if kind == TEXT else look.kinds[kind])
         else:
-            put_text(sheet, row, col, str(value), look)
+            put_text(sheet, row, col, text=str(value), look=look)
         return
     if isinstance(value, float | np.floating):
         if np.isfinite(value):
@@ -409,10 +409,10 @@ def put(sheet: Any, row: int, col: int, value: Any, kind: str, look: Look) -> No
     if value is None or value is pd.NA or value is pd.NaT:
         return
     text = value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
-    put_text(sheet, row, col, text, look, "right" if kind == MONTHS else None)
+    put_text(sheet, row, col, text=text, look=look, role="right" if kind == MONTHS else None)
 
 
-def fit_height(sheet: Any, row: int, values: Sequence[Any], shown: Sequence[Column]) -> None:
+def fit_height(sheet: Any, row: int, values: Sequence[Any], *, shown: Sequence[Column]) -> None:
     """Make a row as high as its longest text: not every program does it by itself."""
     lines = 1
     for value, column in zip(values, shown, strict=True):
@@ -422,7 +422,7 @@ def fit_height(sheet: Any, row: int, values: Sequence[Any], shown: Sequence[Colu
         sheet.set_row(row, _LINE_HEIGHT * min(lines, _MOST_LINES))
 
 
-def put_text(sheet: Any, row: int, col: int, text: str, look: Look, role: str | None = None) -> None:
+def put_text(sheet: Any, row: int, col: int, *, text: str, look: Look, role: str | None = None) -> None:
     """Write text that no spreadsheet reads as a formula, not even after the cell has been edited."""
     safe = cell_text(text)
     if not safe:
@@ -435,18 +435,18 @@ def put_headers(
     sheet: Any,
     row: int,
     heads: Sequence[tuple[str, str]],
-    look: Look,
     *,
+    look: Look,
     first: int = 0,
     height: float = HEADER_HEIGHT,
 ) -> None:
     """Write the heads of columns, each with the kind of what stands below it: figures stand to the right."""
     for place, (head, kind) in enumerate(heads, start=first):
-        put_text(sheet, row, place, head, look, "header" if kind == TEXT else "header_right")
+        put_text(sheet, row, place, text=head, look=look, role="header" if kind == TEXT else "header_right")
     sheet.set_row(row, height)
 
 
-def clean_zeros(sheet: Any, rows: tuple[int, int], place: int, look: Look) -> None:
+def clean_zeros(sheet: Any, rows: tuple[int, int], place: int, *, look: Look) -> None:
     """Show amounts between -0.005 and 0 without a sign: "-0.00" says nothing."""
     first, last = rows
     rule = {"type": "cell", "criteria": "between", "minimum": -0.00499999, "maximum": -1e-300}

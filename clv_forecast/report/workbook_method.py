@@ -95,18 +95,18 @@ _ALLOWANCES: Final = (
 )
 
 
-def write_method(sheet: Any, report: Report, settings: Settings, look: Look) -> None:
+def write_method(sheet: Any, report: Report, settings: Settings, *, look: Look) -> None:
     """Fill the sheet with sentences."""
-    put_text(sheet, 0, 0, "Method", look, "title")
+    put_text(sheet, 0, 0, text="Method", look=look, role="title")
     lines = _lines(report, settings)
     row = 3
     for head, text in lines:
         if not text:
             row += 1
-            put_text(sheet, row, 0, head, look, "section")
+            put_text(sheet, row, 0, text=head, look=look, role="section")
         else:
-            put_text(sheet, row, 0, head, look, "plain")
-            put_text(sheet, row, 1, text, look, "words")
+            put_text(sheet, row, 0, text=head, look=look, role="plain")
+            put_text(sheet, row, 1, text=text, look=look, role="words")
             sheet.set_row(row, _HEIGHT * max(1, -(-len(text) // _LINE)))
         row += 1
     sheet.set_column(0, 0, 30.0)
@@ -150,31 +150,31 @@ _TECHNICAL_WIDTHS: Final = (44.0, *[16.0] * 17)
 
 
 def write_technical(
-    workbook: Any, sheet: Any, report: Report, settings: Settings, plans: tuple[SpendSheet, ...], look: Look
+    workbook: Any, sheet: Any, report: Report, *, settings: Settings, plans: tuple[SpendSheet, ...], look: Look
 ) -> None:
     """Fill the sheet, and name the cells that the formulas of other sheets read."""
-    put_text(sheet, 0, 0, "Technical: for checks, nothing to read here", look, "title")
+    put_text(sheet, 0, 0, text="Technical: for checks, nothing to read here", look=look, role="title")
     row, last = 3, _POOL_LEVELS_FROM + len(CONFIDENCES) - 1
     if settings.live:
-        row = _write_worked_out(workbook, sheet, settings, row, look)
+        row = _write_worked_out(workbook, sheet, settings, row=row, look=look)
     for plan in plans:
-        row = _write_pools(workbook, sheet, plan, row + 1, look)
+        row = _write_pools(workbook, sheet, plan, row=row + 1, look=look)
         last = max(last, _POOL_LEVELS_FROM + len(plan.spend.pools.columns[2:]) * len(CONFIDENCES) - 1)
-    row = _write_all(sheet, report, row + 1, look)
+    row = _write_all(sheet, report, row + 1, look=look)
     for place, width in enumerate(_TECHNICAL_WIDTHS[: last + 1]):
         sheet.set_column(place, place, width)
     sheet.freeze_panes(3, 1)
     print_whole(sheet, row - 1, last, width=sum(_TECHNICAL_WIDTHS[: last + 1]))
 
 
-def _write_worked_out(workbook: Any, sheet: Any, settings: Settings, row: int, look: Look) -> int:
+def _write_worked_out(workbook: Any, sheet: Any, settings: Settings, *, row: int, look: Look) -> int:
     """Write the cells between the settings and the sheets: few formulas, so that the many stay short."""
-    put_text(sheet, row, 0, "Worked out from the settings", look, "section")
-    put_text(sheet, row + 1, 0, "Confidence levels stored", look, "plain")
+    put_text(sheet, row, 0, text="Worked out from the settings", look=look, role="section")
+    put_text(sheet, row + 1, 0, text="Confidence levels stored", look=look, role="plain")
     for place, level in enumerate(CONFIDENCES, start=_LEVELS_FROM):
         sheet.write_number(row + 1, place, level / 100, look.roles["level"])
         sheet.write_number(row + 2, place, level, look.kinds[COUNT])
-    put_text(sheet, row + 2, 0, "The same in per cent", look, "plain")
+    put_text(sheet, row + 2, 0, text="The same in per cent", look=look, role="plain")
     workbook.define_name("confidence_levels", f"={TECHNICAL}!$B${row + 2}:$I${row + 2}")
     levels = f"$B${row + 3}:$I${row + 3}"
     place_of = CONFIDENCES.index(round(100 * (settings.confidence or 0.0))) + 1
@@ -199,24 +199,24 @@ def _write_worked_out(workbook: Any, sheet: Any, settings: Settings, row: int, l
         ("margin_scale", "Margin over the published margin", f"=IF(settings_valid,{scale},NA())", 1.0, RATIO),
     ]
     for offset, (name, label, formula, value, kind) in enumerate(lines, start=3):
-        put_text(sheet, row + offset, 0, label, look, "plain")
+        put_text(sheet, row + offset, 0, text=label, look=look, role="plain")
         sheet.write_formula(row + offset, 1, formula, look.kinds.get(kind) or look.roles[kind], value)
         workbook.define_name(name, f"={TECHNICAL}!$B${row + offset + 1}")
     return row + 3 + len(lines)
 
 
-def _write_pools(workbook: Any, sheet: Any, plan: SpendSheet, row: int, look: Look) -> int:
+def _write_pools(workbook: Any, sheet: Any, plan: SpendSheet, *, row: int, look: Look) -> int:
     """Write what the pools of one allowable spend reach at each level, and name the cells with the cents of each."""
     spend = plan.spend
-    put_text(sheet, row, 0, f"What the pools of the sheet {plan.name} reach together", look, "section")
+    put_text(sheet, row, 0, text=f"What the pools of the sheet {plan.name} reach together", look=look, role="section")
     heads = [("Pool", TEXT), ("The pool, in cents", COUNT)]
     heads += [(f"The pool reaches, with {level} %", MONEY) for level in CONFIDENCES]
     if "repaid" in spend.pools:
         heads += [(f"Within the payback limit, with {level} %", MONEY) for level in CONFIDENCES]
-    put_headers(sheet, row + 1, heads, look)
+    put_headers(sheet, row + 1, heads, look=look)
     first = row + 2
     for index, group in enumerate(spend.totals["group"].tolist(), start=first):
-        put(sheet, index, 0, group, TEXT, look)
+        put(sheet, index, 0, value=group, kind=TEXT, look=look)
         levels = _levels_of(spend.pools, group)
         spans = [
             f"${letter_of(start)}{index + 1}:${letter_of(start + len(CONFIDENCES) - 1)}{index + 1}"
@@ -228,7 +228,7 @@ def _write_pools(workbook: Any, sheet: Any, plan: SpendSheet, row: int, look: Lo
         else:
             sheet.write_number(index, 1, pool_of(spend, group), look.kinds[COUNT])
         for place, value in enumerate(np.concatenate(levels).tolist(), start=_POOL_LEVELS_FROM):
-            put(sheet, index, place, value, MONEY, look)
+            put(sheet, index, place, value=value, kind=MONEY, look=look)
     last = first + len(spend.totals) - 1
     workbook.define_name(plan.pool, f"={TECHNICAL}!$B${first + 1}:$B${last + 1}")
     return last + 1
@@ -247,7 +247,7 @@ def _levels_of(pools: pd.DataFrame, group: Any) -> list[NDArray[np.float64]]:
     return [own[name].to_numpy(dtype=np.float64) for name in ("reached", "repaid") if name in own]
 
 
-def _write_all(sheet: Any, report: Report, row: int, look: Look) -> int:
+def _write_all(sheet: Any, report: Report, row: int, *, look: Look) -> int:
     """Write all assumptions of the published run by the names they are stored under, their hash, and versions."""
     plain = plain_assumptions(report)
     rows = flat_assumptions(plain)
@@ -255,16 +255,16 @@ def _write_all(sheet: Any, report: Report, row: int, look: Look) -> int:
     # A spend repeats the terms of the forecast: they are hashed, but need not be read twice
     repeated = {name.split(".")[1] for name in given}
     shown = [(name, value) for name, value in rows if name in given or name.rpartition(".")[2] not in repeated]
-    put_text(sheet, row, 0, "All assumptions of the published run, as stored", look, "section")
+    put_text(sheet, row, 0, text="All assumptions of the published run, as stored", look=look, role="section")
     lines = [("SHA-256 of them", hash_of(plain)), *shown]
     lines += [(f"Version of {name}", metadata.version(name)) for name in _VERSIONS]
     for offset, (name, value) in enumerate(lines, start=1):
-        put_text(sheet, row + offset, 0, name, look, "plain")
+        put_text(sheet, row + offset, 0, text=name, look=look, role="plain")
         if isinstance(value, int | float) and not isinstance(value, bool):
             sheet.write_number(row + offset, 1, value, look.roles["aside"])
         else:
             text = {None: "none", True: "yes", False: "no"}.get(value, value)
-            put_text(sheet, row + offset, 1, str(text), look, "aside")
+            put_text(sheet, row + offset, 1, text=str(text), look=look, role="aside")
     return row + 1 + len(lines)
 
 
@@ -278,29 +278,31 @@ _WIDTHS: Final = (34.0, *[20.0] * 7)
 
 
 def write_assumptions(
-    workbook: Any, sheet: Any, report: Report, settings: Settings, plans: tuple[SpendSheet, ...], look: Look
+    workbook: Any, sheet: Any, report: Report, *, settings: Settings, plans: tuple[SpendSheet, ...], look: Look
 ) -> None:
     """Fill the sheet of assumptions and name its cells."""
     forecast = report.forecast
-    put_text(sheet, 0, 0, report.title, look, "title")
-    _write_banner(workbook, sheet, settings, look)
+    put_text(sheet, 0, 0, text=report.title, look=look, role="title")
+    _write_banner(workbook, sheet, settings, look=look)
     money = f"money in {forecast.currency}" if forecast.currency else "currency not named"
     line = f"{forecast.plan.customers:,} accounts as of {forecast.as_of:%Y-%m-%d}; {money}."
     if report.simulated:
-        put_text(sheet, 2, 0, f"SIMULATED DATA: made up, of no real customers. {line}", look, "warning")
+        put_text(sheet, 2, 0, text=f"SIMULATED DATA: made up, of no real customers. {line}", look=look, role="warning")
         sheet.set_row(2, None, look.roles["warning"])
     else:
-        put_text(sheet, 2, 0, line, look, "quiet")
+        put_text(sheet, 2, 0, text=line, look=look, role="quiet")
     heads = [("Assumption", TEXT), ("In this workbook", MONEY), ("Published", MONEY), ("What it does", TEXT)]
-    put_headers(sheet, _HEAD, heads, look, height=_ONE_LINE)
+    put_headers(sheet, _HEAD, heads, look=look, height=_ONE_LINE)
     row = _HEAD + 1
     if settings.live:
-        row = _write_live(workbook, sheet, settings, row, look)
-    row = _write_locked(sheet, report, settings, row, look)
+        row = _write_live(workbook, sheet, settings, row=row, look=look)
+    row = _write_locked(sheet, report, settings, row=row, look=look)
     if settings.live:
-        row = _write_outcome(sheet, plans, row + 1, look)
+        row = _write_outcome(sheet, plans, row + 1, look=look)
     else:
-        put_text(sheet, row + 1, 0, "No allowable spend was given, so nothing here is live.", look, "quiet")
+        put_text(
+            sheet, row + 1, 0, text="No allowable spend was given, so nothing here is live.", look=look, role="quiet"
+        )
         row += 2
     print_whole(sheet, row - 1, len(_WIDTHS) - 1, width=sum(_WIDTHS))
     for place, width in enumerate(_WIDTHS):
@@ -308,11 +310,11 @@ def write_assumptions(
     sheet.freeze_panes(_BANNER + 1, 0)
 
 
-def _write_banner(workbook: Any, sheet: Any, settings: Settings, look: Look) -> None:
+def _write_banner(workbook: Any, sheet: Any, settings: Settings, *, look: Look) -> None:
     workbook.define_name("banner", f"={ASSUMPTIONS}!$A${_BANNER + 1}")
     text = banner_text(settings)
     if not settings.live:
-        put_text(sheet, _BANNER, 0, text, look, "banner")
+        put_text(sheet, _BANNER, 0, text=text, look=look, role="banner")
         return
     sheet.write_formula(_BANNER, 0, banner_formula(settings), look.roles["banner"], text)
     warn_when_changed(sheet, look)
@@ -328,13 +330,13 @@ def warn_when_changed(sheet: Any, look: Look) -> None:
 def repeat_banner(sheet: Any, settings: Settings, look: Look) -> None:
     """Show the banner on another sheet too."""
     if not settings.live:
-        put_text(sheet, _BANNER, 0, banner_text(settings), look, "banner")
+        put_text(sheet, _BANNER, 0, text=banner_text(settings), look=look, role="banner")
         return
     sheet.write_formula(_BANNER, 0, "=banner", look.roles["banner"], banner_text(settings))
     warn_when_changed(sheet, look)
 
 
-def _write_live(workbook: Any, sheet: Any, settings: Settings, row: int, look: Look) -> int:
+def _write_live(workbook: Any, sheet: Any, settings: Settings, *, row: int, look: Look) -> int:
     """Write the cells that may be changed, beside their published values."""
     listed = ", ".join(str(level) for level in CONFIDENCES)
     lines = [
@@ -343,15 +345,15 @@ def _write_live(workbook: Any, sheet: Any, settings: Settings, row: int, look: L
         ("margin", "Margin", settings.margin, "live_share", settings.why_locked or f"{_LIVE} All values are scaled."),
     ]
     for name, label, published, role, words in lines:
-        put_text(sheet, row, 0, label, look, "plain")
+        put_text(sheet, row, 0, text=label, look=look, role="plain")
         if published is None:
-            put_text(sheet, row, 1, settings.margin_words, look, "locked_text")
-            put_text(sheet, row, 2, settings.margin_words, look, "locked_text")
+            put_text(sheet, row, 1, text=settings.margin_words, look=look, role="locked_text")
+            put_text(sheet, row, 2, text=settings.margin_words, look=look, role="locked_text")
         else:
             sheet.write_number(row, 1, published, look.roles[role])
             sheet.write_number(row, 2, published, look.roles["locked_share"])
             sheet.data_validation(row, 1, row, 1, _validation(name))
-        put_text(sheet, row, 3, words, look, "aside")
+        put_text(sheet, row, 3, text=words, look=look, role="aside")
         workbook.define_name(name, f"={ASSUMPTIONS}!$B${row + 1}")
         workbook.define_name(f"published_{name}", f"={ASSUMPTIONS}!$C${row + 1}")
         row += 1
@@ -383,7 +385,7 @@ def _validation(name: str) -> dict[str, Any]:
     }
 
 
-def _write_locked(sheet: Any, report: Report, settings: Settings, row: int, look: Look) -> int:
+def _write_locked(sheet: Any, report: Report, settings: Settings, *, row: int, look: Look) -> int:
     """Write what needs a re-run."""
     terms = report.forecast.assumptions
     lines: list[tuple[str, Any, str]] = [] if settings.live else [("Margin", settings.margin_words, "locked_text")]
@@ -396,20 +398,20 @@ def _write_locked(sheet: Any, report: Report, settings: Settings, row: int, look
     else:
         lines.append(("Horizon", report.horizon, "locked_text"))
     for label, value, role in lines:
-        put_text(sheet, row, 0, label, look, "plain")
+        put_text(sheet, row, 0, text=label, look=look, role="plain")
         for place in (1, 2):
             if isinstance(value, str):
-                put_text(sheet, row, place, value, look, role)
+                put_text(sheet, row, place, text=value, look=look, role=role)
             else:
                 sheet.write_number(row, place, float(value), look.roles[role])
-        put_text(sheet, row, 3, _RE_RUN, look, "aside")
+        put_text(sheet, row, 3, text=_RE_RUN, look=look, role="aside")
         row += 1
     return row
 
 
-def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Look) -> int:
+def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, *, look: Look) -> int:
     """Write what the settings make of each allowable spend."""
-    put_text(sheet, row, 0, "Allowable spend at these settings", look, "section")
+    put_text(sheet, row, 0, text="Allowable spend at these settings", look=look, role="section")
     currency = plans[0].spend.currency
     heads = [
         ("Basis", TEXT),
@@ -418,13 +420,13 @@ def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Lo
         ("Rows with a pooled allowance", COUNT),
         ("Rows with one for themselves", COUNT),
     ]
-    put_headers(sheet, row + 1, heads, look, height=LOW_HEADER)
+    put_headers(sheet, row + 1, heads, look=look, height=LOW_HEADER)
     row += 2
     for plan in plans:
         table = plan.spend.table
         each = " (each)" if plan.spend.basis == ACQUIRE else ""
-        put_text(sheet, row, 0, f"{plan.spend.basis}{each}{'' if plan.live else ' (fixed)'}", look)
-        put_text(sheet, row, 1, plan.spend.horizon, look)
+        put_text(sheet, row, 0, text=f"{plan.spend.basis}{each}{'' if plan.live else ' (fixed)'}", look=look)
+        put_text(sheet, row, 1, text=plan.spend.horizon, look=look)
         for place, name in enumerate(("value_at_stake", *ALLOWANCES), start=2):
             formula, total = f"=SUM({plan.cells(name)})", float(table[name].sum())
             sheet.write_formula(row, place, formula, look.kinds[MONEY], round(total, 2))
@@ -433,5 +435,5 @@ def _write_outcome(sheet: Any, plans: tuple[SpendSheet, ...], row: int, look: Lo
             sheet.write_formula(row, place, formula, look.kinds[COUNT], count)
         row += 1
     for place in range(2, 6):
-        clean_zeros(sheet, (row - len(plans), row - 1), place, look)
+        clean_zeros(sheet, (row - len(plans), row - 1), place, look=look)
     return row

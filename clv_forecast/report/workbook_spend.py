@@ -105,11 +105,11 @@ def spend_sheets(spends: tuple[AllowableSpend, ...], names: pd.DataFrame | None)
         if taken.count(title) > 1:
             title = f"{title} {taken.count(title)}"
         live = (spend.target_roi, spend.confidence) == (spends[0].target_roi, spends[0].confidence)
-        found.append(replace(_plan(title, number, spend, names), live=live))
+        found.append(replace(_plan(title, number, spend, names=names), live=live))
     return tuple(found)
 
 
-def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | None) -> SpendSheet:
+def _plan(title: str, number: int, spend: AllowableSpend, *, names: pd.DataFrame | None) -> SpendSheet:
     order = np.argsort(-np.nan_to_num(spend.table["value_at_stake"].to_numpy(dtype=np.float64)), kind="stable")
     table, levels = spend.table.iloc[order].reset_index(drop=True), spend.levels.iloc[order].reset_index(drop=True)
     if names is not None and columns.CUSTOMER_ID in table:
@@ -123,7 +123,7 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
         *_AS_PUBLISHED,
     )
     shown = tuple(
-        column_of(table, name, spend.currency, HEADERS.get(name))
+        column_of(table, name, spend.currency, header=HEADERS.get(name))
         for name in wanted
         if name in table and not (name == "group" and len(pools) == 1 and spend.basis != ACQUIRE)
     )
@@ -147,12 +147,12 @@ def _plan(title: str, number: int, spend: AllowableSpend, names: pd.DataFrame | 
     )
 
 
-def write_spend(workbook: Any, sheet: Any, plan: SpendSheet, look: Look) -> None:
+def write_spend(workbook: Any, sheet: Any, plan: SpendSheet, *, look: Look) -> None:
     """Fill the sheet of one allowable spend."""
     spend = plan.spend
-    put_text(sheet, 0, 0, _title(plan), look, "title")
-    put_text(sheet, 2, 0, WHAT_THE_BASIS_MEANS[spend.basis], look, "plain")
-    put_text(sheet, 3, 0, _second_line(plan), look, "quiet")
+    put_text(sheet, 0, 0, text=_title(plan), look=look, role="title")
+    put_text(sheet, 2, 0, text=WHAT_THE_BASIS_MEANS[spend.basis], look=look, role="plain")
+    put_text(sheet, 3, 0, text=_second_line(plan), look=look, role="quiet")
     last = _FIRST_ROW + len(plan.table)
     for place, column in enumerate(plan.shown):
         if column.kind == MONEY:
@@ -162,12 +162,12 @@ def write_spend(workbook: Any, sheet: Any, plan: SpendSheet, look: Look) -> None
             sheet.write_formula(4, place, formula, look.roles["sum_money"], total)
         else:
             sheet.write_string(4, place, "Sum of the rows shown" if place == 0 else "", look.roles["sum_words"])
-    put_headers(sheet, _HEADER_ROW, [(column.header, column.kind) for column in (*plan.shown, *plan.behind)], look)
+    put_headers(sheet, _HEADER_ROW, [(column.header, column.kind) for column in (*plan.shown, *plan.behind)], look=look)
     _write_rows(sheet, plan, look)
     for place, column in enumerate(plan.shown):
         sheet.set_column(place, place, column.width)
         if column.kind in (MONEY, RATIO):
-            clean_zeros(sheet, (4, last - 1), place, look)
+            clean_zeros(sheet, (4, last - 1), place, look=look)
     first, width = len(plan.shown), len(plan.shown) + len(plan.behind)
     sheet.set_column(first, width - 1, 13.0, None, {"level": 1, "hidden": True})
     sheet.set_column(width, width, None, None, {"collapsed": True})
@@ -199,8 +199,8 @@ def _write_rows(sheet: Any, plan: SpendSheet, look: Look) -> None:
             if column.name in formulas:
                 sheet.write_formula(row, place, formulas[column.name], money, values[index])
             else:
-                put(sheet, row, place, values[index], column.kind, look)
-        fit_height(sheet, row, [values[index] for _, _, values in shown], plan.shown)
+                put(sheet, row, place, value=values[index], kind=column.kind, look=look)
+        fit_height(sheet, row, [values[index] for _, _, values in shown], shown=plan.shown)
         sheet.write_number(row, start - 2, int(eligible[index]))
         sheet.write_number(row, start - 1, int(plan.group[index]))
         for place, value in enumerate(behind[index].tolist(), start=start):

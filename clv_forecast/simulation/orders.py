@@ -210,7 +210,7 @@ def draw_orders(parameters: TrueParameters, left: Floats, *, rng: np.random.Gene
     account = np.concatenate([poisson[0], renewals[0]])
     elapsed = begun[account] + np.concatenate([poisson[1], renewals[1]]) / rate[account]
     u0, growth, start = (values[account] for values in path)
-    time = time_of(u0, growth, start, elapsed)
+    time = time_of(u0, growth, start, cumulative=elapsed)
     arriving = np.flatnonzero(parameters.arrival > 0.0)
     account = np.concatenate([arriving, account])
     time = np.concatenate([parameters.arrival[arriving], time])
@@ -343,7 +343,7 @@ def draw_lines(
     category = np.concatenate(
         [np.empty(0, dtype=np.int64)]
         + [
-            _chosen(ranking[orders.account[part]], in_use[part], number[part], rng)
+            _chosen(ranking[orders.account[part]], in_use[part], number[part], rng=rng)
             for part in _parts(len(number), _ORDERS_AT_ONCE)
         ]
     )
@@ -374,7 +374,7 @@ def _rankings(parameters: TrueParameters, rng: np.random.Generator, categories: 
 
 
 def _chosen(
-    ranking: NDArray[np.int64], in_use: NDArray[np.int64], number: NDArray[np.int64], rng: np.random.Generator
+    ranking: NDArray[np.int64], in_use: NDArray[np.int64], number: NDArray[np.int64], *, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Distinct categories for the lines of some orders; the better liked come more often."""
     places = np.arange(ranking.shape[1])

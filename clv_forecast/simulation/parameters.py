@@ -22,7 +22,7 @@ from scipy import optimize, special
 from clv_forecast.units import DAYS_PER_YEAR
 
 
-def penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t: ArrayLike) -> Floats:
+def penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t: ArrayLike) -> Floats:  # noqa: PLR0917 - an array function
     """Share of the wallet at the time ``t``.
 
     Parameters
@@ -44,7 +44,7 @@ def penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t: ArrayLike
     return np.asarray(1.0 - (1.0 - np.asarray(u0)) * np.exp(-np.asarray(growth) * moved), dtype=np.float64)
 
 
-def cumulative_penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t: ArrayLike) -> Floats:
+def cumulative_penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t: ArrayLike) -> Floats:  # noqa: PLR0917 - an array function
     """Integral of the share from 0 to ``t``: revenue so far, in years of the whole wallet.
 
     Parameters
@@ -70,7 +70,7 @@ def cumulative_penetration(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, t
     return np.asarray(share * time + (1.0 - share) * gained, dtype=np.float64)
 
 
-def time_of(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, cumulative: ArrayLike) -> Floats:
+def time_of(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, *, cumulative: ArrayLike) -> Floats:
     r"""The time at which the integral of the share reaches a level: the inverse of `cumulative_penetration`.
 
     .. math:: x = y + \tfrac{c}{g} + \tfrac{1}{g} W_0(-c\, e^{-g y - c}), \qquad c = 1 - u_0

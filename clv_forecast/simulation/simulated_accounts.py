@@ -80,8 +80,8 @@ def account_table(
     large = np.log(parameters.wallet / np.median(parameters.wallet))
     score = np.clip(np.rint(6.0 + 2.5 * rng.normal(size=count)), 0.0, 10.0)
     advocacy = np.where(rng.random(count) < SCORED_SHARE, score, np.nan)
-    referred_by = _referrers(acquired, 1.0 + np.square(score), ids, rng)
-    contracted, contract_end = _contracts(parameters, left, rng, clock)
+    referred_by = _referrers(acquired, 1.0 + np.square(score), ids, rng=rng)
+    contracted, contract_end = _contracts(parameters, left, rng, clock=clock)
     wallet, low, high = _wallet_notes(parameters.wallet, rng)
     return pd.DataFrame(
         {
@@ -115,7 +115,7 @@ def _text(values: NDArray[np.object_]) -> pd.Series[Any]:
 
 
 def _referrers(
-    acquired: pd.DatetimeIndex, weight: Floats, ids: NDArray[np.object_], rng: np.random.Generator
+    acquired: pd.DatetimeIndex, weight: Floats, ids: NDArray[np.object_], *, rng: np.random.Generator
 ) -> pd.Series[Any]:
     """Some accounts were referred by an account acquired on an earlier day, the keener advocates more often."""
     days = acquired.to_numpy()
@@ -149,7 +149,7 @@ def _wallet_notes(wallet: Floats, rng: np.random.Generator) -> tuple[Floats, Flo
 
 
 def _contracts(
-    parameters: TrueParameters, left: Floats, rng: np.random.Generator, clock: Clock
+    parameters: TrueParameters, left: Floats, rng: np.random.Generator, *, clock: Clock
 ) -> tuple[Floats, pd.DatetimeIndex]:
     """Some regular accounts that are there at the end of the log have agreed on about what they buy now."""
     path = (parameters.u0, parameters.growth, parameters.start)
@@ -219,7 +219,7 @@ _NODES: Final = 24
 
 
 def truth_table(
-    parameters: TrueParameters, happenings: Happenings, ids: NDArray[np.object_], next_revenue: Floats, *, clock: Clock
+    parameters: TrueParameters, happenings: Happenings, ids: NDArray[np.object_], *, next_revenue: Floats, clock: Clock
 ) -> pd.DataFrame:
     """Write down the truth of each account.
 
@@ -427,7 +427,7 @@ def simulate_accounts(
     accounts = account_table(parameters, ids, happenings.left, rng=commercial, clock=clock)
     amounts = draw_amounts(parameters, orders, rng=happened)
     lines = draw_lines(parameters, orders, amounts, rng=happened, categories=kinds, messy=bool(messy))
-    log = _log(lines, orders, ids, clock)
+    log = _log(lines, orders, ids, clock=clock)
     later = (log[columns.DATE] > clock.as_of).to_numpy()
     transactions, future = (log[part].reset_index(drop=True) for part in (~later, later))
     spending = np.random.default_rng(sequences[3])
@@ -436,7 +436,7 @@ def simulate_accounts(
         accounts=accounts,
         events=_event_table(happenings, ids, rng=happened, clock=clock),
         future=future,
-        truth=truth_table(parameters, happenings, ids, _by_account(future, ids), clock=clock),
+        truth=truth_table(parameters, happenings, ids, next_revenue=_by_account(future, ids), clock=clock),
         as_of=clock.as_of,
         acquisition_cost=acquisition_cost_table(transactions, accounts, as_of=clock.as_of, rng=spending),
     )
@@ -473,7 +473,7 @@ def _with_an_order(
         drawn *= 2
 
 
-def _log(lines: Lines, orders: Orders, ids: NDArray[np.object_], clock: Clock) -> pd.DataFrame:
+def _log(lines: Lines, orders: Orders, ids: NDArray[np.object_], *, clock: Clock) -> pd.DataFrame:
     """Sort the lines by time; orders are numbered in the order of their first line."""
     number = np.empty(len(orders.time), dtype=np.int64)
     number[np.argsort(orders.time, kind="stable")] = np.arange(1, len(number) + 1)

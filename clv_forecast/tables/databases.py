@@ -92,7 +92,7 @@ def open_duckdb_file(path: str | Path, name: str) -> Any:
     )
 
 
-def find_table(backend: Any, table: str, name: str, place: Path | ConnectionUrl) -> Any:
+def find_table(backend: Any, table: str, name: str, *, place: Path | ConnectionUrl) -> Any:
     """Find the table: under its whole name, or under schema and name where there is a point between them.
 
     Parameters
@@ -192,7 +192,7 @@ def read_database_table(place: str | Path | ConnectionUrl, table: str, name: str
     where = connection_url(place) if is_url(place) else Path(str(place))
     try:
         with connected(where, name) as backend:
-            rows: pa.Table = backend.to_pyarrow(find_table(backend, table, name, where))
+            rows: pa.Table = backend.to_pyarrow(find_table(backend, table, name, place=where))
             return pd.DataFrame(rows.to_pandas())
     except ClvForecastError:
         raise

@@ -81,7 +81,7 @@ def inexact(column: Any) -> Any:
     return (column.abs().cast("float64") >= float(EXACT[bits])) & ~column.isnan() & ~column.isinf()
 
 
-def refuse_inexact(count: int, first: Sequence[Any], what: str, bits: int = 64) -> None:
+def refuse_inexact(count: int, first: Sequence[Any], what: str, *, bits: int = 64) -> None:
     """Refuse ids that floats no longer hold exactly.
 
     Raises
@@ -111,7 +111,7 @@ def refuse_large_floats(values: Sequence[Any], what: str = "The ids") -> None:
     refuse_inexact(len(large), large, what)
     short = [float(value) for value in values if isinstance(value, np.float32)]
     large = [number for number in short if np.isfinite(number) and abs(number) >= EXACT[32]]
-    refuse_inexact(len(large), large, what, 32)
+    refuse_inexact(len(large), large, what, bits=32)
 
 
 def id_text(value: Any) -> str | None:
@@ -180,7 +180,7 @@ def id_texts(ids: pd.Series[Any], what: str = "Ids") -> pd.Series[Any]:
         bits = 8 * int(getattr(values.dtype, "itemsize", 8))
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         large = np.isfinite(numbers) & (np.abs(numbers) >= EXACT[bits])
-        refuse_inexact(int(large.sum()), numbers[large].tolist(), what, bits)
+        refuse_inexact(int(large.sum()), numbers[large].tolist(), what, bits=bits)
     elif values.dtype == object:
         refuse_large_floats(values.tolist(), what)
     if pd.api.types.is_integer_dtype(values.dtype) and not values.hasnans:

@@ -137,7 +137,7 @@ def open_parquet(
             )
             types[name_in_sql(column)] = DuckDBType.from_string(wanted)
             casts = [
-                _cast(there, kind, wanted, time_zone, ids=column in text)
+                _cast(there, kind, wanted, time_zone=time_zone, ids=column in text)
                 for there, kind in zip(found, kinds, strict=True)
             ]
         for select, cast in zip(selects, casts, strict=True):
@@ -236,7 +236,7 @@ def _one_type(column: str, kinds: Sequence[str], files: Sequence[str], *, as_tex
 _EXACT: Final = {"FLOAT": 2**24, "DOUBLE": 2**53, "BIGINT": 2**53}
 
 
-def _cast(name: str, kind: str, wanted: str, time_zone: str | None, *, ids: bool) -> str:
+def _cast(name: str, kind: str, wanted: str, *, time_zone: str | None, ids: bool) -> str:
     if kind == wanted == "DOUBLE" and ids:
         return _exact(name, kind, name)
     if kind == wanted or wanted.startswith("OTHER"):

@@ -131,18 +131,18 @@ def open_source(
     """
     if len(set(mapping.values())) != len(mapping):
         raise DomainError("Each column option must name a column of its own.", value=dict(mapping))
-    source = _opened(data, mapping, format, time_zone)
+    source = _opened(data, mapping, format, time_zone=time_zone)
     return _with_text_read(_with_ids(source, alone=alone))
 
 
-def _opened(data: Any, mapping: Mapping[str, str], format: TextFormat, time_zone: str | None) -> Source:
+def _opened(data: Any, mapping: Mapping[str, str], format: TextFormat, *, time_zone: str | None) -> Source:
     if isinstance(data, (str, Path)):
-        return _of_files(str(data), mapping, format, time_zone)
+        return _of_files(str(data), mapping, format, time_zone=time_zone)
     table, originals, label = held_table(data, mapping, c.CUSTOMER_ID)
-    return _of_rows(table, originals, format, label)
+    return _of_rows(table, originals, format, label=label)
 
 
-def _of_rows(table: pa.Table, originals: Originals | None, format: TextFormat, label: str) -> Source:
+def _of_rows(table: pa.Table, originals: Originals | None, format: TextFormat, *, label: str) -> Source:
     relation = Rows(relation_name(), table)
     try:
         schema = ibis.memtable(table).schema()
@@ -199,7 +199,7 @@ def column_names(data: Any, format: TextFormat = PLAIN) -> list[str]:
     return list(memory.read_sheet(files[0], format.sheet).column_names)
 
 
-def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zone: str | None) -> Source:
+def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, *, time_zone: str | None) -> Source:
     files = files_at(path)
     label, name = f"files at {path}", relation_name()
     if files[0].lower().endswith(memory.ENDINGS):
@@ -208,7 +208,7 @@ def _of_files(path: str, mapping: Mapping[str, str], format: TextFormat, time_zo
         for sheet in sheets:
             check_columns(mapping.values(), sheet.column_names)
         parts = [sheet.select(list(mapping.values())).rename_columns(list(mapping)) for sheet in sheets]
-        return _of_rows(_stacked(parts), None, format, label)
+        return _of_rows(_stacked(parts), None, format, label=label)
     if files[0].lower().endswith(text_files.ENDINGS):
         relation = text_files.open_csv(files, name, format)
         known = list(relation.columns)
@@ -261,7 +261,7 @@ def _with_ids(source: Source, *, alone: bool) -> Source:
     for name in names:
         if facts.get(f"{name}_inexact"):
             bits = 8 * table[name].type().nbytes
-            refuse_inexact(facts[f"{name}_inexact"], [facts[f"{name}_first"]], f"The ids in {name}", bits)
+            refuse_inexact(facts[f"{name}_inexact"], [facts[f"{name}_first"]], f"The ids in {name}", bits=bits)
     changed = {}
     for name in names:
         column, kind = table[name], table[name].type()
@@ -425,7 +425,7 @@ def open_columns(data: Any, *, format: TextFormat = PLAIN) -> Source:
     ('a', 'b')
     """
     names = column_names(data, format)
-    return _opened(data, {name_in_sql(one): one for one in names if names.count(one) == 1}, format, None)
+    return _opened(data, {name_in_sql(one): one for one in names if names.count(one) == 1}, format, time_zone=None)
 
 
 def _frame_of_text(source: Source, name: str, labels: Sequence[str]) -> pd.DataFrame:

@@ -307,16 +307,16 @@ def decided_format(
     if numbers:
         columns = [table[name] for name in numbers]
         format, sign = _numbers_decided(
-            run, table, columns, format, f"{label}, column {table[numbers[0]].get_name()!r}"
+            run, table, columns, format=format, label=f"{label}, column {table[numbers[0]].get_name()!r}"
         )
     if times:
         columns = [table[name] for name in times]
-        format = _dates_decided(run, table, columns, format, f"{label}, column {columns[0].get_name()!r}")
+        format = _dates_decided(run, table, columns, format=format, label=f"{label}, column {columns[0].get_name()!r}")
     return Seen(format=format, sign=sign)
 
 
 def _numbers_decided(
-    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], *, format: TextFormat, label: str
 ) -> tuple[TextFormat, str]:
     measures: dict[str, Any] = {}
     for i, column in enumerate(columns):
@@ -338,11 +338,11 @@ def _numbers_decided(
         return replace(format, decimal=".", thousands=""), ""
     if given and (format.decimal, format.thousands) == (".", "") and not odd:
         return format, ""
-    return _best_numbers(run, table, columns, format, label)
+    return _best_numbers(run, table, columns, format=format, label=label)
 
 
 def _best_numbers(
-    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], *, format: TextFormat, label: str
 ) -> tuple[TextFormat, str]:
     choices = [
         one for one in NUMBER_FORMATS if format.decimal in (None, one[0]) and format.thousands in (None, one[1])
@@ -400,14 +400,14 @@ def _reading(example: str, choice: tuple[str, str]) -> str:
     return f"{float(rest.replace(decimal, '.')):,.10g}"
 
 
-def looks_like(run: Callable[[Any], Any], table: Any, name: str, format: TextFormat, *, time: bool) -> str:
+def looks_like(run: Callable[[Any], Any], table: Any, name: str, *, format: TextFormat, time: bool) -> str:
     """What format the rows of a column seem to have, as advice; empty where none reads them."""
     free = TextFormat()
     try:
         if time:
-            dates = _dates_decided(run, table, [table[name]], free, name)
+            dates = _dates_decided(run, table, [table[name]], format=free, label=name)
             return "" if dates.date_format in (ISO, format.date_format) else f"date_format={dates.date_format!r}"
-        best, _ = _numbers_decided(run, table, [table[name]], free, name)
+        best, _ = _numbers_decided(run, table, [table[name]], format=free, label=name)
     except InputError as error:
         return error.remedy
     if best.numbers == format.numbers:
@@ -416,7 +416,7 @@ def looks_like(run: Callable[[Any], Any], table: Any, name: str, format: TextFor
 
 
 def _dates_decided(
-    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], format: TextFormat, label: str
+    run: Callable[[Any], Any], table: Any, columns: Sequence[Any], *, format: TextFormat, label: str
 ) -> TextFormat:
     if format.date_format is not None:
         return format

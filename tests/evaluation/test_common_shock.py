@@ -27,7 +27,7 @@ def made_up(generator, windows, *, level, noise, periods=6, mean=400.0, step=180
         origin = START + pd.Timedelta(days=step * k)
         actual = generator.poisson(mean * move).astype(float)
         draws = generator.poisson(mean, size=(periods, DRAWS)).astype(float)
-        made.append(window_of(origin, origin + pd.Timedelta(days=180), actual, draws))
+        made.append(window_of(origin, origin + pd.Timedelta(days=180), actual, draws=draws))
     return made
 
 
@@ -93,10 +93,10 @@ def test_overlapping_windows_are_not_counted_as_independent():
 def test_nothing_to_learn_from():
     assert estimate_shock([]) is None
     with pytest.raises(InputError, match="expects no purchase"):
-        window_of(START, START, np.array([1.0]), np.zeros((1, 10)))
+        window_of(START, START, np.array([1.0]), draws=np.zeros((1, 10)))
 
 
 def test_an_empty_period_is_finite():
-    window = window_of(START, START + pd.Timedelta(days=30), np.zeros(2), np.tile([1.0, 2.0, 0.0], (2, 10)))
+    window = window_of(START, START + pd.Timedelta(days=30), np.zeros(2), draws=np.tile([1.0, 2.0, 0.0], (2, 10)))
     assert isinstance(window, Window) and np.isfinite(window.log_ratio).all() and np.isfinite(window.mean).all()
     assert estimate_shock([window]).shock.level > 0.0

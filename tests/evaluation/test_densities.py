@@ -40,7 +40,7 @@ def make(history, model, draws):
 def test_no_purchase_is_a_probability(plan_of, model):
     plan = plan_of(model)
     nothing = np.zeros(plan.customers)
-    density = log_predictive_density(plan, nothing, nothing, HORIZON)
+    density = log_predictive_density(plan, nothing, nothing, horizon=HORIZON)
     np.testing.assert_allclose(np.exp(density), probability_of_none(plan, HORIZON), rtol=1e-9)
     assert np.exp(density).min() < 0.3 and np.exp(density).max() > 0.9
 
@@ -57,7 +57,7 @@ def test_one_purchase_integrates_to_its_probability(plan_of, model):
         def density(day, row=row):
             one, last = np.zeros(small.customers), np.zeros(small.customers)
             one[row], last[row] = 1.0, day / 7.0
-            return np.exp(log_predictive_density(small, one, last, HORIZON)[row])
+            return np.exp(log_predictive_density(small, one, last, horizon=HORIZON)[row])
 
         nodes, weights = np.polynomial.legendre.leggauss(8)
         days = 0.5 * 7.0 * HORIZON * (nodes + 1.0)
@@ -86,15 +86,15 @@ def test_against_quadrature_over_rate_and_dropout(plan_of):
     first = replace(plan, parts=(part.between(0, 1),))
     bought, when = np.zeros(plan.customers), np.zeros(plan.customers)
     bought[row], when[row] = y, last
-    found = log_predictive_density(first, bought, when, HORIZON)[row]
+    found = log_predictive_density(first, bought, when, horizon=HORIZON)[row]
     assert found == pytest.approx(np.log(both / past) - y * np.log(7.0), abs=1e-5)
 
 
 def test_the_unit_of_time_does_not_matter(plan_of):
     weeks, days = plan_of("bg_nbd"), plan_of("bg_nbd", unit="day")
     bought = np.minimum(weeks.frequency, 3.0)
-    by_week = log_predictive_density(weeks, bought, np.full(weeks.customers, 4.0), HORIZON)
-    by_day = log_predictive_density(days, bought, np.full(weeks.customers, 28.0), 7.0 * HORIZON)
+    by_week = log_predictive_density(weeks, bought, np.full(weeks.customers, 4.0), horizon=HORIZON)
+    by_day = log_predictive_density(days, bought, np.full(weeks.customers, 28.0), horizon=7.0 * HORIZON)
     np.testing.assert_allclose(by_week, by_day, rtol=1e-3, atol=1e-3)
 
 
@@ -104,6 +104,7 @@ def test_several_parts_are_a_mixture(plan_of):
     bought = np.minimum(plan.frequency, 2.0)
     last = np.full(plan.customers, 3.0)
     np.testing.assert_allclose(
-        log_predictive_density(halves, bought, last, HORIZON), log_predictive_density(plan, bought, last, HORIZON)
+        log_predictive_density(halves, bought, last, horizon=HORIZON),
+        log_predictive_density(plan, bought, last, horizon=HORIZON),
     )
     np.testing.assert_allclose(probability_of_none(halves, HORIZON), probability_of_none(plan, HORIZON))

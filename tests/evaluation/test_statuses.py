@@ -64,7 +64,9 @@ def cell(pit, *, origin=ALL, group="all", actual=None, expected=None, naive=None
 
 def status_of(pit, undated=(), **options):
     cells = [cell(pit, **options)]
-    found = customer_statuses(calibration_table(cells), score_table(cells, TotalBands(rows={})), LENGTHS, undated)
+    found = customer_statuses(
+        calibration_table(cells), score_table(cells, TotalBands(rows={})), LENGTHS, undated=undated
+    )
     return found[0]
 
 
@@ -157,7 +159,9 @@ def test_groups_by_a_column_without_a_date_prove_nothing(generator):
     """Everyone's band does not depend on the grouping; those of its groups do."""
     cells = [cell(generator.random(4000), group=group) for group in ("all", "later buyers")]
     tables = calibration_table(cells), score_table(cells, TotalBands(rows={}))
-    dated, undated = (customer_statuses(*tables, LENGTHS, (), undated_groups=without) for without in (False, True))
+    dated, undated = (
+        customer_statuses(*tables, LENGTHS, undated=(), undated_groups=without) for without in (False, True)
+    )
     assert [found.status for found in dated] == [TRUSTED, TRUSTED]
     assert [found.status for found in undated] == [TRUSTED, NOT_PROVEN]
 

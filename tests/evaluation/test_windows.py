@@ -63,11 +63,11 @@ def test_given_origins():
     as_of = ORIGIN + pd.Timedelta(days=91)
     assert origin_days("2024-03-31") == (ORIGIN,)
     assert origin_days(["2024-03-31", ORIGIN - pd.Timedelta(days=3)])[-1] == ORIGIN
-    check_windows([ORIGIN], ORIGIN, as_of, lengths)
+    check_windows([ORIGIN], ORIGIN, as_of, lengths=lengths)
     with pytest.raises(clv.DomainError, match=r"ends on 2024-07-01.*shorter horizon of at most 2 months\."):
-        check_windows(origin_days(["2024-04-01"]), ORIGIN, as_of, lengths)
+        check_windows(origin_days(["2024-04-01"]), ORIGIN, as_of, lengths=lengths)
     with pytest.raises(clv.DomainError, match=r"or a shorter horizon\."):
-        check_windows([as_of], ORIGIN, as_of, lengths)
+        check_windows([as_of], ORIGIN, as_of, lengths=lengths)
     with pytest.raises(clv.DomainError, match="once"):
         origin_days(["2024-03-30", "2024-03-30"])
     with pytest.raises(clv.DomainError, match="at least one"):

@@ -16,7 +16,7 @@ GROUP = np.array([0, 0, 0, 1, 1])
 
 @pytest.fixture(scope="module")
 def effects() -> Effects:
-    return random_effects(MEANS, CUSTOMERS, SQUARES, GROUP)
+    return random_effects(MEANS, CUSTOMERS, SQUARES, group=GROUP)
 
 
 SIGMA2 = group_variances(CUSTOMERS, SQUARES, GROUP)[GROUP]
@@ -74,32 +74,32 @@ def test_bands_hold_their_probability(effects: Effects) -> None:
 
 
 def test_units_order_and_shift_change_nothing(effects: Effects) -> None:
-    cents = random_effects(100.0 * MEANS - 7.0, CUSTOMERS, 1e4 * SQUARES, GROUP)
+    cents = random_effects(100.0 * MEANS - 7.0, CUSTOMERS, 1e4 * SQUARES, group=GROUP)
     np.testing.assert_allclose(cents.shrunk, 100.0 * effects.shrunk - 7.0, rtol=1e-9)
     order = np.array([4, 2, 0, 3, 1])
-    turned = random_effects(MEANS[order], CUSTOMERS[order], SQUARES[order], GROUP[order])
+    turned = random_effects(MEANS[order], CUSTOMERS[order], SQUARES[order], group=GROUP[order])
     np.testing.assert_allclose(turned.shrunk, effects.shrunk[order], rtol=1e-9)
 
 
 def test_a_cohort_alone_is_not_shrunk_and_few_customers_are_shrunk_more() -> None:
-    alone = random_effects(np.array([5.0]), np.array([10.0]), np.array([90.0]), np.array([0]))
+    alone = random_effects(np.array([5.0]), np.array([10.0]), np.array([90.0]), group=np.array([0]))
     assert alone.shrunk[0] == pytest.approx(5.0)
     low, high = alone.band(0.9)
     assert high[0] - low[0] == pytest.approx(
         2 * 1.6449 * np.sqrt(alone.variances + alone.pulls**2 * alone.group_variances)[0, 0], rel=1e-3
     )
     three = random_effects(
-        np.array([5.0, 5.0, 1.0]), np.array([100.0, 4.0, 100.0]), np.full(3, 300.0), np.zeros(3, int)
+        np.array([5.0, 5.0, 1.0]), np.array([100.0, 4.0, 100.0]), np.full(3, 300.0), group=np.zeros(3, int)
     )
     pulled = (5.0 - three.shrunk[:2]) / (5.0 - three.pooled[:2])
     assert pulled[1] > 3.0 * pulled[0] > 0.0
 
 
 def test_customers_who_are_all_alike_leave_no_doubt() -> None:
-    sure = random_effects(np.array([1.0, 2.0]), np.array([3.0, 3.0]), np.zeros(2), np.zeros(2, dtype=int))
+    sure = random_effects(np.array([1.0, 2.0]), np.array([3.0, 3.0]), np.zeros(2), group=np.zeros(2, dtype=int))
     assert sure.shrunk.tolist() == [1.0, 2.0]
     assert sure.contrast(1, np.array([0]), np.ones(1)) == (1.0, 1.0)
-    equal = random_effects(np.array([2.0, 2.0]), np.array([3.0, 3.0]), np.zeros(2), np.zeros(2, dtype=int))
+    equal = random_effects(np.array([2.0, 2.0]), np.array([3.0, 3.0]), np.zeros(2), group=np.zeros(2, dtype=int))
     assert equal.contrast(1, np.array([0]), np.ones(1)) == (2.0, 0.5)
     np.testing.assert_allclose(sure.band(0.9), [[1.0, 2.0], [1.0, 2.0]])
 
@@ -119,7 +119,7 @@ def chances(rng: np.random.Generator, spread: float, worlds: int) -> tuple[np.nd
     better, was, covered, errors, raw = [], [], [], [], []
     for _ in range(worlds):
         truth, means, sizes, squares = simulated(rng, spread, 6)
-        found = random_effects(means, sizes, squares, np.zeros(6, dtype=int))
+        found = random_effects(means, sizes, squares, group=np.zeros(6, dtype=int))
         low, high = found.band(0.9)
         covered.append((low <= truth) & (truth <= high))
         errors.append(np.square(found.shrunk - truth))

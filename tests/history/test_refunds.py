@@ -47,7 +47,7 @@ def reference(rows: list[Row]) -> tuple[list[int], list[int], list[int]]:
 
 def run(rows: list[Row]) -> tuple[list[int], list[int], list[int]]:
     columns = [np.array([row[k] for row in rows], dtype=np.int64) for k in range(5)]
-    matching = match_refunds(*columns)
+    matching = match_refunds(*columns[:2], order=columns[2], category=columns[3], amount=columns[4])
     return matching.left.tolist(), matching.unmatched.tolist(), [matching.by_level[level] for level in LEVELS]
 
 

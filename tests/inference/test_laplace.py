@@ -130,10 +130,10 @@ def test_no_mode_is_an_error():
 
 def test_asymptotic_draws_have_the_covariance_and_nest():
     covariance = np.array([[0.04, 0.03], [0.03, 0.09]])
-    many = asymptotic_draws(np.array([1.0, 2.0]), covariance, 20_000, rng())
+    many = asymptotic_draws(np.array([1.0, 2.0]), covariance, 20_000, generator=rng())
     np.testing.assert_allclose(np.cov(many.T), covariance, rtol=0.05)
     np.testing.assert_allclose(many.mean(axis=0), [1.0, 2.0], atol=0.01)
-    np.testing.assert_array_equal(asymptotic_draws(np.array([1.0, 2.0]), covariance, 50, rng()), many[:50])
+    np.testing.assert_array_equal(asymptotic_draws(np.array([1.0, 2.0]), covariance, 50, generator=rng()), many[:50])
 
 
 def test_progress_is_told_step_by_step_and_grows_with_another_set_of_proposals():

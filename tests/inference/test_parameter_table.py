@@ -23,7 +23,7 @@ def problem():
 
 def tabulated(problem, theta=THETA, covariance=COVARIANCE, *, kind=ASYMPTOTIC, bayesian=False):
     usable = np.where(np.isnan(covariance), 0.0, covariance) + 1e-12 * np.eye(theta.size)
-    draws = asymptotic_draws(theta, usable, 40_000, np.random.default_rng(1))
+    draws = asymptotic_draws(theta, usable, 40_000, generator=np.random.default_rng(1))
     table = parameter_table(problem, theta, covariance, draws=draws, kind=kind, bayesian=bayesian)
     return table.set_index("parameter"), draws
 

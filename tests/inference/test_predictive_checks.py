@@ -99,7 +99,13 @@ def test_p_is_uniform_under_the_truth():
         history = summary(frequency, recency, T)
         parameters = ParameterDraws(purchases=bg_nbd.Params(*spread(TRUTH.values(), 99)), spend=None, kind=POINT)
         check = predictive_checks._check(
-            bg_nbd, parameters.for_history(history), history, None, "fit", seed, lambda *report: None
+            bg_nbd,
+            parameters.for_history(history),
+            history,
+            spend_from=None,
+            of="fit",
+            seed=seed,
+            progress=lambda *report: None,
         )
         found.append(p_of(check, "mean recency / T of repeaters"))
     assert stats.kstest(found, "uniform").pvalue > 0.01

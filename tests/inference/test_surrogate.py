@@ -79,8 +79,8 @@ def test_a_posterior_with_long_tails_falls_back_to_exact_evaluation(loyal):
 
 
 def spoiled(change):
-    def fitted(points, values, weights, monomials):
-        polynomial = honest(points, values, weights, monomials)
+    def fitted(points, values, weights, *, monomials):
+        polynomial = honest(points, values, weights, monomials=monomials)
         return lambda points: change(points, polynomial(points))
 
     honest = surrogate.fitted
@@ -153,13 +153,13 @@ def test_least_squares_agrees_with_lapack_and_leaves_out_what_adds_nothing():
     points, weights = rng.standard_normal((300, 3)), rng.uniform(0.5, 1.0, 300)
     values = np.cos(points).sum(axis=1)
     monomials = surrogate.monomials_up_to(4, 3)
-    polynomial = surrogate.fitted(points, values, weights, monomials)
+    polynomial = surrogate.fitted(points, values, weights, monomials=monomials)
     terms = np.ones((300, len(monomials)))
     for i in range(1, len(monomials)):
         terms[:, i] = terms[:, monomials.parent[i]] * points[:, monomials.coordinate[i]]
     best = np.linalg.lstsq(terms * weights[:, None], values * weights, rcond=None)[0]
     np.testing.assert_allclose(polynomial.coefficients, best, atol=1e-10)
-    flat = surrogate.fitted(points * [1.0, 1.0, 0.0], values, weights, monomials)
+    flat = surrogate.fitted(points * [1.0, 1.0, 0.0], values, weights, monomials=monomials)
     assert np.isfinite(flat.coefficients).all()
 
 

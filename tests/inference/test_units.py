@@ -168,7 +168,7 @@ def graph_inputs(units, purchases="bg_nbd", priors=None):
             money_scale=data.money_scale,
         )
         plan = plan_graph(data, prior, structure)
-        found.append((plan, graph_data(plan, data, assignment, prior)))
+        found.append((plan, graph_data(plan, data, assignment, priors=prior)))
     return found
 
 

@@ -27,7 +27,6 @@ def quiet():
 def lifetimes():
     with quiet():
         import lifetimes
-        import lifetimes.utils
     return lifetimes
 
 

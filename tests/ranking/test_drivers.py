@@ -94,7 +94,7 @@ def test_the_interval_covers_the_true_difference(share: float) -> None:
         group = np.random.default_rng(5_000 + seed).random(400) < share
         given = base(400, seed, extra=0.2 * group)
         adjust = controls(given["size"], given["age"], given["expected"])
-        found = adjusted_difference(group, given["lost"], given["expected"], adjust, prob=0.9)
+        found = adjusted_difference(group, given["lost"], given["expected"], adjust=adjust, prob=0.9)
         covered.append(found.lower < 0.2 / 0.85 < found.upper)
     assert np.mean(covered) == pytest.approx(0.9, abs=0.05)
 
@@ -175,7 +175,7 @@ def test_the_working_model_by_matrices() -> None:
     remover = np.eye(60) - expected[:, None] * (design.T @ design)
     product = np.diag(square) @ remover @ np.diag(expected**2) @ remover.T
     truth = (design[-1] ** 2 * expected**2).sum() / strength
-    ratio, degrees = working_model(design, expected, square, strength)
+    ratio, degrees = working_model(design, expected, square, strength=strength)
     assert ratio == pytest.approx(truth / np.trace(product))
     assert degrees == pytest.approx(np.trace(product) ** 2 / np.trace(product @ product))
 

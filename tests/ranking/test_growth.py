@@ -145,15 +145,15 @@ def test_leap_years_are_counted() -> None:
 
 def test_spread_without_any_repeated_order() -> None:
     nobody = np.zeros(0, dtype=np.int64)
-    assert spread_of_amounts(nobody, nobody, np.zeros(0), 2).tolist() == [NO_SPREAD_KNOWN] * 2
-    one_each = spread_of_amounts(np.array([0, 1]), np.array([0, 0]), np.array([1.0, 99.0]), 2)
+    assert spread_of_amounts(nobody, nobody, np.zeros(0), customers=2).tolist() == [NO_SPREAD_KNOWN] * 2
+    one_each = spread_of_amounts(np.array([0, 1]), np.array([0, 0]), np.array([1.0, 99.0]), customers=2)
     assert one_each.tolist() == [NO_SPREAD_KNOWN] * 2
 
 
 def test_growth_between_years_is_no_spread() -> None:
     customer, year = np.zeros(20, dtype=np.int64), np.repeat([0, 1], 10)
-    assert spread_of_amounts(customer, year, np.where(year == 0, 50.0, 5.0), 1)[0] == pytest.approx(1.0)
-    assert spread_of_amounts(customer, year * 0, np.where(year == 0, 50.0, 5.0), 1)[0] > 1.3
+    assert spread_of_amounts(customer, year, np.where(year == 0, 50.0, 5.0), customers=1)[0] == pytest.approx(1.0)
+    assert spread_of_amounts(customer, year * 0, np.where(year == 0, 50.0, 5.0), customers=1)[0] > 1.3
 
 
 def two_years(
@@ -169,7 +169,7 @@ def two_years(
         amount = rng.lognormal(-(sigma**2) / 2, sigma, customer.size)
     else:
         amount = rng.gamma(variation**-2, variation**2, customer.size)
-    spread = spread_of_amounts(customer, year, amount, accounts)
+    spread = spread_of_amounts(customer, year, amount, customers=accounts)
     sums = np.zeros((accounts, 2))
     np.add.at(sums, (customer, year), amount)
     counts = count.astype(np.float64)

@@ -60,13 +60,13 @@ def level_errors(revenue: np.ndarray, wallet: np.ndarray, weight: np.ndarray, ta
 def test_own_revenue_never_enters_its_own_wallet(n: int, source: str) -> None:
     revenue, weight, table, _ = made_up(n)
     table["kind"] = np.where(np.arange(n) % 2 == 0, "a", "b")
-    before = reachable_revenue(revenue, weight, table, range(n), segment="kind")
+    before = reachable_revenue(revenue, weight, table, ids=range(n), segment="kind")
     assert set(before.source) == {source}
     others = []
     for factor in (1000.0, 0.0):
         changed = revenue.copy()
         changed[4] *= factor
-        after = reachable_revenue(changed, weight, table, range(n), segment="kind")
+        after = reachable_revenue(changed, weight, table, ids=range(n), segment="kind")
         rounding = 0.0 if source == FROM_PEERS else 1e-12  # sums of weights with and without it
         assert after.wallet[4] == pytest.approx(before.wallet[4], rel=rounding, abs=0.0)
         assert after.log_sd[4] == pytest.approx(before.log_sd[4], rel=rounding, abs=0.0)
@@ -78,9 +78,9 @@ def test_own_revenue_never_enters_its_own_wallet(n: int, source: str) -> None:
 def test_order_of_rows_and_columns_does_not_matter(n: int) -> None:
     revenue, weight, table, _ = made_up(n)
     ids = np.array([f"A{i}" for i in range(n)])
-    straight = reachable_revenue(revenue, weight, table, ids)
+    straight = reachable_revenue(revenue, weight, table, ids=ids)
     order = np.random.default_rng(5).permutation(n)
-    turned = reachable_revenue(revenue[order], weight[order], table.iloc[order, ::-1], ids[order])
+    turned = reachable_revenue(revenue[order], weight[order], table.iloc[order, ::-1], ids=ids[order])
     for name in ("wallet", "log_sd", "source", "peers"):
         np.testing.assert_array_equal(getattr(turned, name), getattr(straight, name)[order])
 
@@ -90,14 +90,14 @@ def test_number_of_threads_does_not_matter() -> None:
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(reachable_revenue(revenue, weight, table, range(400)))
+            found.append(reachable_revenue(revenue, weight, table, ids=range(400)))
     np.testing.assert_array_equal(found[0].wallet, found[1].wallet)
     np.testing.assert_array_equal(found[0].log_sd, found[1].log_sd)
 
 
 def test_the_seed_parts_the_accounts_anew_and_moves_wallets_within_their_error() -> None:
     revenue, weight, table, _ = made_up(1000)
-    one, same, other = (reachable_revenue(revenue, weight, table, range(1000), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (reachable_revenue(revenue, weight, table, ids=range(1000), seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.wallet, same.wallet)
     moved = np.log(other.wallet / one.wallet) / one.log_sd
     assert 0.0 < np.sqrt(np.mean(moved**2)) < 0.6
@@ -106,7 +106,7 @@ def test_the_seed_parts_the_accounts_anew_and_moves_wallets_within_their_error()
 def test_arguments_stay_as_they_are_and_results_cannot_be_changed() -> None:
     revenue, weight, table, _ = made_up(120)
     copies = revenue.copy(), weight.copy(), table.copy()
-    found = reachable_revenue(revenue, weight, table, range(120))
+    found = reachable_revenue(revenue, weight, table, ids=range(120))
     np.testing.assert_array_equal(revenue, copies[0])
     np.testing.assert_array_equal(weight, copies[1])
     pd.testing.assert_frame_equal(table, copies[2])
@@ -119,8 +119,8 @@ def test_arguments_stay_as_they_are_and_results_cannot_be_changed() -> None:
 def test_the_unit_of_money_and_of_numbers_does_not_matter(n: int) -> None:
     revenue, weight, table, _ = made_up(n)
     revenue[:3] = 0.0
-    found = reachable_revenue(revenue, weight, table, range(n))
-    other = reachable_revenue(100.0 * revenue, weight, table.assign(employees=np.log(table["employees"])), range(n))
+    found = reachable_revenue(revenue, weight, table, ids=range(n))
+    other = reachable_revenue(100.0 * revenue, weight, table.assign(employees=np.log(table["employees"])), ids=range(n))
     np.testing.assert_allclose(other.wallet, 100.0 * found.wallet, rtol=1e-6)
     np.testing.assert_allclose(other.log_sd, found.log_sd, rtol=1e-5)
 
@@ -128,7 +128,7 @@ def test_the_unit_of_money_and_of_numbers_does_not_matter(n: int) -> None:
 @pytest.mark.parametrize("quantile", [0.5, 0.8, 0.95])
 def test_share_below_is_the_quantile(quantile: float) -> None:
     revenue, weight, table, _ = made_up(2000, seed=3)
-    found = reachable_revenue(revenue, weight, table, range(2000), quantile=quantile)
+    found = reachable_revenue(revenue, weight, table, ids=range(2000), quantile=quantile)
     assert share_below(revenue, found.wallet, weight) == pytest.approx(quantile, abs=0.012)
     assert set(found.source) == {FROM_PEERS}
     assert (found.peers == 1800).all()
@@ -136,11 +136,11 @@ def test_share_below_is_the_quantile(quantile: float) -> None:
 
 def test_share_below_is_the_quantile_within_levels_and_not_so_for_one_quantile_of_all() -> None:
     revenue, weight, table, _ = made_up(4000, seed=3)
-    found = reachable_revenue(revenue, weight, table, range(4000))
+    found = reachable_revenue(revenue, weight, table, ids=range(4000))
     errors = level_errors(revenue, found.wallet, weight, table)
     assert errors.size > 15
     assert np.abs(errors).max() < 2.5
-    control = reachable_revenue(revenue, weight, pd.DataFrame(index=range(4000)), range(4000))
+    control = reachable_revenue(revenue, weight, pd.DataFrame(index=range(4000)), ids=range(4000))
     assert share_below(revenue, control.wallet, weight) == pytest.approx(QUANTILE, abs=0.002)
     assert np.abs(level_errors(revenue, control.wallet, weight, table)).max() > 5.0
 
@@ -151,9 +151,9 @@ def test_a_likely_lost_account_counts_little() -> None:
     high = revenue.copy()
     high[150:] *= 50.0
     gone = np.where(np.arange(300) < 150, 1.0, 1e-6)
-    light = reachable_revenue(high, gone, table, range(300)).wallet[:150]
-    alike = reachable_revenue(revenue, gone, table, range(300)).wallet[:150]
-    equal = reachable_revenue(high, np.ones(300), table, range(300)).wallet[:150]
+    light = reachable_revenue(high, gone, table, ids=range(300)).wallet[:150]
+    alike = reachable_revenue(revenue, gone, table, ids=range(300)).wallet[:150]
+    equal = reachable_revenue(high, np.ones(300), table, ids=range(300)).wallet[:150]
     assert np.median(light / alike) == pytest.approx(1.0, abs=0.1)
     assert np.median(equal / alike) > 5.0
 
@@ -164,7 +164,7 @@ def test_weight_zero_is_no_peer_but_has_some(n: int) -> None:
     weight[::4] = 0.0
     other = revenue.copy()
     other[::4] = 1e9
-    found, changed = (reachable_revenue(r, weight, table, range(n)) for r in (revenue, other))
+    found, changed = (reachable_revenue(r, weight, table, ids=range(n)) for r in (revenue, other))
     np.testing.assert_array_equal(found.wallet, changed.wallet)
     assert np.isfinite(found.wallet).all()
     assert (found.peers[::4] > 0).all()
@@ -174,7 +174,7 @@ def test_few_accounts() -> None:
     revenue, weight, table, _ = made_up(300)
     for n, source in ((9, None), (10, FROM_BASE), (39, FROM_BASE), (99, FROM_SEGMENT), (100, FROM_PEERS)):
         some = table.iloc[:n].assign(kind=["a"] * (n // 2) + ["b"] * (n - n // 2))[["kind"]]
-        found = reachable_revenue(revenue[:n], weight[:n], some, range(n))
+        found = reachable_revenue(revenue[:n], weight[:n], some, ids=range(n))
         known = source is not None
         assert (np.isfinite(found.wallet) == known).all()
         assert (np.isfinite(found.log_sd) == known).all()
@@ -193,7 +193,7 @@ def test_no_attributes_and_useless_ones_give_the_whole_base() -> None:
     useless = bare.assign(
         same="x", name=[f"n{i}" for i in range(200)], none=None, day=pd.date_range("2020-01-01", periods=200)
     )
-    found = [reachable_revenue(revenue, weight, table, range(200)) for table in (bare, useless)]
+    found = [reachable_revenue(revenue, weight, table, ids=range(200)) for table in (bare, useless)]
     assert set(found[0].source) == set(found[1].source) == {FROM_BASE}
     np.testing.assert_array_equal(found[0].wallet, found[1].wallet)
     assert [note.split()[0] for note in found[1].notes] == ["day", "name"]
@@ -201,7 +201,7 @@ def test_no_attributes_and_useless_ones_give_the_whole_base() -> None:
 
 def test_no_accounts_and_one() -> None:
     for n in (0, 1):
-        found = reachable_revenue(np.ones(n), np.ones(n), pd.DataFrame({"kind": ["a"] * n}), range(n))
+        found = reachable_revenue(np.ones(n), np.ones(n), pd.DataFrame({"kind": ["a"] * n}), ids=range(n))
         assert found.wallet.shape == (n,)
         assert np.isnan(found.wallet).all()
 
@@ -209,9 +209,9 @@ def test_no_accounts_and_one() -> None:
 def test_the_segment_is_the_label_with_most_large_levels_unless_named() -> None:
     revenue = np.arange(1.0, 81.0)
     table = pd.DataFrame({"four": list("abcd") * 20, "two": ["x"] * 40 + ["y"] * 40, "size": np.arange(80) // 40})
-    default = reachable_revenue(revenue, np.ones(80), table, range(80))
-    by_two = reachable_revenue(revenue, np.ones(80), table, range(80), segment="two")
-    by_number = reachable_revenue(revenue, np.ones(80), table, range(80), segment="size")
+    default = reachable_revenue(revenue, np.ones(80), table, ids=range(80))
+    by_two = reachable_revenue(revenue, np.ones(80), table, ids=range(80), segment="two")
+    by_number = reachable_revenue(revenue, np.ones(80), table, ids=range(80), segment="size")
     assert set(default.peers) == {19}
     assert set(by_two.peers) == {39}
     np.testing.assert_array_equal(by_two.wallet, by_number.wallet)
@@ -221,10 +221,10 @@ def test_the_segment_is_the_label_with_most_large_levels_unless_named() -> None:
 @pytest.mark.parametrize("n", [60, 400])
 def test_all_ties_and_no_spend(n: int) -> None:
     _, weight, table, _ = made_up(n)
-    equal = reachable_revenue(np.full(n, 250.0), weight, table, range(n))
+    equal = reachable_revenue(np.full(n, 250.0), weight, table, ids=range(n))
     np.testing.assert_allclose(equal.wallet, 250.0, rtol=1e-3)
     assert equal.log_sd.max() < 0.01
-    none = reachable_revenue(np.zeros(n), weight, table, range(n))
+    none = reachable_revenue(np.zeros(n), weight, table, ids=range(n))
     assert (none.wallet == 0.0).all()
     assert (none.log_sd == 0.0).all()
 
@@ -232,7 +232,7 @@ def test_all_ties_and_no_spend(n: int) -> None:
 @pytest.mark.parametrize("spending", [0, 8, 9, 30, 60])
 def test_a_small_base_that_hardly_spends_has_a_finite_band(spending: int) -> None:
     revenue = np.where(np.arange(60) < spending, np.linspace(100.0, 200.0, 60), 0.0)
-    found = reachable_revenue(revenue, np.ones(60), pd.DataFrame(index=range(60)), range(60))
+    found = reachable_revenue(revenue, np.ones(60), pd.DataFrame(index=range(60)), ids=range(60))
     assert (found.log_sd >= 0.0).all()
     assert (found.log_sd < 8.0).all()
     assert (found.wallet > 0.0).all() == (spending > 12)
@@ -243,7 +243,7 @@ def test_a_segment_that_never_spends_reaches_nothing() -> None:
     revenue, weight, table, _ = made_up(600)
     table = table.assign(kind=np.where(np.arange(600) % 2 == 0, "spends", "never"))
     revenue[1::2] = 0.0
-    found = reachable_revenue(revenue, weight, table, range(600))
+    found = reachable_revenue(revenue, weight, table, ids=range(600))
     assert (found.wallet[1::2] == 0.0).mean() > 0.95
     assert share_below(revenue[::2], found.wallet[::2], weight[::2]) == pytest.approx(QUANTILE, abs=0.03)
 
@@ -254,7 +254,7 @@ def test_missing_attributes_are_a_level_of_their_own() -> None:
     revenue[hidden] *= 20.0
     for column, missing in (("kind", None), ("employees", np.nan)):
         gaps = table.drop(columns="country").assign(**{column: table[column].where(~hidden, missing)})
-        found = reachable_revenue(revenue, weight, gaps, range(1200))
+        found = reachable_revenue(revenue, weight, gaps, ids=range(1200))
         for part in (hidden, ~hidden):
             below = share_below(revenue[part], found.wallet[part], weight[part])
             assert below == pytest.approx(QUANTILE, abs=0.03)
@@ -264,7 +264,7 @@ def test_labels_seen_once_and_infinite_numbers() -> None:
     revenue, weight, table, _ = made_up(300)
     table.loc[0, "kind"] = "only one"
     table.loc[1, "employees"] = np.inf
-    found = reachable_revenue(revenue, weight, table, range(300))
+    found = reachable_revenue(revenue, weight, table, ids=range(300))
     assert np.isfinite(found.wallet).all()
     assert found.log_sd[0] > np.median(found.log_sd)
 
@@ -273,7 +273,7 @@ def test_more_labels_than_are_told_apart() -> None:
     rng = np.random.default_rng(2)
     revenue, weight, _, _ = made_up(2000)
     table = pd.DataFrame({"town": [f"t{t}" for t in rng.integers(0, 400, 2000)], "kind": rng.choice(NAMES, 2000)})
-    found = reachable_revenue(revenue, weight, table, range(2000))
+    found = reachable_revenue(revenue, weight, table, ids=range(2000))
     assert any("most frequent" in note for note in found.notes)
     assert share_below(revenue, found.wallet, weight) == pytest.approx(QUANTILE, abs=0.015)
 
@@ -283,18 +283,18 @@ def test_attributes_that_tell_only_together_are_named() -> None:
     left, right = rng.integers(0, 2, 1000), rng.integers(0, 2, 1000)
     table = pd.DataFrame({"left": np.array(["a", "b"])[left], "right": np.array(["x", "y"])[right]})
     revenue = np.exp(5.0 + 2.0 * (left == right) + 0.5 * rng.normal(size=1000))
-    found = reachable_revenue(revenue, np.ones(1000), table, range(1000))
+    found = reachable_revenue(revenue, np.ones(1000), table, ids=range(1000))
     ratio = np.median(found.wallet[left == right]) / np.median(found.wallet[left != right])
     assert ratio == pytest.approx(np.exp(2.0), rel=0.15)
     assert any("left with right" in note for note in found.notes)
-    apart = reachable_revenue(np.exp(rng.normal(size=1000)), np.ones(1000), table, range(1000))
+    apart = reachable_revenue(np.exp(rng.normal(size=1000)), np.ones(1000), table, ids=range(1000))
     assert not any("left with right" in note for note in apart.notes)
 
 
 def test_progress_is_told() -> None:
     revenue, weight, table, _ = made_up(120)
     seen: list[tuple[str, int, int]] = []
-    reachable_revenue(revenue, weight, table, range(120), progress=lambda *report: seen.append(report))
+    reachable_revenue(revenue, weight, table, ids=range(120), progress=lambda *report: seen.append(report))
     assert seen[-1] == ("peers", 10, 10)
 
 
@@ -317,7 +317,7 @@ def test_progress_is_told() -> None:
 def test_errors(change: dict[str, object], error: type[Exception], message: str) -> None:
     given_ = {"revenue": [1.0] * 20, "weight": [1.0] * 20, "attributes": pd.DataFrame({"kind": ["a"] * 20})}
     given_ |= {"ids": range(20)} | change
-    options = {name: given_.pop(name) for name in ("quantile", "segment", "seed") if name in given_}
+    options = {name: given_.pop(name) for name in ("ids", "quantile", "segment", "seed") if name in given_}
     with pytest.raises(error, match=message):
         reachable_revenue(*given_.values(), **options)
 
@@ -344,12 +344,12 @@ def test_band_covers_the_true_quantile_and_shuffled_attributes_tell_nothing(
     rows = []
     for seed in range(seeds):
         revenue, weight, table, truth = made_up(n, seed)
-        found = reachable_revenue(revenue, weight, table, range(n))
+        found = reachable_revenue(revenue, weight, table, ids=range(n))
         miss = np.log(found.wallet) - truth
         errors = level_errors(revenue, found.wallet, weight, table)
         _, _, shuffled, _ = made_up(n, seed, shuffled=True)
-        control = reachable_revenue(revenue, weight, shuffled, range(n))
-        one = reachable_revenue(revenue, weight, table[[]], range(n))
+        control = reachable_revenue(revenue, weight, shuffled, ids=range(n))
+        one = reachable_revenue(revenue, weight, table[[]], ids=range(n))
         rows.append(
             {
                 "covered": (np.abs(miss) < stats.norm.ppf(0.9) * found.log_sd).mean(),
@@ -392,7 +392,7 @@ def test_closer_to_the_truth_than_boosted_trees() -> None:
                 model.fit(codes[~inside], np.log(revenue[~inside]), sample_weight=weight[~inside])
                 told[part // 2, inside] = model.predict(codes[inside])
             trees.append(np.sqrt(np.mean((told.mean(axis=0) - truth) ** 2)))
-            found = reachable_revenue(revenue, weight, table, range(1500))
+            found = reachable_revenue(revenue, weight, table, ids=range(1500))
             ours.append(np.sqrt(np.mean((np.log(found.wallet) - truth) ** 2)))
     print(np.round(ours, 3), np.round(trees, 3))
     assert np.mean(ours) < 0.8 * np.mean(trees)
@@ -405,7 +405,7 @@ def test_the_segments_band_covers_its_quantile() -> None:
         rng = np.random.default_rng(seed)
         revenue = np.exp(rng.normal(size=60) + np.repeat([0.0, 1.0], 30))
         table = pd.DataFrame({"kind": np.repeat(["a", "b"], 30)})
-        found = reachable_revenue(revenue, np.ones(60), table, range(60))
+        found = reachable_revenue(revenue, np.ones(60), table, ids=range(60))
         truth = stats.norm.ppf(QUANTILE) + np.repeat([0.0, 1.0], 30)
         covered.append((np.abs(np.log(found.wallet) - truth) < stats.norm.ppf(0.9) * found.log_sd).mean())
         below.append((revenue <= found.wallet).mean())
@@ -420,14 +420,14 @@ def test_simulated_accounts_below_their_wallet_by_every_attribute() -> None:
     accounts, truth = simulated.accounts, simulated.truth
     revenue = truth["annual_revenue_now"].to_numpy()
     attributes = accounts[["region", "segment", "channel", "employees"]]
-    found = reachable_revenue(revenue, np.ones(4000), attributes, accounts["customer_id"])
+    found = reachable_revenue(revenue, np.ones(4000), attributes, ids=accounts["customer_id"])
     sizes = pd.qcut(accounts["employees"], 5, labels=False)
     for by in (accounts["region"], accounts["segment"], accounts["channel"], sizes):
         for rows in by.groupby(by).indices.values():
             assert (revenue[rows] <= found.wallet[rows]).mean() == pytest.approx(QUANTILE, abs=0.04)
     told = np.corrcoef(np.log(found.wallet), np.log(truth["wallet"]))[0, 1]
     shuffled = attributes.sample(frac=1.0, random_state=1).reset_index(drop=True)
-    control = reachable_revenue(revenue, np.ones(4000), shuffled, accounts["customer_id"])
+    control = reachable_revenue(revenue, np.ones(4000), shuffled, ids=accounts["customer_id"])
     print(told, np.std(np.log(found.wallet)), np.std(np.log(control.wallet)))
     assert told > 0.6
     assert np.std(np.log(control.wallet)) < 0.15 * np.std(np.log(found.wallet))
@@ -438,7 +438,7 @@ def test_simulated_accounts_below_their_wallet_by_every_attribute() -> None:
 def test_a_large_base() -> None:
     revenue, weight, table, truth = made_up(100_000)
     start = time.perf_counter()
-    found = reachable_revenue(revenue, weight, table, range(100_000))
+    found = reachable_revenue(revenue, weight, table, ids=range(100_000))
     print(f"{time.perf_counter() - start:.1f} s")
     assert time.perf_counter() - start < 15.0
     assert np.sqrt(np.mean((np.log(found.wallet) - truth) ** 2)) < 0.05

@@ -41,7 +41,7 @@ def test_the_table_adds_up(base: Base) -> None:
 
 def wallets(base: Base, accounts=None, *, source: str = "auto", segment: str | None = None) -> Wallets:
     options = WalletOptions(source=source, quantile=0.8, segment=segment, seed=1)
-    return wallets_of(base.history, accounts_of(base.history, accounts), base.potential.outlook, options)
+    return wallets_of(base.history, accounts_of(base.history, accounts), base.potential.outlook, options=options)
 
 
 def test_peers_may_stand_in_for_given_wallets(base: Base) -> None:
@@ -164,7 +164,7 @@ def test_rows_may_come_in_any_order_and_seeds_repeat(base: Base) -> None:
 def test_realised_draws_are_shares_with_their_mean_and_variance() -> None:
     keys, ones = np.arange(1, 41, dtype=np.uint64), np.ones(40)
     for share, spread in ((0.01, 0.3), (0.3, 0.1), (0.3, 0.69), (0.3, 0.75), (0.97, 0.02), (1.0, 0.5)):
-        drawn = draw_realised(ones, 0.0 * ones, np.full((40, 1), share), spread, keys, 5000)
+        drawn = draw_realised(ones, 0.0 * ones, np.full((40, 1), share), spread=spread, keys=keys, draws=5000)
         variance = min(spread * share, share * (1.0 - share))
         assert drawn.min() >= 0.0 and drawn.max() <= 1.0
         assert abs(drawn.mean() - share) <= 4.5 * drawn.std() / np.sqrt(drawn.size)
@@ -173,8 +173,8 @@ def test_realised_draws_are_shares_with_their_mean_and_variance() -> None:
 
 def test_realised_draws_of_nothing_are_nothing() -> None:
     key, one = np.array([7], dtype=np.uint64), np.ones(1)
-    assert (draw_realised(0 * one, one, one[:, None], 0.5, key, 100) == 0.0).all()
-    assert (draw_realised(one, 0 * one, 0.2 * one[:, None], 0.0, key, 100) == 0.2).all()
+    assert (draw_realised(0 * one, one, one[:, None], spread=0.5, keys=key, draws=100) == 0.0).all()
+    assert (draw_realised(one, 0 * one, 0.2 * one[:, None], spread=0.0, keys=key, draws=100) == 0.2).all()
 
 
 def test_it_says_what_it_is(base: Base) -> None:

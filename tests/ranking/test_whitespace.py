@@ -51,7 +51,7 @@ def same(one: Whitespace, other: Whitespace) -> None:
 
 def test_by_definition() -> None:
     log, revenue, group, weight = made_up(60)
-    found = whitespace(log, range(60), revenue, group, weight=weight, keep=6)
+    found = whitespace(log, range(60), revenue, groups=group, weight=weight, keep=6)
     assert list(found.table.columns) == NAMES
     assert found.on_offer == 6
     np.testing.assert_array_equal(found.bought, log.groupby("customer_id").size())
@@ -70,8 +70,8 @@ def test_by_definition() -> None:
 
 def test_the_table_keeps_the_largest_and_the_wallet_sums_all() -> None:
     log, revenue, group, weight = made_up(60)
-    everything = whitespace(log, range(60), revenue, group, weight=weight, keep=6)
-    some = whitespace(log, range(60), revenue, group, weight=weight, keep=2)
+    everything = whitespace(log, range(60), revenue, groups=group, weight=weight, keep=6)
+    some = whitespace(log, range(60), revenue, groups=group, weight=weight, keep=2)
     np.testing.assert_array_equal(some.wallet, everything.wallet)
     assert some.table["rank"].max() == 2
     top = everything.table[everything.table["rank"] <= 2].reset_index(drop=True)
@@ -80,18 +80,18 @@ def test_the_table_keeps_the_largest_and_the_wallet_sums_all() -> None:
 
 def test_what_an_account_buys_changes_only_what_it_lacks() -> None:
     log, revenue, group, weight = made_up(60)
-    before = whitespace(log, range(60), revenue, group, weight=weight, keep=6).table
+    before = whitespace(log, range(60), revenue, groups=group, weight=weight, keep=6).table
     louder = log.assign(revenue=log["revenue"].where(log["customer_id"] != 7, 1e6 * log["revenue"]))
-    after = whitespace(louder, range(60), revenue, group, weight=weight, keep=6).table
+    after = whitespace(louder, range(60), revenue, groups=group, weight=weight, keep=6).table
     pd.testing.assert_frame_equal(before[before["customer_id"] == 7], after[after["customer_id"] == 7])
 
 
 def test_order_of_rows_and_ids_as_text_do_not_matter() -> None:
     log, revenue, group, weight = made_up(60)
-    straight = whitespace(log, range(60), revenue, group, weight=weight)
-    same(whitespace(log.iloc[::-1], range(60), revenue, group, weight=weight), straight)
+    straight = whitespace(log, range(60), revenue, groups=group, weight=weight)
+    same(whitespace(log.iloc[::-1], range(60), revenue, groups=group, weight=weight), straight)
     order = np.random.default_rng(3).permutation(60)
-    turned = whitespace(log, order, revenue[order], group[order], weight=weight[order])
+    turned = whitespace(log, order, revenue[order], groups=group[order], weight=weight[order])
     np.testing.assert_array_equal(turned.wallet, straight.wallet[order])
     assert turned.table["customer_id"].drop_duplicates().tolist() == [
         i for i in order if i in set(straight.table["customer_id"])
@@ -100,7 +100,7 @@ def test_order_of_rows_and_ids_as_text_do_not_matter() -> None:
         log.assign(customer_id=log["customer_id"].map("A{}".format)),
         [f"A{i}" for i in range(60)],
         revenue,
-        group,
+        groups=group,
         weight=weight,
     )
     np.testing.assert_allclose(text.wallet, straight.wallet, rtol=1e-12)
@@ -109,41 +109,43 @@ def test_order_of_rows_and_ids_as_text_do_not_matter() -> None:
 def test_categories_of_mixed_types() -> None:
     log, revenue, group, _ = made_up(60)
     names = {"a": 1, "b": 2.5, "c": "c", "d": "4", "e": 4, "f": "f"}
-    found = whitespace(log.assign(category=log["category"].map(names).astype("object")), range(60), revenue, group)
-    straight = whitespace(log, range(60), revenue, group)
+    found = whitespace(
+        log.assign(category=log["category"].map(names).astype("object")), range(60), revenue, groups=group
+    )
+    straight = whitespace(log, range(60), revenue, groups=group)
     np.testing.assert_allclose(found.wallet, straight.wallet, rtol=1e-12)
     assert found.table["category"].tolist() == straight.table["category"].map(names).tolist()
 
 
 def test_lines_of_one_category_add_up_and_what_is_no_purchase_is_dropped() -> None:
     log, revenue, group, _ = made_up(60)
-    straight = whitespace(log, range(60), revenue, group)
+    straight = whitespace(log, range(60), revenue, groups=group)
     halves = pd.concat([log.assign(revenue=0.25 * log["revenue"]), log.assign(revenue=0.75 * log["revenue"])])
     none = pd.DataFrame({"customer_id": [0, 1, 2], "category": ["z", "z", None], "revenue": [0.0, -5.0, 9.0]})
-    same(whitespace(pd.concat([halves, none]), range(60), revenue, group), straight)
+    same(whitespace(pd.concat([halves, none]), range(60), revenue, groups=group), straight)
     refunded = pd.DataFrame({"customer_id": [0], "category": ["z"], "revenue": [9.0]})
     returned = pd.concat([log, refunded, refunded.assign(revenue=-9.0)])
-    same(whitespace(returned, range(60), revenue, group), straight)
+    same(whitespace(returned, range(60), revenue, groups=group), straight)
 
 
 def test_accounts_with_no_known_category_are_absent_not_zero() -> None:
     log, revenue, group, _ = made_up(60)
     rest = log[log["customer_id"] >= 2]
-    found = whitespace(rest, range(60), revenue, group)
+    found = whitespace(rest, range(60), revenue, groups=group)
     assert np.isnan(found.wallet[:2]).all()
     assert np.isfinite(found.wallet[2:]).all()
     assert found.bought[:2].tolist() == [0, 0]
     assert not set(found.table["customer_id"]) & {0, 1}
     assert any("No purchase in a known category of 2 accounts" in note for note in found.notes)
-    alone = whitespace(rest, range(2, 60), revenue[2:], group[2:])
+    alone = whitespace(rest, range(2, 60), revenue[2:], groups=group[2:])
     np.testing.assert_allclose(found.wallet[2:], alone.wallet, rtol=1e-12)
     assert alone.notes == ()
 
 
 def test_customers_who_are_no_accounts_are_left_out() -> None:
     log, revenue, group, _ = made_up(60)
-    found = whitespace(log, range(30), revenue[:30], group[:30])
-    same(found, whitespace(log[log["customer_id"] < 30], range(30), revenue[:30], group[:30]))
+    found = whitespace(log, range(30), revenue[:30], groups=group[:30])
+    same(found, whitespace(log[log["customer_id"] < 30], range(30), revenue[:30], groups=group[:30]))
     assert any("30 customers who are not among" in note for note in found.notes)
 
 
@@ -152,7 +154,7 @@ def test_small_groups_have_the_whole_base_as_peers() -> None:
     whole = whitespace(log, range(60), revenue)
     for size, small in ((19, True), (20, False)):
         group = np.array(["few"] * size + ["many"] * (60 - size))
-        found = whitespace(log, range(60), revenue, group)
+        found = whitespace(log, range(60), revenue, groups=group)
         few = found.table[found.table["customer_id"] < size]
         of_whole = whole.table[whole.table["customer_id"] < size]
         assert few["peers_share"].tolist() == of_whole["peers_share"].tolist() or not small
@@ -163,9 +165,9 @@ def test_small_groups_have_the_whole_base_as_peers() -> None:
 def test_missing_groups_are_a_group() -> None:
     log, revenue, group, _ = made_up(80)
     missing = np.where(group == "n", group, None)
-    same(whitespace(log, range(80), revenue, missing), whitespace(log, range(80), revenue, group))
+    same(whitespace(log, range(80), revenue, groups=missing), whitespace(log, range(80), revenue, groups=group))
     text = pd.array(missing, dtype="string")
-    same(whitespace(log, range(80), revenue, text), whitespace(log, range(80), revenue, group))
+    same(whitespace(log, range(80), revenue, groups=text), whitespace(log, range(80), revenue, groups=group))
 
 
 def test_weight_zero_is_no_peer_but_has_whitespace() -> None:
@@ -181,11 +183,11 @@ def test_weight_zero_is_no_peer_but_has_whitespace() -> None:
 def test_rare_categories_are_never_whitespace_but_count() -> None:
     log, revenue, group, _ = made_up(60)
     two = log.groupby("category")["revenue"].sum().nlargest(2).index
-    found = whitespace(log, range(60), revenue, group, most_categories=2, keep=6)
+    found = whitespace(log, range(60), revenue, groups=group, most_categories=2, keep=6)
     assert set(found.table["category"]) <= set(two)
     assert found.on_offer == 6
     np.testing.assert_array_equal(found.bought, log.groupby("customer_id").size())
-    everything = whitespace(log, range(60), revenue, group, keep=6).table
+    everything = whitespace(log, range(60), revenue, groups=group, keep=6).table
     of_two = everything[everything["category"].isin(two)].drop(columns="rank").reset_index(drop=True)
     pd.testing.assert_frame_equal(found.table.drop(columns="rank"), of_two)
     assert any("2 categories with the most revenue" in note for note in found.notes)
@@ -193,11 +195,11 @@ def test_rare_categories_are_never_whitespace_but_count() -> None:
 
 def test_scales_with_the_account_and_not_with_the_log() -> None:
     log, revenue, group, _ = made_up(60)
-    found = whitespace(log, range(60), revenue, group)
-    larger = whitespace(log.assign(revenue=3.0 * log["revenue"]), range(60), 2.0 * revenue, group)
+    found = whitespace(log, range(60), revenue, groups=group)
+    larger = whitespace(log.assign(revenue=3.0 * log["revenue"]), range(60), 2.0 * revenue, groups=group)
     np.testing.assert_allclose(larger.wallet, 2.0 * found.wallet, rtol=1e-12)
     revenue[0] = 0.0
-    assert whitespace(log, range(60), revenue, group).wallet[0] == 0.0
+    assert whitespace(log, range(60), revenue, groups=group).wallet[0] == 0.0
 
 
 def test_an_account_that_buys_all_and_one_category_for_all() -> None:
@@ -227,7 +229,7 @@ def test_few_accounts_and_none() -> None:
 def test_nothing_is_changed() -> None:
     log, revenue, group, weight = made_up(60)
     copies = log.copy(), revenue.copy(), weight.copy()
-    found = whitespace(log, range(60), revenue, group, weight=weight)
+    found = whitespace(log, range(60), revenue, groups=group, weight=weight)
     pd.testing.assert_frame_equal(log, copies[0])
     np.testing.assert_array_equal(revenue, copies[1])
     np.testing.assert_array_equal(weight, copies[2])
@@ -276,7 +278,7 @@ def hidden_demand(seed: int, *, shuffled: bool) -> tuple[np.ndarray, np.ndarray]
     log = pd.DataFrame({"customer_id": account, "category": category, "revenue": spend[account, category]})
     group = rng.permutation(kind) if shuffled else kind
     seen = (spend * ~hidden).sum(axis=1)
-    table = whitespace(log, range(n), seen, group, keep=size).table
+    table = whitespace(log, range(n), seen, groups=group, keep=size).table
     return table["whitespace"].to_numpy(), (spend * hidden)[table["customer_id"], table["category"]]
 
 
@@ -304,7 +306,7 @@ def test_a_large_base() -> None:
     account, category = np.nonzero(rng.random((100_000, 50)) < rng.uniform(0.02, 0.4, 50))
     log = pd.DataFrame({"customer_id": account, "category": category, "revenue": rng.lognormal(size=account.size)})
     start = time.perf_counter()
-    found = whitespace(log, range(100_000), rng.lognormal(size=100_000), rng.integers(0, 5, 100_000))
+    found = whitespace(log, range(100_000), rng.lognormal(size=100_000), groups=rng.integers(0, 5, 100_000))
     print(f"{time.perf_counter() - start:.1f} s")
     assert time.perf_counter() - start < 20.0
     assert len(found.table) > 400_000

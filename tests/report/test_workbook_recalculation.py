@@ -59,7 +59,7 @@ def cents_at(spend: AllowableSpend, settings: dict[str, float]) -> pd.DataFrame:
             "allowable_single": np.where(may, cents(levels, level_column(level), payback_column(level)), 0.0),
             "allowable_pooled": each_of(pool, int(spend.table["customers"].iloc[0]))
             if spend.basis == ACQUIRE
-            else share_out(pool, before, upto, group),
+            else share_out(pool, before, upto, group=group),
         },
         index=pd.Index(levels["group"] if spend.basis == ACQUIRE else levels["customer_id"]),
     )

@@ -22,7 +22,7 @@ def test_the_integral_is_the_integral(u0: float, growth: float, start: float) ->
 def test_the_inverse_is_the_inverse(u0: float, growth: float, start: float) -> None:
     t = np.array([0.0, 1e-6, 0.7, 1.3, 1.31, 4.0, 12.0])
     level = cumulative_penetration(u0, growth, start, t)
-    np.testing.assert_allclose(time_of(u0, growth, start, level), t, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(time_of(u0, growth, start, cumulative=level), t, rtol=1e-6, atol=1e-7)
 
 
 def test_the_path_solves_its_equation() -> None:

@@ -322,7 +322,7 @@ def _checked(sources: Sequence[OrderSource]) -> list[OrderSource]:
     if not chosen:
         raise DomainError("consolidate needs a source at least.")
     for source in chosen:
-        instance_of(source, OrderSource, "A source", "OrderSource(...)")
+        instance_of(source, OrderSource, "A source", made_by="OrderSource(...)")
     names = [source.name for source in chosen]
     if len(set(names)) < len(names):
         raise DomainError("Each source needs a name of its own.", value=names)

@@ -124,12 +124,14 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
     after = g.late(log, raw, as_of=as_of, time_zone=zone)
     if log.in_duckdb and as_of is not None:  # there text is a date too
         days = [
-            local_time(raw[name], name, zone, log.format)[0].date() for name in (c.DATE, c.RECORDED_AT) if log.has(name)
+            local_time(raw[name], name, zone, form=log.format)[0].date()
+            for name in (c.DATE, c.RECORDED_AT)
+            if log.has(name)
         ]
         after = ibis.or_(*((day > ibis.literal(as_of)).fill_null(False) for day in days))
     code = text_of(raw[c.CURRENCY]) if log.has(c.CURRENCY) else ibis.null("string")
     ids = raw[c.CUSTOMER_ID]
-    usable, amount = _usable(log, raw[c.DATE], zone), g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0]
+    usable, amount = _usable(log, raw[c.DATE], zone), g.exact_number(log, raw, c.AMOUNT, largest=LARGEST_AMOUNT)[0]
     no, nothing = ibis.literal(False), ibis.literal(0).cast(MONEY)
     kinds = {"date_unreadable": no, "amount_unreadable": no, "plausible": nothing}
     if log.in_duckdb:
@@ -177,7 +179,7 @@ def _measured(log: OpenedSource, as_of: datetime.date | None, zone: str | None) 
 def _lost_amount(log: OpenedSource, raw: Any) -> Any:
     """Whether an amount is written that cannot be one: no number, infinite, or too large for money."""
     flaw = amount_flaw(raw[c.AMOUNT], log.format)
-    amount = g.exact_number(log, raw, c.AMOUNT, LARGEST_AMOUNT)[0]
+    amount = g.exact_number(log, raw, c.AMOUNT, largest=LARGEST_AMOUNT)[0]
     return (flaw != "amount_missing") & amount.isnull()
 
 
@@ -186,7 +188,7 @@ def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
     ids = log.table[c.CUSTOMER_ID].type()
     if ids.is_floating():
         first = float(whole["first_inexact"] or 0.0)
-        refuse_inexact(int(whole["inexact"] or 0), [first], f"The ids of {log.source.name}", 8 * ids.nbytes)
+        refuse_inexact(int(whole["inexact"] or 0), [first], f"The ids of {log.source.name}", bits=8 * ids.nbytes)
     lost = {
         kind: (int(whole[f"{name}_lost"] or 0), whole[f"{name}_money"] or Decimal(0))
         for kind, name in (("date_unreadable", "days"), ("amount_unreadable", "amounts"))
@@ -208,7 +210,11 @@ def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
 
     def advice(name: str) -> str:
         raw = g.typed(log.table)
-        return looks_like(log.fetch, raw, name, log.format, time=name == c.DATE) if raw[name].type().is_string() else ""
+        return (
+            looks_like(log.fetch, raw, name, format=log.format, time=name == c.DATE)
+            if raw[name].type().is_string()
+            else ""
+        )
 
     check_unreadable({**lost, "": (rest, money)}, most, values=values, advice=advice, label=log.source.name)
 
@@ -216,7 +222,7 @@ def _refuse(log: OpenedSource, whole: dict[str, Any], most: float) -> None:
 def _usable(log: OpenedSource, column: Any, zone: str | None) -> Any:
     """Dates that can be one: moments on the clocks of the zone in DuckDB, elsewhere as they are."""
     if log.in_duckdb:
-        column = local_time(column, c.DATE, zone, log.format)[0]
+        column = local_time(column, c.DATE, zone, form=log.format)[0]
     if column.type().is_string():
         return column.strip().nullif("")
     kind = "date" if column.type().is_date() else "timestamp"
@@ -233,7 +239,7 @@ def _ends(log: OpenedSource, zone: str | None) -> Callable[[Any, Any], tuple[dat
     def days(*ends: Any) -> tuple[datetime.date | None, ...]:
         written = any(isinstance(end, str) for end in ends)
         held = ibis.memtable(pa.table({c.DATE: pa.array(ends, pa.string() if written else kind)}))
-        found = fetch(held.select(day=local_time(held[c.DATE], c.DATE, zone, log.format)[0].date()))
+        found = fetch(held.select(day=local_time(held[c.DATE], c.DATE, zone, form=log.format)[0].date()))
         return tuple(found["day"].to_pylist())
 
     return days

@@ -80,7 +80,7 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
     """
     raw = typed(opened.table)
     after = late(opened, raw, as_of=as_of, time_zone=time_zone)
-    amount, number = exact_number(opened, raw, c.AMOUNT, LARGEST_AMOUNT)
+    amount, number = exact_number(opened, raw, c.AMOUNT, largest=LARGEST_AMOUNT)
     sign = ibis.cases((number > 0, 1), (number < 0, -1), (number == 0, 0), else_=ibis.null("int8")).cast("int8")
     here = raw.mutate(
         **{
@@ -95,7 +95,7 @@ def grouped_lines(opened: OpenedSource, *, as_of: datetime.date | None, time_zon
     keys = {name: _plain(here[name]) for name in others} | {name: here[name] for name in (SIGN, AMOUNT_TEXT)}
     sums = {c.AMOUNT: "exact_amount"}
     if opened.has(c.MARGIN):
-        here = here.mutate(exact_margin=exact_number(opened, raw, c.MARGIN, LARGEST_MARGIN)[0])
+        here = here.mutate(exact_margin=exact_number(opened, raw, c.MARGIN, largest=LARGEST_MARGIN)[0])
         refund = here[SIGN] == -1
         keys[MARGIN_KNOWN] = here["exact_margin"].notnull()
         keys[EACH_AMOUNT] = ibis.ifelse(refund, here["exact_amount"], ibis.null(MONEY))
@@ -130,7 +130,7 @@ def late(opened: OpenedSource, raw: Any, *, as_of: datetime.date | None, time_zo
     for name in (c.DATE, c.RECORDED_AT):
         if not opened.has(name):
             continue
-        local_time(raw[name], opened.source.mapping()[name], time_zone, opened.format)  # refuses what is no date
+        local_time(raw[name], opened.source.mapping()[name], time_zone, form=opened.format)  # refuses what is no date
         found = _later(raw[name], as_of, time_zone)
         if found is not None:
             known = found.fill_null(False)
@@ -145,7 +145,7 @@ def _plain(column: Any) -> Any:
     return column if plain else column.cast("string")
 
 
-def exact_number(opened: OpenedSource, raw: Any, name: str, largest: int) -> tuple[Any, Any]:
+def exact_number(opened: OpenedSource, raw: Any, name: str, *, largest: int) -> tuple[Any, Any]:
     """Exact numbers; missing where there is none or it is too large, which a cast alone would fail on.
 
     Returns
@@ -286,7 +286,7 @@ def read_groups(
     if opened.held is None:  # of a database the days have travelled, as text where they are no dates there
         times = [name for name in (c.DATE, c.RECORDED_AT) if opened.has(name) and raw[name].type().is_string()]
         form = decided_format(fetch, raw, form, numbers=(), times=times, label=opened.source.name).format
-    at, offset = local_time(raw[c.DATE], c.DATE, time_zone, form)
+    at, offset = local_time(raw[c.DATE], c.DATE, time_zone, form=form)
     usable = ibis.ifelse(at.year() >= EARLIEST_YEAR, at, ibis.null("timestamp"))
     day = usable.date().epoch_days().cast("int32")
     after = raw[AFTER]
@@ -295,7 +295,7 @@ def read_groups(
         after = after | (day > last).fill_null(False)
     recorded: Any = ibis.null("string")
     if opened.has(c.RECORDED_AT):
-        when, recorded_offset = local_time(raw[c.RECORDED_AT], c.RECORDED_AT, time_zone, form)
+        when, recorded_offset = local_time(raw[c.RECORDED_AT], c.RECORDED_AT, time_zone, form=form)
         recorded, offset = _written(when, raw[c.RECORDED_AT]), offset | recorded_offset
         if last is not None:
             after = after | (when.date().epoch_days() > last).fill_null(False)
@@ -342,7 +342,7 @@ def read_groups(
     )
     table = _with_placeholders(fetch(shaped))
     _refuse_offsets(table, opened)
-    _refuse_unreadable(table, opened, form, raw, max_unreadable)
+    _refuse_unreadable(table, opened, form, raw=raw, most=max_unreadable)
     return OrderGroups(
         source=opened.source.name,
         table=_labels_in_one_kind(table).drop_columns(["offset", "plausible"]).cast(SCHEMA),
@@ -389,7 +389,7 @@ def _with_placeholders(table: pa.Table) -> pa.Table:
     return table.set_column(table.schema.get_field_index(AFTER), AFTER, late)
 
 
-def _refuse_unreadable(table: pa.Table, opened: OpenedSource, form: TextFormat, raw: Any, most: float) -> None:
+def _refuse_unreadable(table: pa.Table, opened: OpenedSource, form: TextFormat, *, raw: Any, most: float) -> None:
     in_time = table.filter(pc.invert(pc.fill_null(table[AFTER], False)))
     sums = in_time.group_by(UNREADABLE).aggregate([(LINES, "sum"), ("plausible", "sum")]).to_pylist()
     parts = {part[UNREADABLE] or "": (part["lines_sum"], part["plausible_sum"] or Decimal(0)) for part in sums}
@@ -401,7 +401,7 @@ def _refuse_unreadable(table: pa.Table, opened: OpenedSource, form: TextFormat, 
     def advice(name: str) -> str:
         column = AMOUNT_TEXT if name == c.AMOUNT else name
         text = raw[column].type().is_string()
-        return looks_like(fetch, raw, column, form, time=name == c.DATE) if text else ""
+        return looks_like(fetch, raw, column, format=form, time=name == c.DATE) if text else ""
 
     check_unreadable(parts, most, values=values, advice=advice, label=opened.source.name)
 
@@ -427,7 +427,7 @@ def _with_ids(fetched: pa.Table, opened: OpenedSource) -> tuple[pa.Table, pa.Dat
     if pa.types.is_floating(column.type):
         bits = column.type.bit_width
         large = pc.fill_null(pc.and_(pc.is_finite(column), pc.greater_equal(pc.abs(column), float(EXACT[bits]))), False)
-        refuse_inexact(pc.sum(large).as_py() or 0, column.filter(large)[:3].to_pylist(), "The ids", bits)
+        refuse_inexact(pc.sum(large).as_py() or 0, column.filter(large)[:3].to_pylist(), "The ids", bits=bits)
     text = texts_of(column)
     kind: pa.DataType | None = pa.string()
     if pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type):

@@ -284,9 +284,11 @@ def opened(source: OrderSource, *, time_zone: str | None = None) -> Iterator[Ope
     if source.is_database:
         where = source.url or Path(source.data)
         with connected(where, source.name) as backend:
-            yield _mapped(source, find_table(backend, str(source.table), source.name, where), backend)
+            yield _mapped(source, find_table(backend, str(source.table), source.name, place=where), backend)
         return
-    held, constant = open_with_currency(source.data, dict(source.mapping()), source.format, time_zone, alone=False)
+    held, constant = open_with_currency(
+        source.data, dict(source.mapping()), source.format, time_zone=time_zone, alone=False
+    )
     yield OpenedSource(
         source=source, table=held.table, held=held, backend=None, format=held.format, constant_currency=constant
     )

@@ -34,7 +34,7 @@ def correlation_factor(partials, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _standard(t, log_sd, factor, weight, anchor, y, z):  # type: ignore[no-untyped-def]
+def _standard(t, log_sd, factor, weight, anchor, y, z):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """One level's ``y`` and ``z``; the log-density of its ``t``."""
     value = 0.0
     for i in range(t.size):
@@ -49,7 +49,7 @@ def _standard(t, log_sd, factor, weight, anchor, y, z):  # type: ignore[no-untyp
 
 
 @njit(cache=True, error_model="numpy")
-def effects_forward(raw, log_sd, partials, weight, anchor):  # type: ignore[no-untyped-def]
+def effects_forward(raw, log_sd, partials, weight, anchor):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """Effects (level, k), the log-density of ``raw`` up to a constant, and the correlation matrix."""
     levels, size = raw.shape
     factor = correlation_factor(partials, size)
@@ -71,7 +71,7 @@ def effects_forward(raw, log_sd, partials, weight, anchor):  # type: ignore[no-u
 
 
 @njit(cache=True, error_model="numpy")
-def effects_backward(raw, log_sd, partials, weight, anchor, by_effect, by_value):  # type: ignore[no-untyped-def]
+def effects_backward(raw, log_sd, partials, weight, anchor, by_effect, by_value):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
     """Gradients with respect to ``raw``, ``log_sd``, ``partials`` and ``anchor``, given those of the outputs."""
     levels, size = raw.shape
     factor = correlation_factor(partials, size)

@@ -240,7 +240,7 @@ def prior_draws(
         sd = priors.group_scale * np.abs(generator.standard_normal((draws, len(varying))))
         correlated = len(term.levels) >= FEWEST_CORRELATED and len(varying) > 1
         shape = (
-            correlation_factor(lkj_partials(len(varying), priors.eta, draws, generator), len(varying))
+            correlation_factor(lkj_partials(len(varying), priors.eta, draws, generator=generator), len(varying))
             if correlated
             else np.broadcast_to(np.eye(len(varying)), (draws, len(varying), len(varying)))
         )
@@ -279,7 +279,7 @@ def partial_exponents(size: int, eta: float) -> Floats:
     return np.array([eta + (size - 2 - j) / 2.0 for i in range(size) for j in range(i)])
 
 
-def lkj_partials(size: int, eta: float, draws: int, generator: np.random.Generator) -> Floats:
+def lkj_partials(size: int, eta: float, draws: int, *, generator: np.random.Generator) -> Floats:
     """Partial correlations of LKJ matrices, shape (draw, pair)."""
     exponents = partial_exponents(size, eta)
     return 2.0 * generator.beta(exponents, exponents, size=(draws, exponents.size)) - 1.0

@@ -153,16 +153,18 @@ def plan_coords(plan: GraphPlan, structure: Structure) -> dict[str, list[str]]:
     return coords
 
 
-def graph_data(plan: GraphPlan, data: PartData, assignment: Assignment, priors: PartPriors) -> dict[str, NDArray[Any]]:
+def graph_data(
+    plan: GraphPlan, data: PartData, assignment: Assignment, *, priors: PartPriors
+) -> dict[str, NDArray[Any]]:
     """All numbers that a graph reads, by the names of its ``pm.Data``."""
     arrays: dict[str, NDArray[Any]] = {"location": priors.location, "scale": priors.scale}
     if plan.terms:
         arrays["group_scale"] = priors.group_scale
-    weights = centring(data, assignment, priors, tuple(term.levels for term in plan.terms))
+    weights = centring(data, assignment, priors, levels=tuple(term.levels for term in plan.terms))
     for index, weight in enumerate(weights):
         arrays[f"codes_{index}"] = assignment.codes[:, index]
         arrays[f"centring_{index}"] = weight
-        arrays[f"share_{index}"] = level_shares(data, assignment, index, len(weight))
+        arrays[f"share_{index}"] = level_shares(data, assignment, index, levels=len(weight))
         if plan.terms[index].anchored:
             arrays["anchored"] = (arrays[f"share_{index}"] @ weight > _MOSTLY).astype(np.float64)
     if plan.columns:

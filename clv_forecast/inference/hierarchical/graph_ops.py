@@ -69,7 +69,7 @@ def _compile(op: CellLikelihood, node: Any, **options: Any) -> tuple[Any, int]:
     kernel: Any = kernel_of(op.likelihood)
 
     @numba_njit
-    def of_purchases(theta, steps, spans, rows):  # type: ignore[no-untyped-def]
+    def of_purchases(theta, steps, spans, rows):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
         value, gradient = kernel(theta, PurchaseTables(steps, spans, rows), True)
         return np.asarray(value), gradient
 
@@ -163,7 +163,7 @@ class _GroupEffectsGradient(Op):
 @register_funcify_default_op_cache_key(GroupEffects)  # type: ignore[no-untyped-call]
 def _compile_forward(op: Any, node: Any, **options: Any) -> tuple[Any, int]:
     @numba_njit
-    def group_effects(raw, log_sd, partials, weight, anchor):  # type: ignore[no-untyped-def]
+    def group_effects(raw, log_sd, partials, weight, anchor):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
         effect, value, correlation = effects_forward(raw, log_sd, partials, weight, anchor)
         return effect, np.asarray(value), correlation
 
@@ -173,7 +173,7 @@ def _compile_forward(op: Any, node: Any, **options: Any) -> tuple[Any, int]:
 @register_funcify_default_op_cache_key(_GroupEffectsGradient)  # type: ignore[no-untyped-call]
 def _compile_backward(op: Any, node: Any, **options: Any) -> tuple[Any, int]:
     @numba_njit
-    def group_effects_gradient(raw, log_sd, partials, weight, anchor, by_effect, by_value):  # type: ignore[no-untyped-def]
+    def group_effects_gradient(raw, log_sd, partials, weight, anchor, by_effect, by_value):  # type: ignore[no-untyped-def]  # noqa: PLR0917 - compiled
         return effects_backward(raw, log_sd, partials, weight, anchor, by_effect, by_value.item())
 
     return group_effects_gradient, VERSION

@@ -183,7 +183,7 @@ _MOST_WHERE_ALIKE: Final = 0.3
 times the effective draws of 0, and 2.1 (spend) to 2.7 times (purchases) those of 0.6."""
 
 
-def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels: tuple[int, ...]) -> list[Floats]:
+def centring(data: PartData, assignment: Assignment, priors: PartPriors, *, levels: tuple[int, ...]) -> list[Floats]:
     """Weights of each group term, shape (level, varying), between 0 (non-centred) and 1 (centred).
 
     Parameters
@@ -203,7 +203,7 @@ def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels:
     found = []
     for term, count in enumerate(levels):
         codes = assignment.codes[:, term]
-        share = level_shares(data, assignment, term, count)
+        share = level_shares(data, assignment, term, levels=count)
         score = np.stack([np.bincount(codes, weights=column, minlength=count) for column in scores.T], axis=1)
         step = (score @ covariance)[:, varying] / np.maximum(share, 1e-12)[:, None]
         between = np.sum(share[:, None] * step**2, axis=0) - count * variances  # the share cancels in its variance
@@ -214,7 +214,7 @@ def centring(data: PartData, assignment: Assignment, priors: PartPriors, levels:
     return found
 
 
-def level_shares(data: PartData, assignment: Assignment, term: int, levels: int) -> Floats:
+def level_shares(data: PartData, assignment: Assignment, term: int, *, levels: int) -> Floats:
     """Share of the likelihood's customers in each level of a group term, shape (level,)."""
     counts = np.bincount(assignment.codes[:, term], weights=cell_customers(data), minlength=levels)
     return np.asarray(counts / counts.sum())

@@ -164,7 +164,7 @@ def coordinate_priors(
         if prior is None:
             continue
         if prior.median is not None:
-            location[index] = _free(prior.median, meaning, time_scale, money_scale)
+            location[index] = _free(prior.median, meaning, time_scale, money_scale=money_scale)
         if prior.sd is not None:
             scale[index] = prior.sd
     return location, scale
@@ -325,7 +325,7 @@ def _eta(overrides: Priors) -> float:
     return eta
 
 
-def _free(median: float, meaning: Coordinate, time_scale: float, money_scale: float) -> float:
+def _free(median: float, meaning: Coordinate, time_scale: float, *, money_scale: float) -> float:
     if meaning.link == "logit":
         if not 0.0 < median < 1.0:
             raise DomainError(f"The median of {meaning.quantity} is a probability between 0 and 1.", value=median)

@@ -88,9 +88,9 @@ def sample_part(
     stage = f"sampling {plan.part}"
     progress(stage, 0, total)
     if sampler.name == "pymc":
-        tree = _sample_pymc(plan, arrays, sampler, seed)
+        tree = _sample_pymc(plan, arrays, sampler, seed=seed)
     else:
-        tree = _sample_nutpie(plan, arrays, sampler, seed, _report(progress, stage, total))
+        tree = _sample_nutpie(plan, arrays, sampler, seed=seed, report=_report(progress, stage, total))
     progress(stage, total, total)
     return _chains(plan, tree, coords or {})
 
@@ -120,6 +120,7 @@ def _sample_nutpie(
     plan: GraphPlan,
     arrays: Mapping[str, NDArray[Any]],
     sampler: Sampler,
+    *,
     seed: int,
     report: Callable[[Any], None],
 ) -> Any:
@@ -155,7 +156,7 @@ def _report(progress: Progress, stage: str, total: int) -> Callable[[Any], None]
     return report
 
 
-def _sample_pymc(plan: GraphPlan, arrays: Mapping[str, NDArray[Any]], sampler: Sampler, seed: int) -> Any:
+def _sample_pymc(plan: GraphPlan, arrays: Mapping[str, NDArray[Any]], sampler: Sampler, *, seed: int) -> Any:
     import pymc as pm  # type: ignore[import-untyped]
 
     with build_model(plan, arrays):
@@ -237,8 +238,8 @@ def fit_part_nuts(
     data: PartData,
     structure: Structure,
     assignment: Assignment,
-    priors: PartPriors,
     *,
+    priors: PartPriors,
     sampler: Sampler | None = None,
     seed: int = 1,
     progress: Progress = silent,
@@ -269,7 +270,7 @@ def fit_part_nuts(
     """
     chosen = (sampler or Sampler()).resolved(grouped=bool(structure.groups))
     plan = plan_graph(data, priors, structure)
-    arrays = graph_data(plan, data, assignment, priors)
+    arrays = graph_data(plan, data, assignment, priors=priors)
     coords = plan_coords(plan, structure)
     best: tuple[Chains, Convergence, Sampler] | None = None
     attempts = 0

@@ -103,21 +103,21 @@ def shrinkage_table(
             for level, label in enumerate(term.levels):
                 mine = labels[index] == label
                 own = alone(mine)
-                partial = _partial(model, effects, index, level)
+                partial = _partial(model, effects, index, level=level)
                 facts = (term.name, label, part), int(mine.sum())
-                rows += _rows(model, effects.coordinates, facts, (own, everyone, partial), prob)
+                rows += _rows(model, effects.coordinates, facts, estimates=(own, everyone, partial), prob=prob)
                 done += 1
                 progress("shrinkage", done, steps)
     progress("shrinkage", steps, steps)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _partial(model: Model, effects: EffectDraws, term: int, level: int) -> Floats:
+def _partial(model: Model, effects: EffectDraws, term: int, *, level: int) -> Floats:
     theta = effects.intercept + effects.effects[term][:, level]
-    return _in_units(theta, effects.coordinates, model.time_scale, model.money_scale or 1.0)
+    return _in_units(theta, effects.coordinates, time_scale=model.time_scale, money_scale=model.money_scale or 1.0)
 
 
-def _in_units(theta: Floats, coordinates: tuple[str, ...], time_scale: float, money_scale: float) -> Floats:
+def _in_units(theta: Floats, coordinates: tuple[str, ...], *, time_scale: float, money_scale: float) -> Floats:
     """Free coordinates of scaled data as those of the user's units."""
     shift = {"per time": -np.log(time_scale), "money": np.log(money_scale)}
     return np.asarray(theta + np.array([shift.get(coordinate(name).unit, 0.0) for name in coordinates]))
@@ -138,8 +138,9 @@ def _alone(model: Model, history: PurchaseHistory, part: str) -> Callable[[NDArr
             return _Own(free=None, note=error.rule)
         if not posterior.reliable:
             return _Own(free=None, note="its posterior alone cannot be drawn from reliably")
-        scales = (problem.scale, 1.0) if part == "purchases" else (1.0, problem.scale)
-        return _Own(free=_in_units(posterior.draws, problem.coordinates, *scales))
+        time_scale, money_scale = (problem.scale, 1.0) if part == "purchases" else (1.0, problem.scale)
+        free = _in_units(posterior.draws, problem.coordinates, time_scale=time_scale, money_scale=money_scale)
+        return _Own(free=free)
 
     return fit
 
@@ -157,6 +158,7 @@ def _rows(
     model: Model,
     coordinates: tuple[str, ...],
     facts: tuple[tuple[str, str, str], int],
+    *,
     estimates: tuple[_Own, _Own, Floats],
     prob: float,
 ) -> Iterator[tuple[Any, ...]]:

@@ -410,7 +410,9 @@ def assign(structure: Structure, history: PurchaseHistory) -> Assignment:
         labels = level_texts(customer_attribute(history, term.name).values)
         codes, unseen = _codes(labels, term.levels)
         if unseen:
-            notes.append(_unseen_note(term.name, unseen, int(np.sum(codes >= len(term.levels))), len(term.levels)))
+            notes.append(
+                _unseen_note(term.name, unseen, int(np.sum(codes >= len(term.levels))), levels=len(term.levels))
+            )
         keys.append(codes.astype(np.float64))
         texts.append(np.array([*term.levels, *unseen], dtype=object))
     designs: list[Floats] = []
@@ -438,7 +440,7 @@ def _codes(labels: NDArray[np.object_], levels: tuple[str, ...]) -> tuple[NDArra
     return np.array([place[label] for label in distinct], dtype=np.intp)[codes], unseen
 
 
-def _unseen_note(name: str, unseen: tuple[str, ...], customers: int, levels: int) -> str:
+def _unseen_note(name: str, unseen: tuple[str, ...], customers: int, *, levels: int) -> str:
     shown = ", ".join(repr(label) for label in unseen[:_LABELS_SHOWN])
     more = f" and {len(unseen) - _LABELS_SHOWN:,} more" if len(unseen) > _LABELS_SHOWN else ""
     kind = "group" if len(unseen) == 1 else "groups"

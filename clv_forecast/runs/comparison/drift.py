@@ -90,7 +90,7 @@ def came_since(before: Snapshot, after: Snapshot, *, progress: Progress = silent
     old = since[columns.CUSTOMER_ID].isin(ids).to_numpy(dtype=bool)
     new_ids = after.ids[~after.ids.isin(before.ids)]
     actual = _actual(ids, since[old])
-    scored = _scored(plan, actual, days / DAYS_PER_UNIT[plan.unit], before.prob, progress)
+    scored = _scored(plan, actual, days / DAYS_PER_UNIT[plan.unit], prob=before.prob, progress=progress)
     new = since[since[columns.CUSTOMER_ID].isin(new_ids)]
     rows = [
         {"group": EARLIER, "quantity": quantity, "customers": len(ids), "active": int((actual["purchases"] > 0).sum())}
@@ -124,7 +124,7 @@ def _actual(ids: pd.Index[Any], orders: pd.DataFrame) -> dict[str, Floats]:
 
 
 def _scored(
-    plan: Plan, actual: dict[str, Floats], end: float, prob: float, progress: Progress
+    plan: Plan, actual: dict[str, Floats], end: float, *, prob: float, progress: Progress
 ) -> dict[str, dict[str, Any]]:
     """Coverage of the customers' bands, and the total with its band, per quantity."""
     boundaries = np.array([end])

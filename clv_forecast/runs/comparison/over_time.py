@@ -140,15 +140,15 @@ def _row(run: StoredRun, known: Any, horizon: str) -> dict[str, Any]:
     past = run.rows_of("history", known).iloc[0]
     row = {"run": run.folder.name, "as_of": run.as_of}
     row |= {name: past[name] for name in (columns.FREQUENCY, columns.LAST_PURCHASE, columns.TOTAL_REVENUE)}
-    row |= _first(run, "forecast", known, horizon, _FORECAST)
+    row |= _first(run, "forecast", known, horizon=horizon, names=_FORECAST)
     if RANKING in run.tables:
-        row |= _first(run, RANKING, known, horizon, _RANKED)
+        row |= _first(run, RANKING, known, horizon=horizon, names=_RANKED)
     if SPEND in run.tables:
-        row |= _first(run, SPEND, known, horizon, _SPENT)
+        row |= _first(run, SPEND, known, horizon=horizon, names=_SPENT)
     return row
 
 
-def _first(run: StoredRun, table: str, known: Any, horizon: str, names: tuple[str, ...]) -> dict[str, Any]:
+def _first(run: StoredRun, table: str, known: Any, *, horizon: str, names: tuple[str, ...]) -> dict[str, Any]:
     """The named columns of an account's first row over the horizon; those that the table has."""
     rows = run.rows_of(table, known)
     rows = rows[(rows["horizon"] == horizon).to_numpy(dtype=bool)]

@@ -201,13 +201,13 @@ class Snapshot:
 
     def plan(self, history: PurchaseHistory, terms: Terms) -> Plan:
         """Bring this run's model and settings together with some accounts and their terms."""
-        return plan_of(self.model, history, terms, self.settings)
+        return plan_of(self.model, history, terms, settings=self.settings)
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.name!r}: {len(self.values):,} accounts as of {self.as_of.date()}, {self.horizon}>"
 
 
-def plan_of(model: Model | Stack, history: PurchaseHistory, terms: Terms, settings: Settings) -> Plan:
+def plan_of(model: Model | Stack, history: PurchaseHistory, terms: Terms, *, settings: Settings) -> Plan:
     """Bring a model, accounts, their terms and settings together."""
     return make_plan(
         model,
@@ -386,7 +386,7 @@ def _ids_as_text(run: Snapshot) -> Snapshot:
 
 
 def history_as_dated(
-    purchases: pd.DataFrame, day: pd.Timestamp, like: PurchaseHistory, ids: pd.Index[Any]
+    purchases: pd.DataFrame, day: pd.Timestamp, like: PurchaseHistory, *, ids: pd.Index[Any]
 ) -> PurchaseHistory | None:
     """The history as of ``day`` of purchase-days as they are known now, of the accounts ``ids``.
 

@@ -81,16 +81,16 @@ def states_between(before: Snapshot, after: Snapshot, *, progress: Progress = si
     states.values.append(states.spread(before.ids, before.values))
     then = after if dict(before.rates) == dict(after.rates) else at_earlier_rates(after, before.rates)
     terms = terms_before(before, after)
-    dated = history_as_dated(then.purchases, before.as_of, then.history, after.ids)
-    _restated(states, before, after, dated, terms)
+    dated = history_as_dated(then.purchases, before.as_of, then.history, ids=after.ids)
+    _restated(states, before, after, dated=dated, terms=terms)
     progress("bridge", 1, steps)
-    _since(states, before, then, dated, terms)
+    _since(states, before, then, dated=dated, terms=terms)
     progress("bridge", 3, steps)
     now = states.values[-1]
     if then is not after:
         now = states.spread(after.ids, values_of(before.plan(after.history, terms), before.horizon_in_unit))
     states.values.append(now)
-    for value in _of_the_later_model(states, before, after, terms):
+    for value in _of_the_later_model(states, before, after, terms=terms):
         states.values.append(value)
     progress("bridge", steps, steps)
     return states
@@ -142,7 +142,9 @@ def _prior_names(model: Model) -> list[str] | None:
     return None if model.priors is None else model.priors["name"].astype(str).tolist()
 
 
-def _restated(states: States, before: Snapshot, after: Snapshot, dated: PurchaseHistory | None, terms: Terms) -> None:
+def _restated(
+    states: States, before: Snapshot, after: Snapshot, *, dated: PurchaseHistory | None, terms: Terms
+) -> None:
     """Two states: the past as the later log has it; then also of ids that mean another account, or are gone."""
     published = states.values[0]
     restated = np.zeros(len(states.ids))
@@ -177,7 +179,7 @@ def _same_rows(dated: PurchaseHistory, before: Snapshot, place: NDArray[np.intp]
     return np.asarray(found)
 
 
-def _since(states: States, before: Snapshot, then: Snapshot, dated: PurchaseHistory | None, terms: Terms) -> None:
+def _since(states: States, before: Snapshot, then: Snapshot, *, dated: PurchaseHistory | None, terms: Terms) -> None:
     """Four states: time passed as expected, purchases since, money per order since, new customers."""
     passed = (then.as_of - before.as_of).days / DAYS_PER_UNIT[then.history.unit]
     horizon = before.horizon_in_unit
@@ -197,13 +199,15 @@ def _since(states: States, before: Snapshot, then: Snapshot, dated: PurchaseHist
         plan = before.plan(old, terms_of(terms, np.flatnonzero(known)))
         value = values_of(plan, horizon)
         priced = states.spread(then.ids[known], value)
-        bought = states.spread(then.ids[known], _at_old_spend(plan, before.plan(dated, old_terms), value, horizon))
-    late = _valued(states, before, then, terms, again)
+        bought = states.spread(
+            then.ids[known], _at_old_spend(plan, before.plan(dated, old_terms), value, horizon=horizon)
+        )
+    late = _valued(states, before, then, terms=terms, kept=again)
     states.values += [expected, bought + late, priced + late]
-    states.values.append(priced + late + _valued(states, before, then, terms, ~(known | again)))
+    states.values.append(priced + late + _valued(states, before, then, terms=terms, kept=~(known | again)))
 
 
-def _valued(states: States, before: Snapshot, then: Snapshot, terms: Terms, kept: NDArray[np.bool_]) -> Floats:
+def _valued(states: States, before: Snapshot, then: Snapshot, *, terms: Terms, kept: NDArray[np.bool_]) -> Floats:
     """Some accounts of the later log, valued by the earlier model."""
     if not kept.any():
         return np.zeros(len(states.ids))
@@ -211,7 +215,7 @@ def _valued(states: States, before: Snapshot, then: Snapshot, terms: Terms, kept
     return states.spread(then.ids[kept], values_of(plan, before.horizon_in_unit))
 
 
-def _at_old_spend(plan: Plan, earlier: Plan, value: Floats, horizon: float) -> Floats:
+def _at_old_spend(plan: Plan, earlier: Plan, value: Floats, *, horizon: float) -> Floats:
     """Value after the purchases since, each account's money per order judged by its orders of before alone.
 
     Both plans are of the same accounts in the same order; only those that bought since are valued again.
@@ -233,7 +237,7 @@ def _at_old_spend(plan: Plan, earlier: Plan, value: Floats, horizon: float) -> F
     return found
 
 
-def _of_the_later_model(states: States, before: Snapshot, after: Snapshot, terms: Terms) -> Iterator[Floats]:
+def _of_the_later_model(states: States, before: Snapshot, after: Snapshot, *, terms: Terms) -> Iterator[Floats]:
     """Five states: parameters, configuration, margin, costs, discount rate."""
     value, ids = states.values[-1], after.ids
     model: Model | Stack = before.model
@@ -241,7 +245,7 @@ def _of_the_later_model(states: States, before: Snapshot, after: Snapshot, terms
     horizon = before.horizon_in_unit
 
     def valued() -> Floats:
-        return states.spread(ids, values_of(plan_of(model, after.history, terms, settings), horizon))
+        return states.spread(ids, values_of(plan_of(model, after.history, terms, settings=settings), horizon))
 
     if not same_parameters(before.model, after.model):
         refitted = after.model if same_recipe(before.model, after.model) else _refitted(states, before, after)

@@ -59,7 +59,7 @@ class Place:
         return look_at(self.path, table=self.table, url=self.url)
 
 
-def place_of(data: str | os.PathLike[str], table: str | None, home: Path, environment: Mapping[str, str]) -> Place:
+def place_of(data: str | os.PathLike[str], table: str | None, home: Path, *, environment: Mapping[str, str]) -> Place:
     """Where the user's table lies; paths as seen from the folder ``home``.
 
     Raises
@@ -254,7 +254,7 @@ def first_configuration(
         raise DomainError("A first configuration needs data to look at.", remedy="Name a file of orders, or a URL.")
     secrets = os.environ if environment is None else environment
     home = Path(folder).resolve()
-    places = [place_of(one, table, home, secrets) for one in listed]
+    places = [place_of(one, table, home, environment=secrets) for one in listed]
     sources = [LookedSource.of(place, place.look()) for place in places]
     names = _names([source.place for source in sources])
     filled: dict[str, Filled | Sequence[Filled]] = {
@@ -264,10 +264,10 @@ def first_configuration(
     filled |= _log(sources)
     todo = [f"{name}: {text}" for source, name in zip(sources, names, strict=True) for text in source.todo]
     if accounts is not None:
-        filled |= _accounts(place_of(accounts, None, home, secrets), todo)
+        filled |= _accounts(place_of(accounts, None, home, environment=secrets), todo)
     for name, path in (("acquisition_cost", acquisition_cost), ("events", events)):
         if path is not None:
-            place = place_of(path, None, home, secrets)
+            place = place_of(path, None, home, environment=secrets)
             written = _written(name, place.look(), todo) if glob.glob(place.path) else {}  # it may be made later
             filled[name] = Filled(values={**place.keys, **written}, why=dict.fromkeys(written, WRITTEN))
     head = [_HEAD]

@@ -178,7 +178,7 @@ def look_at(place: str | Path, *, table: str | None = None, url: ConnectionUrl |
         return replace(_look(source.table, source.fetch, place), source=source)
     where = url or Path(place)
     with connected(where, str(table)) as backend:
-        return _look(find_table(backend, str(table), str(table), where), backend.to_pyarrow, where)
+        return _look(find_table(backend, str(table), str(table), place=where), backend.to_pyarrow, where)
 
 
 def _look(table: Any, run: Callable[[Any], Any], place: str | Path | ConnectionUrl) -> TableLook:
@@ -408,7 +408,7 @@ def guess_columns(look: TableLook) -> dict[str, Guess]:
         fitting = [column for column in look.columns if _fits(name, column)]
         guess = _by_name(role, [column for column in fitting if column.name not in taken])
         if guess.column is None:
-            guess = _by_kind(name, look, fitting, taken)
+            guess = _by_kind(name, look, fitting, taken=taken)
         if name == "amount" and guess.column is None:
             guess = _price_alone(look)
         if guess.column is None:
@@ -453,7 +453,7 @@ def _by_name(role: Role, columns: Collection[ColumnLook]) -> Guess:
     return Guess(column=ordered[0], why=f"Guessed by its name.{others}")
 
 
-def _by_kind(role: str, look: TableLook, fitting: Collection[ColumnLook], taken: Collection[str]) -> Guess:
+def _by_kind(role: str, look: TableLook, fitting: Collection[ColumnLook], *, taken: Collection[str]) -> Guess:
     """The only column that holds days is the date, the only one that holds broken numbers the amount."""
     left = [column for column in fitting if column.name not in taken]
     if role == "date" and len(left) == 1:

@@ -60,9 +60,9 @@ def changed_since(
     run_id: str,
     results: Results,
     model: Model,
+    *,
     inputs: Inputs,
     previous: StoredRun | None,
-    *,
     store: RunStore,
     horizon: str,
     progress: Progress = silent,
@@ -113,7 +113,7 @@ def changed_since(
         note = f"This run cannot be compared with {previous.folder.name}: {error}"
         _log.warning(note)
         return replace(UNKNOWN, earlier_ranking=ranking, notes=(note,))
-    since, drift = _since_a_quarter(now, horizon, previous, store, progress)
+    since, drift = _since_a_quarter(now, horizon, previous, store=store, progress=progress)
     seen = [one for one in (comparison.since, since) if len(one)]
     return Changed(
         comparison=comparison,
@@ -125,7 +125,7 @@ def changed_since(
 
 
 def _since_a_quarter(
-    now: Snapshot, horizon: str, previous: StoredRun, store: RunStore, progress: Progress
+    now: Snapshot, horizon: str, previous: StoredRun, *, store: RunStore, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What came, and how parameters drifted, since the newest run of at least a quarter ago.
 

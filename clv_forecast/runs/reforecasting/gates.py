@@ -145,25 +145,36 @@ def source_gates(
     sources = list(sources)
     for name in earlier.keys() - {source.name for source in sources} if section.rows_ratio is not False else ():
         sentence = f"The last run read a source {name}, which this one does not have."
-        found.append(_gate(ROWS, name, False, 0.0, section.rows_ratio, sentence))
+        found.append(_gate(ROWS, name, False, found=0.0, threshold=section.rows_ratio, sentence=sentence))
     for source in sources:
         found += _age(section.source_age_days, source, as_of)
         if earlier_as_of is not None and source.name in earlier:
             lines, money = source.upto(earlier_as_of)
             then_lines, then_money = earlier[source.name]
-            found += _ratio(ROWS, section.rows_ratio, source, lines, then_lines, "rows", earlier_as_of, both=False)
-            found += _ratio(MONEY, section.money_ratio, source, money, then_money, "money", earlier_as_of, both=True)
-        found += _recent(section.recent_rows_ratio, source, as_of, earlier_as_of)
-        found += _recent_money(section.recent_money_factor, source, as_of, earlier_as_of)
+            found += _ratio(
+                ROWS, section.rows_ratio, source, now=lines, then=then_lines, what="rows", day=earlier_as_of, both=False
+            )
+            found += _ratio(
+                MONEY,
+                section.money_ratio,
+                source,
+                now=money,
+                then=then_money,
+                what="money",
+                day=earlier_as_of,
+                both=True,
+            )
+        found += _recent(section.recent_rows_ratio, source, as_of, earlier_as_of=earlier_as_of)
+        found += _recent_money(section.recent_money_factor, source, as_of, earlier_as_of=earlier_as_of)
         if source.matched_share is not None and section.matched_share is not False:
             found.append(
                 _gate(
                     MATCHED,
                     source.name,
                     source.matched_share >= section.matched_share,
-                    source.matched_share,
-                    section.matched_share,
-                    f"The crosswalk knows the ids of {source.matched_share:.1%} of the rows of {source.name}; "
+                    found=source.matched_share,
+                    threshold=section.matched_share,
+                    sentence=f"The crosswalk knows the ids of {source.matched_share:.1%} of the rows of {source.name}; "
                     f"at least {section.matched_share:.1%} is asked for.",
                 )
             )
@@ -188,10 +199,10 @@ def result_gates(
                 LEFT_OUT,
                 "",
                 left_out <= earlier_left_out + section.left_out_share,
-                left_out,
-                section.left_out_share,
-                f"{left_out:.1%} of the rows have no customer, date or amount that can be read; in the last run "
-                f"{earlier_left_out:.1%} had none.",
+                found=left_out,
+                threshold=section.left_out_share,
+                sentence=f"{left_out:.1%} of the rows have no customer, date or amount that can be read; in the last "
+                f"run {earlier_left_out:.1%} had none.",
             )
         )
     if section.total_move is not False and earlier_value:
@@ -201,19 +212,28 @@ def result_gates(
                 TOTAL_MOVE,
                 "",
                 abs(move) <= section.total_move,
-                move,
-                section.total_move,
-                f"The total value moved by {move:+z.1%} since the last run; "
+                found=move,
+                threshold=section.total_move,
+                sentence=f"The total value moved by {move:+z.1%} since the last run; "
                 f"up to {section.total_move:.0%} is expected.",
             )
         )
     if section.fit:
-        found.append(_gate(FIT, "", status is not FitStatus.FAILED, None, None, f"The fit is {status.value}."))
+        found.append(
+            _gate(
+                FIT,
+                "",
+                status is not FitStatus.FAILED,
+                found=None,
+                threshold=None,
+                sentence=f"The fit is {status.value}.",
+            )
+        )
     if section.certificate and certificate is not None:
         failed = [horizon for horizon in certificate.horizons if certificate.standing(horizon) == "failed"]
         told = " ".join(certificate.summary(horizon) for horizon in failed or certificate.horizons[-1:])
         sentence = f"The backtest as of {certificate.as_of.date()}: {told}"
-        found.append(_gate(CERTIFICATE, "", not failed, None, None, sentence))
+        found.append(_gate(CERTIFICATE, "", not failed, found=None, threshold=None, sentence=sentence))
     return found
 
 
@@ -271,7 +291,7 @@ def check_accepted(accept: Mapping[str, str]) -> None:
             raise DomainError("A gate is accepted with a reason.", value=name, remedy="Give one: --reason TEXT.")
 
 
-def _gate(name: str, source: str, passed: bool, found: float | None, threshold: float | None, sentence: str) -> Gate:
+def _gate(name: str, source: str, passed: bool, *, found: float | None, threshold: float | None, sentence: str) -> Gate:
     return Gate(name=name, source=source, passed=bool(passed), found=found, threshold=threshold, sentence=sentence)
 
 
@@ -281,23 +301,32 @@ def _age(threshold: float | bool, source: SeenSource, as_of: pd.Timestamp) -> It
         return
     newest = source.newest
     if newest is None:
-        yield _gate(SOURCE_AGE, source.name, False, None, threshold, f"{source.name} has no order.")
+        yield _gate(
+            SOURCE_AGE, source.name, False, found=None, threshold=threshold, sentence=f"{source.name} has no order."
+        )
         return
     age, longest = (as_of - newest).days, source.longest_pause(as_of)
     usual = f" Its longest pause in a year was of {longest} days." if longest > threshold else ""
     sentence = f"The newest order of {source.name} is of {newest.date()}, {age} days before the day of the run.{usual}"
-    yield _gate(SOURCE_AGE, source.name, age <= max(float(threshold), longest), float(age), threshold, sentence)
+    yield _gate(
+        SOURCE_AGE,
+        source.name,
+        age <= max(float(threshold), longest),
+        found=float(age),
+        threshold=threshold,
+        sentence=sentence,
+    )
 
 
 def _ratio(
     name: str,
     threshold: float | bool,
     source: SeenSource,
+    *,
     now: float,
     then: float,
     what: str,
     day: pd.Timestamp,
-    *,
     both: bool,
 ) -> Iterator[Gate]:
     if threshold is False or then == 0:
@@ -309,11 +338,11 @@ def _ratio(
         f"({now:,.0f} against {then:,.0f}); at least {threshold:.0%}{', and not as far above,' if both else ''} is "
         "expected."
     )
-    yield _gate(name, source.name, passed, ratio, threshold, sentence)
+    yield _gate(name, source.name, passed, found=ratio, threshold=threshold, sentence=sentence)
 
 
 def _recent(
-    threshold: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
+    threshold: float | bool, source: SeenSource, as_of: pd.Timestamp, *, earlier_as_of: pd.Timestamp | None
 ) -> Iterator[Gate]:
     """Rows since the last run against the median of as long windows before; what chance can do is let pass."""
     days = _days_since(as_of, earlier_as_of)
@@ -330,11 +359,18 @@ def _recent(
         f"{source.name} brought {counts[0]:,.0f} rows in the last {days} days, where {usual:,.0f} are usual "
         f"({ratio:.0%}); at least {threshold:.0%} is expected."
     )
-    yield _gate(RECENT_ROWS, source.name, ratio >= threshold or by_chance > _BY_CHANCE, ratio, threshold, sentence)
+    yield _gate(
+        RECENT_ROWS,
+        source.name,
+        ratio >= threshold or by_chance > _BY_CHANCE,
+        found=ratio,
+        threshold=threshold,
+        sentence=sentence,
+    )
 
 
 def _recent_money(
-    factor: float | bool, source: SeenSource, as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None
+    factor: float | bool, source: SeenSource, as_of: pd.Timestamp, *, earlier_as_of: pd.Timestamp | None
 ) -> Iterator[Gate]:
     """Money per row since the last run against that of as long windows before: cents for euros, another currency."""
     days = _days_since(as_of, earlier_as_of)
@@ -352,7 +388,7 @@ def _recent_money(
         f"A row of {source.name} brought {each[0]:,.2f} in the last {days} days, where {usual:,.2f} are usual; a "
         f"factor of {factor:g} beyond the {len(each) - 1} windows before is let pass."
     )
-    yield _gate(RECENT_MONEY, source.name, passed, ratio, factor, sentence)
+    yield _gate(RECENT_MONEY, source.name, passed, found=ratio, threshold=factor, sentence=sentence)
 
 
 def _days_since(as_of: pd.Timestamp, earlier_as_of: pd.Timestamp | None) -> int:

@@ -172,7 +172,14 @@ def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], p
         found.append(
             (
                 "crosswalk",
-                lambda: _table(configuration, *place, "crosswalk", walk.crosswalk_format, CROSSWALK[:2], CROSSWALK[2:]),
+                lambda: _table(
+                    configuration,
+                    place,
+                    "crosswalk",
+                    format=walk.crosswalk_format,
+                    labels=CROSSWALK[:2],
+                    ids=CROSSWALK[2:],
+                ),
             )
         )
     if accounts is not None:
@@ -183,7 +190,7 @@ def other_tables(configuration: Configuration) -> list[tuple[str, Callable[[], p
         found.append(("acquisition_cost", lambda: _file(cost, "acquisition_cost", ("cohort", columns.CHANNEL))))
     if events is not None:
         labels, days = (columns.CUSTOMER_ID, columns.KIND), (columns.DATE, columns.RECORDED_AT)
-        found.append(("events", lambda: _file(events, "events", labels, days)))
+        found.append(("events", lambda: _file(events, "events", labels, days=days)))
     return found
 
 
@@ -201,7 +208,7 @@ def seen_sources(consolidated: Consolidated) -> tuple[SeenSource, ...]:
     )
 
 
-def run_id_of(configuration: Configuration, inputs: Inputs, as_of: pd.Timestamp, previous: str | None) -> str:
+def run_id_of(configuration: Configuration, inputs: Inputs, as_of: pd.Timestamp, *, previous: str | None) -> str:
     """Id of a run: its day, and a mark of all that its tables depend on.
 
     The same inputs, configuration, versions and previous run give the same id, so that a run which was cut off is
@@ -225,22 +232,22 @@ def run_id_of(configuration: Configuration, inputs: Inputs, as_of: pd.Timestamp,
 
 def _table(
     configuration: Configuration,
-    path: str | None,
-    url: str | None,
-    table: str | None,
+    where: tuple[str | None, str | None, str | None],
     name: str,
+    *,
     format: TextFormat,
     labels: tuple[str, ...],
     ids: tuple[str, ...] = (),
     days: tuple[str, ...] = (),
 ) -> pd.DataFrame:
+    path, url, table = where
     if table is None:
         return read_frame(path, f"The table {name}", format=format, labels=labels, ids=ids, days=days)
     place = configuration.resolved_url(url) if url is not None else Path(str(path))
     return read_database_table(place, table, name)
 
 
-def _file(section: Any, name: str, labels: tuple[str, ...], days: tuple[str, ...] = ()) -> pd.DataFrame:
+def _file(section: Any, name: str, labels: tuple[str, ...], *, days: tuple[str, ...] = ()) -> pd.DataFrame:
     return read_frame(section.path, f"The table {name}", format=section.text_format, labels=labels, days=days)
 
 
@@ -249,7 +256,7 @@ def _accounts(configuration: Configuration, where: tuple[str | None, str | None,
     if section is None:
         raise InputError("The configuration names no accounts.")
     labels = (section.customer, columns.CUSTOMER_ID, *LABELS)
-    return _table(configuration, *where, "accounts", section.text_format, labels, days=ACCOUNT_DAYS)
+    return _table(configuration, where, "accounts", format=section.text_format, labels=labels, days=ACCOUNT_DAYS)
 
 
 def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:

@@ -164,7 +164,7 @@ class OneRun:
         started = _now()
         inputs = read_inputs(self.configuration, reading, as_of=self.as_of, progress=self.progress)
         last, passed_over = self._last()
-        run_id = run_id_of(self.configuration, inputs, self.as_of, None if last is None else last.run_id)
+        run_id = run_id_of(self.configuration, inputs, self.as_of, previous=None if last is None else last.run_id)
         _log.info("Run %s: read %d rows of %d sources.", run_id, *_read(inputs))
         known = self._known(run_id)
         if known is not None:
@@ -175,19 +175,24 @@ class OneRun:
         fitted, test = self._model(history, last, previous)
         _log.info("Model: %s Backtest: %s", fitted.reason, test.reason)
         results = results_of(
-            self.configuration, inputs, history, fitted.model, test.certificate, progress=self.progress
+            self.configuration,
+            inputs,
+            history,
+            model=fitted.model,
+            certificate=test.certificate,
+            progress=self.progress,
         )
         changed = changed_since(
             run_id,
             results,
             fitted.model,
-            inputs,
-            previous,
+            inputs=inputs,
+            previous=previous,
             store=self.store,
             horizon=self.configuration.ranking_horizon,
             progress=self.progress,
         )
-        gates = self._gates(inputs, last, fitted, test, results)
+        gates = self._gates(inputs, last, fitted, test=test, results=results)
         alerts = alerts_of(
             self.configuration.alerts,
             changed.comparison,
@@ -197,7 +202,7 @@ class OneRun:
             rankings=(changed.earlier_ranking, None if results.ranking is None else results.ranking.table),
         )
         alerts = (*alerts, *(Alert(name=DAMAGED_RUN, found=1.0, threshold=0.0, sentence=one) for one in passed_over))
-        folder = self._write(run_id, inputs, fitted, results, changed, previous)
+        folder = self._write(run_id, inputs, fitted, results=results, changed=changed, previous=previous)
         held = any(gate.holds for gate in gates)
         record = record_of(
             run_id=run_id,
@@ -278,7 +283,7 @@ class OneRun:
         return fitted, test
 
     def _gates(
-        self, inputs: Inputs, last: RunEntry | None, fitted: Fitted, test: Tested, results: Results
+        self, inputs: Inputs, last: RunEntry | None, fitted: Fitted, *, test: Tested, results: Results
     ) -> tuple[Gate, ...]:
         record: Mapping[str, Any] = {} if last is None else last.record
         value = _total(results, self.configuration.ranking_horizon)
@@ -310,6 +315,7 @@ class OneRun:
         run_id: str,
         inputs: Inputs,
         fitted: Fitted,
+        *,
         results: Results,
         changed: Changed,
         previous: StoredRun | None,

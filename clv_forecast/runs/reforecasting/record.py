@@ -103,7 +103,7 @@ def fitted_model(
         If the history lacks what the model needs.
     """
     rule, every = section.refit_rule
-    reason, drift = _due(section, history, standing, rule, every, seed)
+    reason, drift = _due(section, history, standing, rule=rule, every=every, seed=seed)
     if reason is None and standing is not None:
         told = f"The model of {standing.model.as_of.date()} is kept: {section.refit}, {standing.runs_since + 1} since."
         return Fitted(
@@ -133,6 +133,7 @@ def _due(
     section: ModelSection,
     history: PurchaseHistory,
     standing: Standing | None,
+    *,
     rule: str,
     every: int | None,
     seed: int,
@@ -148,14 +149,14 @@ def _due(
     if rule != DRIFT:
         due = standing.runs_since + 1 >= (every or 1)
         return (f"It is due: {section.refit}." if due else None), nothing
-    drift = _challenged(section.recipe, history, standing.model, seed)
+    drift = _challenged(section.recipe, history, standing.model, seed=seed)
     largest = largest_drift(drift)
     if largest > section.drift_z:
         return f"{most_moved(drift)}.", drift
     return None, drift
 
 
-def _challenged(recipe: Recipe, history: PurchaseHistory, model: Model, seed: int) -> pd.DataFrame:
+def _challenged(recipe: Recipe, history: PurchaseHistory, model: Model, *, seed: int) -> pd.DataFrame:
     """How far today's log, fitted by maximum likelihood, would move the parameters; a failed fit is a drift itself."""
     try:
         challenger = fit(

@@ -151,9 +151,9 @@ def results_of(
     configuration: Configuration,
     inputs: Inputs,
     history: PurchaseHistory,
+    *,
     model: Model,
     certificate: Certificate | None,
-    *,
     progress: Progress = silent,
 ) -> Results:
     """Forecast, and all that follows from it.
@@ -182,17 +182,19 @@ def results_of(
         progress=progress,
     )
     notes: list[str] = []
-    found = _potential(configuration, history, ahead, progress)
+    found = _potential(configuration, history, ahead, progress=progress)
     metrics = None if configuration.grading is None else account_metrics(history)
     return Results(
         forecast=ahead,
         certificate=certificate,
         potential=found,
-        ranking=_ranking(configuration, ahead, found, metrics, progress),
+        ranking=_ranking(configuration, ahead, found, metrics=metrics, progress=progress),
         metrics=metrics,
-        spends=_spends(configuration, ahead, found, model, progress),
-        cohorts=_or_left_out("New customers", notes, lambda: _cohorts(configuration, inputs, ahead, progress)),
-        drivers=_or_left_out("What goes with losses", notes, lambda: _drivers(configuration, inputs, ahead, progress)),
+        spends=_spends(configuration, ahead, found, model=model, progress=progress),
+        cohorts=_or_left_out("New customers", notes, lambda: _cohorts(configuration, inputs, ahead, progress=progress)),
+        drivers=_or_left_out(
+            "What goes with losses", notes, lambda: _drivers(configuration, inputs, ahead, progress=progress)
+        ),
         cash_flow=ahead.cash_flow(_GRID, progress=progress),
         notes=tuple(notes),
     )
@@ -208,7 +210,9 @@ def _or_left_out[T](part: str, notes: list[str], make: Callable[[], T]) -> T | N
         return None
 
 
-def _drivers(configuration: Configuration, inputs: Inputs, ahead: Forecast, progress: Progress) -> pd.DataFrame | None:
+def _drivers(
+    configuration: Configuration, inputs: Inputs, ahead: Forecast, *, progress: Progress
+) -> pd.DataFrame | None:
     if inputs.events is None:
         return None
     return loss_drivers(
@@ -223,7 +227,7 @@ def _drivers(configuration: Configuration, inputs: Inputs, ahead: Forecast, prog
 
 
 def _potential(
-    configuration: Configuration, history: PurchaseHistory, ahead: Forecast, progress: Progress
+    configuration: Configuration, history: PurchaseHistory, ahead: Forecast, *, progress: Progress
 ) -> Potential | None:
     """Nothing is known of what accounts could bring before there is a table of accounts."""
     section = configuration.potential
@@ -246,6 +250,7 @@ def _ranking(
     configuration: Configuration,
     ahead: Forecast,
     found: Potential | None,
+    *,
     metrics: pd.DataFrame | None,
     progress: Progress,
 ) -> Ranking | None:
@@ -267,7 +272,7 @@ def _ranking(
 
 
 def _spends(
-    configuration: Configuration, ahead: Forecast, found: Potential | None, model: Model, progress: Progress
+    configuration: Configuration, ahead: Forecast, found: Potential | None, *, model: Model, progress: Progress
 ) -> tuple[AllowableSpend, ...]:
     """One allowable spend per basis. Failed bands do not stop it: the gate on the certificate holds the run then."""
     section = configuration.finance
@@ -291,7 +296,7 @@ def _spends(
     )
 
 
-def _cohorts(configuration: Configuration, inputs: Inputs, ahead: Forecast, progress: Progress) -> Cohorts | None:
+def _cohorts(configuration: Configuration, inputs: Inputs, ahead: Forecast, *, progress: Progress) -> Cohorts | None:
     if not configuration.cohorts.enabled or not ahead.plan.has_spend:
         return None
     return cohorts(

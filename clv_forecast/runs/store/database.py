@@ -116,7 +116,7 @@ def result_tables(found: Mapping[str, Mapping[str, Kind]]) -> list[str]:
     return [name for name, columns in found.items() if view_of(name) in found and RUN_ID in columns]
 
 
-def make_room(at: Session, name: str, table: pa.Table, found: Mapping[str, Mapping[str, Kind]]) -> dict[str, Kind]:
+def make_room(at: Session, name: str, table: pa.Table, *, found: Mapping[str, Mapping[str, Kind]]) -> dict[str, Kind]:
     """Create a table or change it so that it takes new rows, and its view.
 
     Returns
@@ -299,7 +299,7 @@ class ResultDatabase:
             for name in {*result_tables(found), *(name for name in ready if RUN_ID in found.get(name, {}))}:
                 at.rows(sge.delete(named(name), where=of_runs([run_id])))
             for name, table in ready.items():
-                held = make_room(at, name, table, found)
+                held = make_room(at, name, table, found=found)
                 at.insert(name, under(run_id, table, held))
             at.rows(sge.delete(named(RUNS), where=of_runs([run_id])))
             at.insert(RUNS, row_about(run_id, about))

@@ -20,7 +20,7 @@ from clv_forecast.runs.store.run_entry import RunEntry
 from clv_forecast.runs.store.store import RunStore
 
 if TYPE_CHECKING:
-    from clv_forecast.runs.store.database import ResultDatabase
+    pass
 
 
 RUNS = 60

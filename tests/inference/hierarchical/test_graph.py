@@ -63,7 +63,7 @@ def test_the_density_is_likelihood_times_priors(history, part, anchored):
         money_scale=data.money_scale,
     )
     plan = plan_graph(data, priors, structure)
-    arrays = graph_data(plan, data, assignment, priors)
+    arrays = graph_data(plan, data, assignment, priors=priors)
     arrays[f"{part}_anchored"] = np.array(anchored[: len(priors.varying)])
     model = build_model(plan, arrays, plan_coords(plan, structure))
     assert model.named_vars_to_dims[f"{part}_effect_region"][0] == "region"
@@ -194,7 +194,7 @@ def test_units_change_nothing_in_the_graph(history):
     inputs = []
     for data, override in ((one, given), (other, slower)):
         priors = part_priors("bg_nbd", "purchases", override, structure=structure, time_scale=data.time_scale)
-        inputs.append(graph_data(plan_graph(data, priors, structure), data, assignment, priors))
+        inputs.append(graph_data(plan_graph(data, priors, structure), data, assignment, priors=priors))
     for name, array in inputs[0].items():
         np.testing.assert_array_equal(array, inputs[1][name], err_msg=name)
     one, other = (spend_part(t, spend_data(t, "repeat"), assignment) for t in (table, scaled))

@@ -33,7 +33,7 @@ def fitted(data: PartData, structure, assignment, *, sampler=QUICK, seed=5, prog
         data.model, data.part, structure=structure, time_scale=data.time_scale, money_scale=data.money_scale
     )
     more = {} if progress is None else {"progress": progress}
-    return fit_part_nuts(data, structure, assignment, priors, sampler=sampler, seed=seed, **more)
+    return fit_part_nuts(data, structure, assignment, priors=priors, sampler=sampler, seed=seed, **more)
 
 
 @pytest.fixture(scope="module")

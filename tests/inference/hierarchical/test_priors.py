@@ -92,7 +92,7 @@ def test_the_table_says_the_users_units_and_what_was_given():
 
 def test_lkj_every_correlation_has_the_same_marginal():
     size, eta = 4, 2.0
-    factor = correlation_factor(lkj_partials(size, eta, 20_000, np.random.default_rng(2)), size)
+    factor = correlation_factor(lkj_partials(size, eta, 20_000, generator=np.random.default_rng(2)), size)
     matrix = np.einsum("dij,dkj->dik", factor, factor)
     np.testing.assert_allclose(np.diagonal(matrix, axis1=1, axis2=2), 1.0)
     half = eta - 1.0 + size / 2.0

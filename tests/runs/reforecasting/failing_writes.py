@@ -93,7 +93,7 @@ class Trial:
         for name in ("write_page", "write_workbook"):
             self.drawn_once(name)
         run_folder.late_categories = cache(run_folder.late_categories)
-        OneRun._write = lambda run, *given: self.each(run, *given)  # type: ignore[method-assign]
+        OneRun._write = lambda run, *given, **named: self.each(run, *given, **named)  # type: ignore[method-assign]
         code = BROKEN
         try:
             reforecast(self.folder / "clv.toml", as_of="1997-12-21")
@@ -107,19 +107,19 @@ class Trial:
             os._exit(code)
         assert code == UNHARMED, "the run that nothing disturbed failed"
 
-    def each(self, run: OneRun, *given: Any) -> Path:
-        shutil.rmtree(self.write(run, *given))  # draws page and workbook
+    def each(self, run: OneRun, *given: Any, **named: Any) -> Path:
+        shutil.rmtree(self.write(run, *given, **named))  # draws page and workbook
         number = 0
         while "writes" not in self.found:
             number += 1
             if self.forked(run):
                 self.injection.number = number
-                return self.write(run, *given)
+                return self.write(run, *given, **named)
             if self.code == 0:
                 self.found["writes"] = number - 1
             else:
                 self.count()
-        return self.write(run, *given)
+        return self.write(run, *given, **named)
 
     def forked(self, run: OneRun) -> bool:
         """Whether this is the child; the parent goes on when the child has ended, and cleans up after it."""
