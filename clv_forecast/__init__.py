@@ -47,7 +47,7 @@ from clv_forecast.ranking.account_card import AccountCard
 from clv_forecast.ranking.concentration import concentration, lorenz_curves
 from clv_forecast.ranking.grading import Grading, grade
 from clv_forecast.ranking.loss_drivers import loss_drivers
-from clv_forecast.ranking.matrix import MatrixRule
+from clv_forecast.ranking.matrix import MatrixRule, matrix_summary
 from clv_forecast.ranking.metrics import account_metrics
 from clv_forecast.ranking.migration import migration, migration_summary
 from clv_forecast.ranking.potential import Potential, potential
@@ -56,7 +56,7 @@ from clv_forecast.ranking.ranking_check import RankingCheck
 from clv_forecast.report.card import card, stored_card
 from clv_forecast.report.crm import CrmFile, write_crm
 from clv_forecast.report.page import write_page
-from clv_forecast.report.report import Report, changes_since, make_report
+from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import StoredRun, read_run
 from clv_forecast.report.workbook import write_workbook
@@ -133,7 +133,6 @@ __all__ = [
     "backtest",
     "bands_over_runs",
     "card",
-    "changes_since",
     "check",
     "cohorts",
     "compare_models",
@@ -158,6 +157,7 @@ __all__ = [
     "losing_accounts",
     "loss_drivers",
     "make_report",
+    "matrix_summary",
     "migration",
     "migration_summary",
     "new_customer_value",

@@ -23,9 +23,11 @@ from clv_forecast.ranking.loss_drivers import loss_drivers
 from clv_forecast.ranking.migration import migration
 from clv_forecast.ranking.potential import potential
 from clv_forecast.ranking.ranking import rank
-from clv_forecast.report.report import Report, changes_since, make_report
+from clv_forecast.report.report import Report, make_report
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.stored_run import is_run
+from clv_forecast.runs.comparison.snapshot import snapshot_of_forecast
+from clv_forecast.runs.comparison.value_bridge import value_bridge
 from clv_forecast.simulation import SimulatedAccounts, simulate_accounts
 from clv_forecast.units import units_per_year
 
@@ -136,9 +138,8 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
     found = potential(history, ahead, progress=progress)
     ranking = rank(ahead, potential=found, top_k=50, progress=progress)
     earlier = _history_of(sim, sim.as_of - pd.DateOffset(months=3))
-    before = forecast(
-        fit(earlier, compare=False), earlier, horizons=[_YEAR], margin="margin", cost_to_serve="cost_to_serve"
-    )
+    earlier_model = fit(earlier, compare=False)
+    before = forecast(earlier_model, earlier, horizons=[_YEAR], margin="margin", cost_to_serve="cost_to_serve")
     ranking_before = rank(before, potential=potential(earlier, before, progress=progress), top_k=50)
     new_customer = new_customer_value(
         model,
@@ -161,7 +162,11 @@ def _b2b(folder: Path, accounts: int, progress: Progress) -> DemoRun:
         cash_flow=ahead.cash_flow("quarter", progress=progress),
         certificate=certificate,
         drivers=loss_drivers(history, ahead, events=sim.events, progress=progress),
-        changes=changes_since(before, ahead, _YEAR),
+        changes=value_bridge(
+            snapshot_of_forecast("then", before, earlier_model, horizon=_YEAR),
+            snapshot_of_forecast("now", ahead, model, horizon=_YEAR),
+            progress=progress,
+        ).steps,
         migration=migration(ranking_before.table, ranking.table),
         simulated=True,
     )

@@ -53,8 +53,9 @@ def stacking_weights(log_densities: ArrayLike, *, counts: ArrayLike | None = Non
 
     Notes
     -----
-    The problem is concave, and :func:`stacking_gap` bounds what is missing from the maximum: the search ends below
-    1e-7. Densities are taken relative to the best of each customer, so those of e\ :sup:`-2000` are safe.
+    The problem is concave, so that the largest gain of a model at the margin bounds what is missing from the maximum:
+    the search ends below 1e-7. Densities are taken relative to the best of each customer, so those of
+    e\ :sup:`-2000` are safe.
 
     Examples
     --------
@@ -73,38 +74,6 @@ def stacking_weights(log_densities: ArrayLike, *, counts: ArrayLike | None = Non
     return np.asarray(best / best.sum())
 
 
-def stacking_gap(log_densities: ArrayLike, weights: ArrayLike, *, counts: ArrayLike | None = None) -> float:
-    r"""How far at most the mean log density of a mixture lies below the best mixture's.
-
-    .. math:: \max_m \frac{1}{n} \sum_i \frac{p_m(y_i)}{\sum_k w_k p_k(y_i)} - 1
-
-    which is 0 at the optimum (the Karush-Kuhn-Tucker conditions) and bounds the shortfall elsewhere, by concavity.
-
-    Parameters
-    ----------
-    log_densities, counts
-        As for :func:`stacking_weights`.
-    weights : array_like, shape (model,)
-
-    Returns
-    -------
-    float
-        In log density per customer; infinite where the mixture gives some customer no density.
-
-    Raises
-    ------
-    DomainError
-        As :func:`stacking_weights`, or if the weights are no mixture of the models.
-
-    Examples
-    --------
-    >>> stacking_gap([[-1.0, -2.0], [-2.0, -1.0]], [0.5, 0.5])
-    0.0
-    """
-    values = _checked(log_densities)
-    return _gap(_relative(values), _row_weights(counts, len(values)), _checked_mixture(weights, values.shape[1]))
-
-
 def stacked_log_density(log_densities: ArrayLike, weights: ArrayLike) -> Floats:
     """Log density of each customer under the mixture.
 
@@ -120,7 +89,7 @@ def stacked_log_density(log_densities: ArrayLike, weights: ArrayLike) -> Floats:
     Raises
     ------
     DomainError
-        As :func:`stacking_gap`.
+        As :func:`stacking_weights`, or if the weights are no mixture of the models.
 
     Examples
     --------

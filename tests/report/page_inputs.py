@@ -10,7 +10,9 @@ import clv_forecast as clv
 from clv_forecast.finance.allowable_spend import allowable_spend
 from clv_forecast.finance.cohorts import cohorts
 from clv_forecast.forecasting.result import Forecast
-from clv_forecast.report.report import Report, changes_since, make_report
+from clv_forecast.report.report import Report, make_report
+from clv_forecast.runs.comparison.snapshot import snapshot_of_forecast
+from clv_forecast.runs.comparison.value_bridge import value_bridge
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -61,6 +63,13 @@ def hostile_forecast() -> Forecast:
     )
 
 
+def no_change(forecast: Forecast, horizon: str = HORIZON) -> pd.DataFrame:
+    """Steps of a bridge from a forecast to itself."""
+    model = clv.fit(forecast.history, compare=False, draws=100)
+    same = clv.forecast(model, forecast.history, horizons=[horizon], draws=100)
+    return value_bridge(*(snapshot_of_forecast(name, same, model, horizon=horizon) for name in ("then", "now"))).steps
+
+
 @functools.cache
 def hostile_report() -> Report:
     """Ranking, spend and changes of the hostile accounts."""
@@ -70,7 +79,7 @@ def hostile_report() -> Report:
         title="Value & potential <i>of</i> accounts",
         ranking=clv.rank(forecast, top_k=20, draws=100),
         spends=allowable_spend(forecast, by="region"),
-        changes=changes_since(forecast, forecast, HORIZON),
+        changes=no_change(forecast),
         simulated=True,
     )
 
@@ -101,7 +110,8 @@ def full_report() -> Report:
     terms = {"horizons": [HORIZON], "margin": "margin", "cost_to_serve": "cost_to_serve", "draws": 100}
     forecast = clv.forecast(model, history, **terms, shock=certificate.shock, evidence=certificate.evidence)
     then = history.split(sim.as_of - pd.Timedelta(days=91)).calibration
-    before = clv.forecast(clv.fit(then, compare=False, draws=200), then, **terms)
+    earlier = clv.fit(then, compare=False, draws=200)
+    before = clv.forecast(earlier, then, **terms)
     potential = clv.potential(history, forecast)
     ranking = clv.rank(forecast, potential=potential, top_k=40, draws=100)
     return make_report(
@@ -113,7 +123,10 @@ def full_report() -> Report:
         cohorts=cohorts(forecast, acquisition_cost=sim.acquisition_cost),
         certificate=certificate,
         drivers=clv.loss_drivers(history, forecast, events=sim.events),
-        changes=changes_since(before, forecast, HORIZON),
+        changes=value_bridge(
+            snapshot_of_forecast("then", before, earlier, horizon=HORIZON),
+            snapshot_of_forecast("now", forecast, model, horizon=HORIZON),
+        ).steps,
         migration=clv.migration(clv.rank(before, draws=100).table, ranking.table),
         cash_flow=forecast.cash_flow("quarter"),
         simulated=True,

@@ -15,10 +15,10 @@ import clv_forecast as clv
 from clv_forecast.errors import DomainError, InputError, StoreError
 from clv_forecast.finance.cohorts import cohorts
 from clv_forecast.report import run_folder
-from clv_forecast.report.report import changes_since
 from clv_forecast.report.run_folder import write_run
 from clv_forecast.report.run_tables import check_storable
 from clv_forecast.report.stored_run import MANIFEST, StoredRun, read_run
+from tests.report.page_inputs import no_change
 from tests.report.stored_runs import Made, numbered, simulated
 
 
@@ -250,7 +250,7 @@ def test_every_section_of_a_report_is_stored(tmp_path: Path) -> None:
         cohorts=found,
         certificate=certificate,
         drivers=clv.loss_drivers(forecast.history, forecast),
-        changes=changes_since(forecast, forecast, base.horizon),
+        changes=no_change(forecast, base.horizon),
         migration=clv.migration(ranking.table, ranking.table),
     )
     stored = write_run(report, tmp_path / "run")

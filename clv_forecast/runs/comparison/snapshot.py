@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -207,6 +208,9 @@ class Snapshot:
         return f"<Snapshot {self.name!r}: {len(self.values):,} accounts as of {self.as_of.date()}, {self.horizon}>"
 
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
 def plan_of(model: Model | Stack, history: PurchaseHistory, terms: Terms, *, settings: Settings) -> Plan:
     """Bring a model, accounts, their terms and settings together."""
     return make_plan(
@@ -318,10 +322,10 @@ def snapshot_of_forecast(
     model: Model | Stack,
     *,
     horizon: str,
-    rates: Mapping[str, Any],
-    crosswalk: pd.DataFrame | None,
-    orders: Path | None,
-    options: Mapping[str, Any],
+    rates: Mapping[str, Any] = _NOTHING,
+    crosswalk: pd.DataFrame | None = None,
+    orders: Path | None = None,
+    options: Mapping[str, Any] = _NOTHING,
 ) -> Snapshot:
     """Read the same off a forecast that is at hand, before it is written.
 

@@ -195,29 +195,6 @@ def configuration_reference() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def reference_markdown() -> str:
-    r"""Write the reference as one Markdown table.
-
-    Examples
-    --------
-    >>> print("\n".join(reference_markdown().splitlines()[:3]))
-    | table | key | default | meaning |
-    |---|---|---|---|
-    | (top) | `title` | `"Customer lifetime value"` | Title of the page and of the workbook. |
-    """
-    lines = ["| table | key | default | meaning |", "|---|---|---|---|"]
-    for row in configuration_reference().astype(str).to_dict("records"):
-        table, default = row["table"], row["default"]
-        cells = (
-            table if table == TOP else f"`{table}`",
-            f"`{row['key']}`",
-            default if default in (NONE, REQUIRED) else f"`{default}`",
-            row["meaning"],
-        )
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
-
-
 def _tables(section: type[BaseModel], name: str, meaning: str, *, optional: bool) -> Iterator[Table]:
     """The table of a section, and then those below it."""
     fields = {field.alias or key: field for key, field in section.model_fields.items()}

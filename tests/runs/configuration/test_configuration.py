@@ -15,7 +15,6 @@ from clv_forecast.inference.recipe import Recipe
 from clv_forecast.ranking.grading import Grading
 from clv_forecast.runs.configuration.commented_file import (
     configuration_reference,
-    reference_markdown,
     tables,
     toml_key,
     toml_value,
@@ -182,7 +181,6 @@ def test_the_reference_names_every_key_and_says_what_it_means() -> None:
     defaults = table[~table["default"].isin(["none", "required"])]
     for row in defaults.to_dict("records"):
         tomllib.loads(f"x = {row['default']}")
-    assert reference_markdown().count("\n") == len(table) + 2
 
 
 @pytest.mark.parametrize(
