@@ -1,4 +1,7 @@
-"""Figures: each is drawn from a finished table onto the caller's axes. matplotlib is loaded on the first drawing."""
+"""Figures: each is drawn from a finished table onto the caller's axes. matplotlib is loaded on the first drawing.
+
+Nothing is computed here but places on the paper. Notebooks, cards and the command line call it; any room above may.
+"""
 
 from clv_forecast.figures.account_card import draw_account_card, draw_customer_alive, draw_customer_purchases
 from clv_forecast.figures.calibration import (

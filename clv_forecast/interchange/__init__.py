@@ -1,4 +1,8 @@
-"""Tables, fitters and draws of other packages, in and out: lifetimes and pymc-marketing."""
+"""Tables, fitters and draws of other packages, in and out: lifetimes and pymc-marketing.
+
+What comes in is a model of ours with its own report; what goes out answers in the other package as ours does here.
+Users call it; no other room does.
+"""
 
 from __future__ import annotations
 

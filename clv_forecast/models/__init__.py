@@ -1,4 +1,9 @@
-"""The probability models, as pure functions of arrays with the same names in every module."""
+"""The probability models, as pure functions of arrays with the same names in every module.
+
+Each model has one likelihood of single customers and one compiled sum with its gradient, and with them the limits,
+starting values and words of its parameters; the registry below is the only list of models. Every room above may call
+them; they know nothing of tables, dates or fits.
+"""
 
 from __future__ import annotations
 
