@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -89,3 +90,24 @@ class StoreError(ClvForecastError, RuntimeError):
 
 class LockedError(ClvForecastError, RuntimeError):
     """Another run holds the lock of the store (command line: exit code 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A result that there is none of, and why, where the work goes on without it and says so.
+
+    Parameters
+    ----------
+    reason : str
+        As a sentence.
+
+    Examples
+    --------
+    >>> print(Absent("The log is too short to look back."))
+    The log is too short to look back.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clv_forecast import columns
 from clv_forecast.arguments import parse_day
-from clv_forecast.errors import DomainError, FitError, InputError
+from clv_forecast.errors import Absent, DomainError, FitError, InputError
 from clv_forecast.forecasting.money import resolve_terms
 from clv_forecast.forecasting.plan import make_plan
 from clv_forecast.forecasting.result import Forecast
@@ -76,7 +76,7 @@ def look_back(
     recipe: Recipe | None = None,
     rng: int | np.random.Generator = 1,
     progress: Progress = silent,
-) -> LookBack | str:
+) -> LookBack | Absent:
     """Fit and forecast as of an earlier day, under today's margins, costs and discount rate, and add what came after.
 
     Parameters
@@ -96,7 +96,7 @@ def look_back(
 
     Returns
     -------
-    LookBack, or str
+    LookBack or Absent
         Where it cannot be done, why, as a sentence.
 
     Raises
@@ -106,10 +106,10 @@ def look_back(
     """
     length = round(years_of(now, horizon) * DAYS_PER_YEAR)
     if history.events is None:
-        return "The history was made from a summary, which cannot be cut at an earlier day."
+        return Absent("The history was made from a summary, which cannot be cut at an earlier day.")
     first = history.table[columns.FIRST_PURCHASE].min()
     chosen = _origin(history, first, length, origin=origin)
-    if isinstance(chosen, str):
+    if isinstance(chosen, Absent):
         return chosen
     day, days, notes = chosen
     progress("earlier origin", 0, 3)
@@ -130,7 +130,7 @@ def look_back(
             correction=None,
         )
     except (FitError, InputError) as error:
-        return f"Nothing could be forecast as of {day.date()}: {error}"
+        return Absent(f"Nothing could be forecast as of {day.date()}: {error}")
     progress("earlier origin", 2, 3)
     held = split.holdout_orders
     end = day + pd.Timedelta(days=days)
@@ -172,7 +172,7 @@ def _accounts_then(calibration: PurchaseHistory, accounts: Any) -> Accounts:
 
 def _origin(
     history: PurchaseHistory, first: pd.Timestamp, length: int, *, origin: Any
-) -> tuple[pd.Timestamp, int, tuple[str, ...]] | str:
+) -> tuple[pd.Timestamp, int, tuple[str, ...]] | Absent:
     """Origin, days of the window, and notes; or why there is none."""
     if origin is not None:
         day = pd.Timestamp(parse_day(origin, "origin"))
@@ -187,9 +187,11 @@ def _origin(
         days = min(length, log // 2)
         day = history.as_of - pd.Timedelta(days=days)
     if length < SHORTEST_WINDOW:
-        return f"The horizon is too short to look back over: {length} days, {SHORTEST_WINDOW} are needed."
+        return Absent(f"The horizon is too short to look back over: {length} days, {SHORTEST_WINDOW} are needed.")
     if days < SHORTEST_WINDOW:
-        return f"The log is too short to look back: {days} days are left to judge by, {SHORTEST_WINDOW} are needed."
+        return Absent(
+            f"The log is too short to look back: {days} days are left to judge by, {SHORTEST_WINDOW} are needed."
+        )
     if days >= _NEARLY * length:
         return day, days, ()
     return (

@@ -17,7 +17,7 @@ from scipy import stats
 
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of, number_of, parse_day
-from clv_forecast.errors import DomainError, InputError
+from clv_forecast.errors import Absent, DomainError, InputError
 from clv_forecast.forecasting.result import Forecast
 from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute
 from clv_forecast.inference.recipe import Recipe
@@ -490,8 +490,8 @@ def loss_drivers(
         rng=as_seed(rng),
         progress=progress,
     )
-    if isinstance(seen, str):
-        raise InputError(seen, remedy="Choose a shorter horizon, or an origin.")
+    if isinstance(seen, Absent):
+        raise InputError(seen.reason, remedy="Choose a shorter horizon, or an origin.")
     today = outlook_of(forecast.plan, years_of(forecast, horizon), progress=progress)
     place = pd.Index(seen.calibration.table[columns.CUSTOMER_ID]).get_indexer(
         pd.Index(history.table[columns.CUSTOMER_ID])

@@ -7,7 +7,7 @@ Draws of what accounts realise of their headroom: uncertain wallets, uncertain s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clv_forecast import columns
 from clv_forecast.arguments import finite_number, instance_of
-from clv_forecast.errors import DomainError
+from clv_forecast.errors import Absent, DomainError
 from clv_forecast.forecasting.plan import Plan
 from clv_forecast.forecasting.predictive import band
 from clv_forecast.forecasting.result import Forecast
@@ -82,7 +82,7 @@ class Learnt:
     notes: tuple[str, ...]
 
 
-def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) -> Learnt | str:
+def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) -> Learnt | Absent:
     """Learn readiness from a look back, with wallets estimated as of that day in the same way as today.
 
     Parameters
@@ -94,8 +94,7 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
 
     Returns
     -------
-    Learnt, or str
-        Why nothing could be learnt.
+    Learnt or Absent
     """
     wallets = wallets_of(look.calibration, look.accounts, look.outlook, options=wallet_options)
     seed = wallet_options.seed
@@ -114,7 +113,7 @@ def learn_from(look: LookBack, *, wallet_options: WalletOptions, prob: float) ->
         days=look.days,
     )
     found = learn_readiness(lesson, spec.names, seed=seed)
-    if isinstance(found, str):
+    if isinstance(found, Absent):
         return found
     readiness, predicted, above = found
     reliability = reliability_table(lesson, predicted, above, prob=prob, seed=seed)
@@ -498,23 +497,22 @@ def potential(
         history, forecast, accounts=known, horizon=horizon, origin=origin, recipe=recipe, rng=seed, progress=progress
     )
     notes = [*wallets.notes]
-    learnt: Learnt | str = (
-        seen if isinstance(seen, str) else learn_from(seen, wallet_options=options, prob=forecast.prob)
-    )
-    if isinstance(learnt, str):
+    learnt = seen if isinstance(seen, Absent) else learn_from(seen, wallet_options=options, prob=forecast.prob)
+    lesson = None if isinstance(learnt, Absent) else learnt
+    if isinstance(learnt, Absent):
         notes.append(f"{learnt} Readiness and potential are missing; headroom is not.")
     headroom, room = penetration_room(wallets.wallet, today.annual_revenue)
     check = None
-    if not isinstance(seen, str):
+    if not isinstance(seen, Absent):
         notes.extend(seen.notes)
-        check = check_orders(seen, None if isinstance(learnt, str) else learnt.predicted, seed=seed)
+        check = check_orders(seen, None if lesson is None else lesson.predicted, seed=seed)
     shares = np.zeros((len(headroom), 1))
     ready = np.full((3, len(headroom)), np.nan)
     table = _table(history, known, today, wallets=wallets, headroom=headroom, forecast=forecast)
-    if not isinstance(learnt, str):
-        notes.extend(learnt.notes)
-        x = features(learnt.spec, history, known, room=np.nan_to_num(room), purchases=history.purchases())
-        shares = today.p_alive[:, None] * learnt.readiness.expected_shares(x)
+    if lesson is not None:
+        notes.extend(lesson.notes)
+        x = features(lesson.spec, history, known, room=np.nan_to_num(room), purchases=history.purchases())
+        shares = today.p_alive[:, None] * lesson.readiness.expected_shares(x)
         ready[:] = shares.mean(axis=1), *band(shares, forecast.prob)
         ready[:, np.isnan(headroom)] = np.nan
     table["readiness"], table["readiness_lower"], table["readiness_upper"] = ready
@@ -526,8 +524,8 @@ def potential(
     )
     found = Potential(
         table=table,
-        reliability=None if isinstance(learnt, str) else learnt.reliability,
-        readiness=None if isinstance(learnt, str) else learnt.readiness,
+        reliability=None if lesson is None else lesson.reliability,
+        readiness=None if lesson is None else lesson.readiness,
         whitespace=wallets.whitespace,
         check=check,
         horizon=horizon,
@@ -544,9 +542,7 @@ def potential(
         plan=forecast.plan,
         keys=customer_keys(seed, known.ids.tolist()),
     )
-    _add_money(table, found, today)
-    table.insert(1, "horizon", horizon)
-    return found
+    return replace(found, table=_with_money(found, today))
 
 
 def _table(
@@ -575,8 +571,10 @@ def _table(
     return table
 
 
-def _add_money(table: pd.DataFrame, found: Potential, today: Outlook) -> None:
-    """Add the money of the horizon; missing where no wallet, or no readiness, is known."""
+def _with_money(found: Potential, today: Outlook) -> pd.DataFrame:
+    """The table with the money of the horizon; missing where no wallet, or no readiness, is known."""
+    table = found.table.copy()
+    table.insert(1, "horizon", found.horizon)
     unknown = table["headroom"].isna().to_numpy() | (found.readiness is None)
     revenue = np.where(unknown, np.nan, found.headroom * found.shares.mean(axis=1))
     table["potential_revenue"] = revenue
@@ -590,3 +588,4 @@ def _add_money(table: pd.DataFrame, found: Potential, today: Outlook) -> None:
     table["potential_lower"], table["potential_upper"] = low, high
     table["value_at_risk"] = today.value_at_risk
     table["prob"], table["as_of"], table["currency"] = found.prob, found.history.as_of, found.history.currency
+    return table

@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from scipy.special import ndtr, ndtri
 
 from clv_forecast import columns
+from clv_forecast.errors import Absent
 from clv_forecast.history.purchase_history import PurchaseHistory
 from clv_forecast.ranking.accounts import Accounts
 from clv_forecast.ranking.trailing import revenue_by_customer
@@ -260,7 +261,9 @@ class _Problem:
     weight: Floats
 
 
-def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> tuple[Readiness, Floats, Floats] | str:
+def learn_readiness(
+    lesson: Lesson, features: tuple[str, ...], *, seed: int
+) -> tuple[Readiness, Floats, Floats] | Absent:
     r"""Fit shares of headroom to what came above the forecast, unclipped, and predict each account from the others.
 
     Minimises :math:`\sum_i w_i (a_i - f_i - \gamma f_i - P_i h_i x_i'\beta)^2 + \lambda |\beta|^2` over free
@@ -284,7 +287,7 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
         without a wallet.
     above : ndarray, shape (account,)
         Money that came above the forecast, its common error as the other accounts show it taken out. Or, instead of
-        all three, a sentence that says why nothing can be learnt: too few accounts, or wallets that are too low, where
+        all three, why nothing can be learnt: too few accounts, or wallets that are too low, where
         more came above the forecast than there was headroom, or a tenth of what is expected would lie beyond it.
 
     References
@@ -294,7 +297,7 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     known = np.isfinite(lesson.headroom)
     with_room = known & (lesson.headroom > 0.0)
     if with_room.sum() < FEWEST_ACCOUNTS:
-        return (
+        return Absent(
             f"Readiness could not be learnt: {int(with_room.sum())} accounts had headroom at the earlier day, "
             f"{FEWEST_ACCOUNTS} are needed."
         )
@@ -319,7 +322,7 @@ def learn_readiness(lesson: Lesson, features: tuple[str, ...], *, seed: int) -> 
     above[known] = problem.excess - common * problem.design[:, 0]
     came, headroom = float(above[with_room].sum()), float(lesson.headroom[with_room].sum())
     if max(came, expected.sum()) > headroom or np.nansum(predicted) < (1.0 - _MOST_BEYOND) * expected.sum():
-        return (
+        return Absent(
             "The wallets are too low, or too much like revenue itself, to tell readiness from: accounts brought "
             f"{came:z,.0f} above the forecast since the earlier day, its common error of {error:+z.0%} taken out, and "
             f"their headroom was {headroom:,.0f} in all."

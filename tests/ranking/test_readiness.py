@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clv_forecast.errors import Absent
 from clv_forecast.ranking.readiness import FOLDS, Lesson, Readiness, learn_readiness, reliability_table
 
 NAMES = ("every account", "rising", "segment = a")
@@ -31,7 +32,7 @@ def lesson(seed: int, *, shares=(0.05, 0.3, 0.1), bias: float = 0.0, size: int =
 
 def learnt(of: Lesson) -> tuple[Readiness, np.ndarray]:
     found = learn_readiness(of, NAMES, seed=1)
-    assert not isinstance(found, str)
+    assert not isinstance(found, Absent)
     return found[:2]
 
 
@@ -106,7 +107,7 @@ def test_unknown_wallets_and_too_few_accounts() -> None:
     of.headroom[40:] = 0.0
     of.headroom[:40] = 10.0
     words = learn_readiness(of, NAMES, seed=1)
-    assert isinstance(words, str) and "40 accounts had headroom" in words
+    assert isinstance(words, Absent) and "40 accounts had headroom" in words.reason
 
 
 def test_a_share_is_at_most_one() -> None:
@@ -119,7 +120,7 @@ def test_a_share_is_at_most_one() -> None:
 @pytest.mark.parametrize("shares", [(3.0, 0.0, 0.0), (0.2, 1.6, 0.0)], ids=["in all", "of many accounts"])
 def test_wallets_that_are_too_low_are_said_to_be(shares: tuple[float, float, float]) -> None:
     words = learn_readiness(lesson(10, shares=shares), NAMES, seed=1)
-    assert isinstance(words, str) and words.startswith("The wallets are too low")
+    assert isinstance(words, Absent) and words.reason.startswith("The wallets are too low")
 
 
 def test_spread_of_shares_is_found() -> None:
