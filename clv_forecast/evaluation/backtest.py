@@ -2,20 +2,20 @@
 
 From the results of all origins to the certificate.
 
-Origins side by side: each in a Python process of its own, started afresh.
-
-The processes are not forked, because this one may hold threads, and they do not import the caller's script, so a
-script without a main guard is not run again. A task and its result travel through a private temporary folder.
+Origins are evaluated side by side, in processes that joblib starts: they are not forked, because this one may hold
+threads, and they do not import the caller's script, so a script without a main guard is not run again.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import pickle
-import subprocess
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -59,7 +59,6 @@ from clv_forecast.evaluation.windows import (
     origin_days,
     outcome_of,
 )
-from clv_forecast.files import scratch_folder
 from clv_forecast.forecasting.horizons import either_name
 from clv_forecast.forecasting.totals import EVERYONE, Grouping
 from clv_forecast.history.purchase_history import PurchaseHistory, customer_attribute, purchase_history
@@ -203,22 +202,7 @@ def _stacked(results: Sequence[OriginResult], name: str) -> pd.DataFrame:
     return stacked
 
 
-_CHILD: Final = """
-import pickle, sys
-folder, sys.path[:] = sys.argv[1], sys.argv[2:]
-from clv_forecast.evaluation.one_origin import evaluate_origin
-with open(folder + "/task", "rb") as file:
-    task = pickle.load(file)
-try:
-    answer = (True, evaluate_origin(task))
-except Exception as error:
-    answer = (False, error)
-with open(folder + "/answer.part", "wb") as file:
-    pickle.dump(answer, file)
-import os
-os.replace(folder + "/answer.part", folder + "/answer")
-"""
-_LINES_SHOWN: Final = 5
+_LOOKED_UP: Final = 1.0  # seconds between two looks whether the parent is there
 
 
 def evaluate_all(tasks: Sequence[Task], *, workers: int, done: Callable[[int], object]) -> list[OriginResult]:
@@ -241,57 +225,71 @@ def evaluate_all(tasks: Sequence[Task], *, workers: int, done: Callable[[int], o
     FitError
         If a process ends without an answer.
     Exception
-        What an evaluation raises.
+        What an evaluation raises, with a note that tells the origin.
+
+    Notes
+    -----
+    The processes are of this call alone: those of ``joblib.Parallel`` are shared by all its callers, so that an error
+    in one call ends the work of the others. They end with the call, whatever ends it.
     """
-    if workers <= 1 or len(tasks) == 1 or not sys.executable:
+    workers = min(workers, len(tasks))
+    if workers <= 1 or not sys.executable or multiprocessing.current_process().daemon:  # which may not start processes
         results = []
         for task in tasks:
-            results.append(evaluate_origin(task))
+            results.append(_evaluated(task))
             done(len(results))
         return results
-    running: list[subprocess.Popen[bytes]] = []
-    threads = max(1, number_of_threads() // workers)
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="backtest") as pool:
-        futures = [pool.submit(_elsewhere, task, running, threads) for task in tasks]
-        try:
-            for count, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                done(count)
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            for process in running:
-                process.kill()
-            raise
-        return [future.result() for future in futures]
+    from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+
+    threads = {"NUMBA_NUM_THREADS": str(max(1, number_of_threads() // workers))}
+    with warnings.catch_warnings():
+        # A process whose memory grew is replaced between two origins, as it should be
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
+        with ProcessPoolExecutor(workers, initializer=_end_with, initargs=(os.getpid(),), env=threads) as pool:
+            futures = []
+            try:
+                futures += [pool.submit(_evaluated, task) for task in tasks]
+                for count, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    done(count)
+            except BrokenProcessPool as error:
+                days = [
+                    str(task.calibration.as_of.date())
+                    for task, future in zip(tasks, futures, strict=False)
+                    if not future.done() or future.exception()
+                ]
+                raise FitError(
+                    f"The process of origin {' or '.join(days[:workers])} ended without an answer.",
+                    value=" ".join(str(error).split()).rstrip("."),
+                    remedy="Try workers=1, which evaluates the origins one after the other in this process.",
+                ) from error
+            except BaseException:
+                pool.shutdown(kill_workers=True)
+                raise
+            return [future.result() for future in futures]
 
 
-def _elsewhere(task: Task, running: list[subprocess.Popen[bytes]], threads: int) -> OriginResult:
-    """Evaluate a task in a process of its own."""
-    with scratch_folder() as folder:
-        (folder / "task").write_bytes(pickle.dumps(task))
-        process = subprocess.Popen(  # noqa: S603 - this interpreter and the code above
-            [sys.executable, "-c", _CHILD, str(folder), *(entry for entry in sys.path if isinstance(entry, str))],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"NUMBA_NUM_THREADS": str(threads)},
-        )
-        running.append(process)
-        told = process.communicate()[1]
-        answer = folder / "answer"
-        if not answer.exists():
-            last = told.decode(errors="replace").strip().splitlines()[-_LINES_SHOWN:]
-            raise FitError(
-                f"The process of origin {task.calibration.as_of.date()} ended without an answer.",
-                value=f"exit code {process.returncode}: {' / '.join(last) or 'nothing said'}",
-                remedy="Try workers=1, which evaluates the origins one after the other in this process.",
-            )
-        fine, found = pickle.loads(answer.read_bytes())  # noqa: S301 - written by the process above
-    if not fine:
-        raise found
-    result: OriginResult = found
-    return result
+def _end_with(parent: int) -> None:
+    """Let this process end when its parent was killed; it would wait for ever to send its result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOKED_UP)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="clv_forecast parent", daemon=True).start()
+
+
+def _evaluated(task: Task) -> OriginResult:
+    """Evaluate a task on one thread of BLAS, which sums in the same order then on any number of processes."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            return evaluate_origin(task)
+    except Exception as error:
+        error.add_note(f"At the origin {task.calibration.as_of.date()}.")
+        raise
 
 
 DEFAULT_RECIPE: Final = Recipe()

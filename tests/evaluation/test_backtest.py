@@ -2,6 +2,13 @@
 
 import dataclasses
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -305,12 +312,66 @@ def test_a_failed_origin_is_reported(history, certificate, monkeypatch):
         run(history)
 
 
-def test_errors_come_back_from_other_processes(history, monkeypatch):
-    with pytest.raises(clv.DomainError, match="hierarchical"):
-        run(history, recipe=Recipe(groups="cohort_month"), workers=2)
-    monkeypatch.setattr(backtest_module, "_CHILD", "import sys; sys.exit('out of luck')")
-    with pytest.raises(clv.FitError, match=r"without an answer.*out of luck.*workers=1"):
+def ends_at_the_second_origin(task):
+    if task.calibration.as_of < pd.Timestamp(ORIGINS[1]):
+        return one_origin.evaluate_origin(task)
+    os._exit(7)
+
+
+def stays_at_the_second_origin(task):
+    if task.calibration.as_of >= pd.Timestamp(ORIGINS[1]):
+        time.sleep(120)
+    return one_origin.evaluate_origin(task)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_tells_its_origin(history, workers):
+    with pytest.raises(clv.DomainError, match="hierarchical") as caught:
+        run(history, recipe=Recipe(groups="cohort_month"), workers=workers)
+    assert caught.value.__notes__ in [[f"At the origin {origin}."] for origin in ORIGINS]
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_ends_tells_its_origin(history, monkeypatch):
+    monkeypatch.setattr(backtest_module, "_evaluated", ends_at_the_second_origin)
+    with pytest.raises(clv.FitError, match=rf"origin .*{ORIGINS[1]} ended without an answer.*EXIT\(7\).*workers=1"):
         run(history, workers=2)
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_ends_the_processes(history, monkeypatch):
+    monkeypatch.setattr(backtest_module, "_evaluated", stays_at_the_second_origin)
+    at_work = []
+
+    def interrupted(*report):
+        if report == ("backtest", 1, 2):
+            at_work.extend(multiprocessing.active_children())
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(history, workers=2, progress=interrupted)
+    assert len(at_work) == 2
+    assert multiprocessing.active_children() == []
+
+
+SCRIPT = """
+import multiprocessing
+import clv_forecast as clv
+print("begun")
+log = clv.load_cdnow("1/10")
+history = clv.purchase_history(log[log["customer_id"] % 10 == 0], as_of="1998-06-30")
+recipe = clv.Recipe(spend=None, draws=100)
+found = clv.backtest(
+    history, origins=["1997-09-30", "1997-12-30"], horizon="13 weeks", recipe=recipe, draws=100, workers=2
+)
+print(len(found.origins), multiprocessing.active_children())
+"""
+
+
+def test_a_script_needs_no_main_guard(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.stdout.splitlines(), done.stderr) == (["begun", "2 []"], "")
 
 
 def with_future(orders):
