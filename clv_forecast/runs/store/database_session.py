@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 import pandas as pd
@@ -32,30 +32,33 @@ _PATIENCE: Final = {"connect_timeout": "10", "keepalives_idle": "30", "tcp_user_
 _BATCH: Final = 5_000
 
 
-class Session(Protocol):
+@dataclass(slots=True)
+class Session:
     """A transaction under way; names without a schema are those of the results' schema once `enter` was called."""
 
+    connection: Any
     engine: Engine
 
     def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows, none for one that has no result."""
-        ...
+        done = self.connection.execute(statement if isinstance(statement, str) else statement.sql(self.engine))
+        return list(done.fetchall()) if done.description else []
 
     def catalog(self) -> str:
         """Name of the database."""
-        ...
+        return str(self.rows("SELECT current_database()")[0][0])
 
     def enter(self, schema: str) -> None:
         """Let names without a schema mean those of ``schema``."""
-        ...
+        raise NotImplementedError
 
     def exclude_others(self, schema: str) -> None:
         """Wait for another writer of this schema, and let later ones wait for this one."""
-        ...
+        raise NotImplementedError
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table that has their columns."""
-        ...
+        raise NotImplementedError
 
 
 def quoted(name: str, engine: Engine) -> str:
@@ -121,18 +124,7 @@ def file_of(url: ConnectionUrl) -> Path | None:
     return Path(unquote(url.path)) if engine_of(url) == "duckdb" else None
 
 
-@dataclass(slots=True)
-class _Postgres:
-    connection: Any
-    engine: Engine = "postgres"
-
-    def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
-        done = self.connection.execute(_text(statement, self.engine))
-        return list(done.fetchall()) if done.description else []
-
-    def catalog(self) -> str:
-        return str(self.rows("SELECT current_database()")[0][0])
-
+class _Postgres(Session):
     def enter(self, schema: str) -> None:
         self.rows(f"SET LOCAL search_path TO {quoted(schema, self.engine)}")
 
@@ -152,17 +144,7 @@ class _Postgres:
                     copy.write_row(row)
 
 
-@dataclass(slots=True)
-class _DuckDB:
-    connection: Any
-    engine: Engine = "duckdb"
-
-    def rows(self, statement: sge.Expression | str) -> list[tuple[Any, ...]]:
-        return list(self.connection.execute(_text(statement, self.engine)).fetchall())
-
-    def catalog(self) -> str:
-        return str(self.rows("SELECT current_catalog()")[0][0])
-
+class _DuckDB(Session):
     def enter(self, schema: str) -> None:
         self.rows(f"USE {quoted(self.catalog(), self.engine)}.{quoted(schema, self.engine)}")
 
@@ -170,14 +152,10 @@ class _DuckDB:
         """Nothing to do: a DuckDB file has one writing process."""
 
     def insert(self, table: str, rows: pa.Table) -> None:
-        columns = [sge.to_identifier(name, quoted=True) for name in rows.column_names]
-        target = sge.Table(this=sge.to_identifier(table, quoted=True))
-        given = sge.to_identifier("rows that are to be written", quoted=True)
-        self.connection.register(given.name, rows)
-        try:
-            self.rows(sge.insert(sge.select(*columns).from_(sge.Table(this=given)), target, columns=columns))
-        finally:
-            self.connection.unregister(given.name)
+        given = "rows that are to be written"
+        self.connection.register(given, rows)
+        self.rows(f"INSERT INTO {quoted(table, self.engine)} BY NAME FROM {quoted(given, self.engine)}")
+        self.connection.unregister(given)
 
 
 def _without_nul(table: str, rows: pa.Table) -> pa.Table:
@@ -202,13 +180,8 @@ def _postgres(url: ConnectionUrl) -> Iterator[Session]:
             remedy="Install it: pip install 'clv-forecast[postgres]'.",
         ) from error
     try:
-        connection = backend_of(url.with_options(_PATIENCE)).con
-        try:
-            with connection.transaction():
-                yield _Postgres(connection)
-        finally:
-            with suppress(psycopg.Error):
-                connection.close()
+        with closing(backend_of(url.with_options(_PATIENCE)).con) as connection, connection.transaction():
+            yield _Postgres(connection, "postgres")
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise _gone(url, error) from None
     except psycopg.Error as error:
@@ -221,19 +194,10 @@ def _duckdb(url: ConnectionUrl, read_only: bool) -> Iterator[Session]:
     import ibis
 
     try:
-        backend = ibis.duckdb.connect(str(file_of(url)), read_only=read_only)
-        connection = backend.con
-        try:
+        with closing(ibis.duckdb.connect(str(file_of(url)), read_only=read_only).con) as connection:
             connection.begin()
-            try:
-                yield _DuckDB(connection)
-                connection.commit()
-            except BaseException:
-                with suppress(duckdb.Error):  # a failed commit has rolled back already
-                    connection.rollback()
-                raise
-        finally:
-            backend.disconnect()
+            yield _DuckDB(connection, "duckdb")
+            connection.commit()  # what was not committed, closing takes back
     except (OSError, duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException) as error:
         raise _gone(url, error) from None
     except duckdb.Error as error:
@@ -248,10 +212,6 @@ def _for_the_owner() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def _text(statement: sge.Expression | str, engine: Engine) -> str:
-    return statement if isinstance(statement, str) else statement.sql(engine)
 
 
 def _gone(url: ConnectionUrl, error: Exception) -> StoreError:
@@ -311,7 +271,6 @@ _TESTS: Final[tuple[tuple[Callable[[pa.DataType], bool], Kind], ...]] = (
     (pa.types.is_string_view, "text"),
     (pa.types.is_date, "day"),
     (pa.types.is_time, "time"),
-    (pa.types.is_duration, "number"),
 )
 
 
@@ -409,10 +368,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return _plain(column.cast(kind.value_type))
     if pa.types.is_duration(kind):
-        seconds = [
-            None if value is None else value.total_seconds() for value in column.cast(pa.duration("us")).to_pylist()
-        ]
-        return pa.chunked_array([pa.array(seconds, pa.float64())])
+        return pc.divide(column.cast(pa.duration("us")).cast(pa.int64()), 1e6)
     found = kind_of(kind)
     if found == "other":
         raise TypeError(f"values of type {kind}")
