@@ -98,7 +98,7 @@ def covered_totals(log: pd.DataFrame, windows: int, *, draws: int = 200, seed: i
     bands, shock = bands_of_totals(results, lengths), shock_of(results, lengths)
     rows = []
     for result in results:
-        row = bands.row(str(result.origin.date()), lengths.labels[0], "all", "purchases")
+        row = bands.row(str(result.origin.date()), lengths.labels[0], "all", quantity="purchases")
         totals = result.totals["purchases"]
         bias = totals.draws[0, -1].mean() / totals.actual[0, -1] - 1.0
         rows.append(row | {"bias": bias, "level": shock.shock.level, "noise": shock.shock.noise})

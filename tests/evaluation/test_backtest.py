@@ -342,14 +342,19 @@ def test_a_process_that_ends_tells_its_origin(history, monkeypatch):
 def test_an_interrupt_ends_the_processes(history, monkeypatch):
     monkeypatch.setattr(backtest_module, "_evaluated", stays_at_the_second_origin)
     at_work = []
+    # A process in the background of a shell is started with the signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(*report):
         if report == ("backtest", 1, 2):
             at_work.extend(multiprocessing.active_children())
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(KeyboardInterrupt):
-        run(history, workers=2, progress=interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(history, workers=2, progress=interrupted)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(at_work) == 2
     assert multiprocessing.active_children() == []
 
