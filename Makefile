@@ -10,7 +10,7 @@ MAKES_VENV := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 1
 # A .venv that was moved here from elsewhere, or whose Python is gone, is made anew
 BROKEN := $(shell test ! -e $(STAMP) || { test "$$(cat $(STAMP))" = "$$(pwd -P)" && $(PY) -c ''; } >/dev/null 2>&1 || echo anew)
 
-.PHONY: help demo test quick doctests lint types slow notebooks bench clean anew
+.PHONY: help demo test quick quick-runs quick-rest doctests lint types slow notebooks bench clean anew
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -20,14 +20,22 @@ demo: $(STAMP) ## the main job on CDNOW, printing what it made
 
 test: quick doctests ## quick tests and the examples of the docstrings
 
-quick: $(STAMP) ## quick tests, and coverage of lines
-	@$(PY) -m pytest tests --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_AT_LEAST)
+quick: quick-runs quick-rest ## quick tests, in halves that can run side by side, and coverage of lines
+	@$(PY) -m coverage combine --quiet .coverage.runs .coverage.rest
+	@$(PY) -m coverage report --skip-covered --fail-under=$(COVERAGE_AT_LEAST)
+
+quick-runs: $(STAMP)
+	@COVERAGE_FILE=.coverage.runs $(PY) -m pytest tests/runs tests/report --cov --cov-report= --durations=15
+
+quick-rest: $(STAMP)
+	@COVERAGE_FILE=.coverage.rest $(PY) -m pytest tests --ignore=tests/runs --ignore=tests/report \
+	  --cov --cov-report= --durations=15
 
 doctests: $(STAMP) ## the examples of the docstrings
 	@$(PY) -m pytest clv_forecast
 
 slow: $(STAMP) ## simulation studies of minutes
-	@$(PY) -m pytest -m slow tests
+	@$(PY) -m pytest -m slow tests --durations=15
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -49,7 +57,7 @@ bench: $(STAMP) ## time, accuracy and calibration studies (an hour or two)
 	done
 
 clean: ## remove .venv and everything that tools left
-	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
 	@find clv_forecast tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt $(BROKEN)
