@@ -21,6 +21,7 @@ FLOORS = (
         "notebook_html",
         "printable",
         "progress",
+        "records",
         "streams",
         "threads",
         "units",

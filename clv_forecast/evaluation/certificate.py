@@ -5,12 +5,11 @@ Saved certificates: `read_certificate` reads what ``certificate.save`` wrote.
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -20,18 +19,18 @@ import pandas as pd
 
 from clv_forecast.column_titles import RATIO
 from clv_forecast.errors import ClvForecastError, StoreError
-from clv_forecast.evaluation.score_tables import ALL, NaiveWin, closer_totals
-from clv_forecast.evaluation.verdict import BandStatus, Standing, Verdict, standing_of, summary_of
+from clv_forecast.evaluation.score_tables import ALL, closer_totals
+from clv_forecast.evaluation.verdict import Standing, Verdict, standing_of, summary_of
 from clv_forecast.files import atomic_folder, json_text
 from clv_forecast.forecasting.adjustments import CommonShock, Evidence
 from clv_forecast.forecasting.horizons import Horizons
 from clv_forecast.forecasting.totals import EVERYONE
-from clv_forecast.inference.hierarchical.priors import Prior
 from clv_forecast.inference.leave_one_out import PURCHASES, SPEND, LooResult
 from clv_forecast.inference.loo import Loo
-from clv_forecast.inference.recipe import Recipe, Sampler
+from clv_forecast.inference.recipe import Recipe
 from clv_forecast.notebook_html import notebook_html
 from clv_forecast.printable import printable, printable_table
+from clv_forecast.records import plain, rebuilt
 from clv_forecast.units import Horizon
 
 SCHEMA_VERSION: Final = 1
@@ -166,7 +165,7 @@ class Certificate:
         content = {
             "schema_version": SCHEMA_VERSION,
             "title": self.title,
-            "recipe": _recipe(self.recipe),
+            "recipe": plain(self.recipe),
             "as_of": self.as_of,
             "unit": self.unit,
             "currency": self.currency,
@@ -174,21 +173,17 @@ class Certificate:
             "draws": self.draws,
             "seed": self.seed,
             "versions": {name: metadata.version(name) for name in _VERSIONS},
-            "verdict": {
-                "sentences": self.verdict.sentences,
-                "statuses": [asdict(status) for status in self.verdict.statuses],
-                "naive_wins": [asdict(win) for win in self.verdict.naive_wins],
-            },
-            "evidence": None if self.evidence is None else asdict(self.evidence),
-            "shock": None if self.shock is None else asdict(self.shock),
-            "shock_report": asdict(self.shock_report),
+            "verdict": plain(self.verdict),
+            "evidence": plain(self.evidence),
+            "shock": plain(self.shock),
+            "shock_report": plain(self.shock_report),
             "undated": self.undated,
             "loo": None if self.loo is None else self.loo.table.to_dict("records"),
             "notes": self.notes,
             **{name: getattr(self, name).to_dict("records") for name in _IN_FILE},
         }
-        plain: dict[str, Any] = _plain(content)
-        return plain
+        found: dict[str, Any] = _plain(content)
+        return found
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``certificate.json`` and the tables as Parquet to a folder, in one step.
@@ -291,15 +286,6 @@ class Certificate:
         return table[list(_SHOWN)]
 
 
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        simple = value is None or isinstance(value, (str, int, float, tuple, list))
-        found[field.name] = value if simple else str(value)
-    return found
-
-
 def _plain(value: Any) -> Any:
     """Lists, dictionaries, text and finite numbers only."""
     if isinstance(value, dict):
@@ -322,7 +308,6 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 _REMEDY: Final = "Restore the folder from a copy, or run the backtest again and save it."
-_CALLS: Final[Mapping[str, Callable[..., Any]]] = {"Prior": Prior, "Sampler": Sampler, "mappingproxy": dict}
 _WRITTEN_BY: Final = "versions"
 
 
@@ -409,20 +394,15 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _certificate(content: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Certificate:
-    verdict, shock, evidence = content["verdict"], content["shock"], content["evidence"]
     return Certificate(
         title=content["title"],
-        recipe=_decoded_recipe(content["recipe"]),
+        recipe=rebuilt(Recipe, content["recipe"]),
         horizons=tuple(one["label"] for one in content["horizons"]),
         years=tuple(float(one["years"]) for one in content["horizons"]),
-        shock=None if shock is None else CommonShock(**shock),
-        shock_report=ShockReport(**{key: _tupled(value) for key, value in content["shock_report"].items()}),
-        evidence=None if evidence is None else Evidence(**{key: _tupled(value) for key, value in evidence.items()}),
-        verdict=Verdict(
-            sentences=tuple(verdict["sentences"]),
-            statuses=tuple(BandStatus(**one) for one in verdict["statuses"]),
-            naive_wins=tuple(NaiveWin(**one) for one in verdict["naive_wins"]),
-        ),
+        shock=None if content["shock"] is None else rebuilt(CommonShock, content["shock"]),
+        shock_report=rebuilt(ShockReport, content["shock_report"]),
+        evidence=None if content["evidence"] is None else rebuilt(Evidence, content["evidence"]),
+        verdict=rebuilt(Verdict, content["verdict"]),
         undated=tuple(content["undated"]),
         loo=_leave_one_out(content["loo"]),
         notes=tuple(content["notes"]),
@@ -433,34 +413,6 @@ def _certificate(content: Mapping[str, Any], tables: Mapping[str, pd.DataFrame])
         as_of=pd.Timestamp(content["as_of"]),
         **tables,
     )
-
-
-def _decoded_recipe(given: Mapping[str, Any]) -> Recipe:
-    """The recipe; priors and sampler stand in the file as Python writes them."""
-    options = {field.name: _tupled(given[field.name]) for field in fields(Recipe)}
-    for name in ("priors", "sampler"):
-        if options[name] is not None:
-            options[name] = _evaluated(ast.parse(options[name], mode="eval").body)
-    return Recipe(**options)
-
-
-def _evaluated(node: ast.expr) -> Any:
-    """The value of an expression of literals and of the objects that a recipe may hold; nothing else is run.
-
-    Raises
-    ------
-    ValueError
-        If it holds anything else.
-    """
-    if isinstance(node, ast.Dict):
-        keys = [ast.literal_eval(key) for key in node.keys if key is not None]
-        return dict(zip(keys, map(_evaluated, node.values), strict=True))
-    if isinstance(node, ast.Call):
-        if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS:
-            raise ValueError(f"unknown object {ast.unparse(node.func)}")
-        named = {str(keyword.arg): _evaluated(keyword.value) for keyword in node.keywords}
-        return _CALLS[node.func.id](*map(_evaluated, node.args), **named)
-    return ast.literal_eval(node)
 
 
 def _leave_one_out(rows: list[dict[str, Any]] | None) -> LooResult | None:
@@ -485,8 +437,3 @@ def _loo(row: Mapping[str, Any]) -> Loo:
         k_max=number("k_max"),
         **{name: np.empty(0) for name in ("elpd_of_rows", "p_of_rows", "k_of_rows", "weights")},
     )
-
-
-def _tupled(value: Any) -> Any:
-    """Lists, which JSON makes of tuples, as tuples again."""
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value

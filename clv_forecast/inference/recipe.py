@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from clv_forecast.arguments import MOST_DRAWS, count_of, draws_of, finite_number, number_of
 from clv_forecast.errors import DomainError
+from clv_forecast.inference.hierarchical.priors import Prior
 from clv_forecast.models import transaction_model
 
 SAMPLERS: Final = ("nutpie", "pymc")
@@ -108,7 +109,7 @@ class Recipe:
     spend_from: str = "auto"
     groups: str | Sequence[str] = ()
     covariates: str | Sequence[str] = ()
-    priors: Mapping[str, Any] | None = None
+    priors: Mapping[str, Prior | float] | None = None
     sampler: Sampler | None = None
     draws: int = 1000
     name: str | None = None

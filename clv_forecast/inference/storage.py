@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -26,14 +25,15 @@ from numpy.typing import NDArray
 from clv_forecast.errors import ClvForecastError, StoreError
 from clv_forecast.files import atomic_folder, finite, json_text
 from clv_forecast.inference.draws import ParameterDraws, params_of_draws
-from clv_forecast.inference.hierarchical.chains import Chains, Convergence
+from clv_forecast.inference.hierarchical.chains import Chains
 from clv_forecast.inference.hierarchical.effects import EffectDraws
 from clv_forecast.inference.hierarchical.structure import Assignment, Structure
 from clv_forecast.inference.hierarchy import Hierarchy
 from clv_forecast.inference.model import FittedRows, Model
-from clv_forecast.inference.report import FitReport, FitStatus, PartReport
+from clv_forecast.inference.report import FitReport, PartReport
 from clv_forecast.inference.sufficient import PurchaseRows, SpendRows
 from clv_forecast.models import gamma_gamma, transaction_model
+from clv_forecast.records import plain, rebuilt
 
 if TYPE_CHECKING:
     pass
@@ -299,23 +299,11 @@ _PLAIN: Final = (
     "time_scale",
     "money_scale",
     "seed",
+    "as_of",
+    "estimate",
+    "spend_estimate",
+    "parameters",
 )
-_PART_PLAIN: Final = (
-    "model",
-    "message",
-    "log_likelihood",
-    "aic",
-    "bic",
-    "gradient_norm",
-    "condition",
-    "evaluations",
-    "n_customers",
-    "n_rows",
-    "draws_kind",
-    "k_hat",
-)
-
-_CONVERGENCE_PLAIN: Final = ("r_hat", "ess_bulk", "ess_tail", "divergences", "draws", "chains")
 
 
 def encode_model(model: Model) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
@@ -329,19 +317,15 @@ def encode_model(model: Model) -> tuple[dict[str, Any], dict[str, NDArray[np.flo
         Draws of each parameter, the fitted rows, and what a hierarchical fit and a sampler add.
     """
     report, draws = model.report, model.draws
-    content: dict[str, Any] = {name: _encode(getattr(model, name)) for name in _PLAIN}
-    content["as_of"] = model.as_of.isoformat()
-    content["estimate"] = _encode_params(model.estimate)
-    content["spend_estimate"] = None if model.spend_estimate is None else _encode_params(model.spend_estimate)
-    content["parameters"] = _encode_frame(model.parameters)
+    content: dict[str, Any] = {name: plain(getattr(model, name)) for name in _PLAIN}
+    content["priors"] = plain(model.priors)
     content["draws"] = {"kind": draws.kind, "spend_kind": draws.spend_kind}
     content["report"] = {
         "n_customers": report.n_customers,
         "notes": list(report.notes),
-        "alternatives": None if report.alternatives is None else _encode_frame(report.alternatives),
-        "parts": [_encode_part(part) for part in report.parts],
+        "alternatives": plain(report.alternatives),
+        "parts": [plain(part) for part in report.parts],
     }
-    content["priors"] = None if model.priors is None else _encode_frame(model.priors)
     arrays = {str(name): np.asarray(values) for name, values in draws.to_frame().items()}
     for encode in (encode_rows, encode_hierarchy, encode_chains):
         more, more_arrays = encode(model)
@@ -360,11 +344,11 @@ def decode_model(content: Mapping[str, Any], arrays: Mapping[str, NDArray[np.flo
     """
     purchases = transaction_model(content["purchases"])
     spend = None if content["spend"] is None else gamma_gamma
-    values: dict[str, Any] = {name: _decode(content[name]) for name in _PLAIN}
-    values["as_of"] = pd.Timestamp(content["as_of"])
+    hints = get_type_hints(Model)
+    values: dict[str, Any] = {name: rebuilt(hints[name], content[name]) for name in _PLAIN}
     values["estimate"] = purchases.Params(**content["estimate"])
     values["spend_estimate"] = None if spend is None else spend.Params(**content["spend_estimate"])
-    values["parameters"] = _decode_frame(content["parameters"])
+    values["priors"] = None if content.get("priors") is None else rebuilt(pd.DataFrame, content["priors"])
     values["draws"] = ParameterDraws(
         purchases=params_of_draws(purchases.Params, [arrays[name] for name in purchases.PARAMETERS]),
         spend=None if spend is None else params_of_draws(spend.Params, [arrays[name] for name in spend.PARAMETERS]),
@@ -372,7 +356,6 @@ def decode_model(content: Mapping[str, Any], arrays: Mapping[str, NDArray[np.flo
         spend_kind=content["draws"]["spend_kind"],
         hierarchy=decode_hierarchy(content, arrays, seed=values["seed"]),
     )
-    values["priors"] = None if content.get("priors") is None else _decode_frame(content["priors"])
     values["rows"] = decode_rows(content, arrays)
     values["purchase_chains"], values["spend_chains"] = decode_chains(content, arrays)
     report = content["report"]
@@ -381,66 +364,15 @@ def decode_model(content: Mapping[str, Any], arrays: Mapping[str, NDArray[np.flo
         purchases=parts[0],
         spend=parts[1] if len(parts) > 1 else None,
         n_customers=report["n_customers"],
-        alternatives=None if report["alternatives"] is None else _decode_frame(report["alternatives"]),
+        alternatives=None if report["alternatives"] is None else rebuilt(pd.DataFrame, report["alternatives"]),
         notes=tuple(report["notes"]),
     )
     return values
 
 
-def _encode_part(part: PartReport) -> dict[str, Any]:
-    plain = {name: _encode(getattr(part, name)) for name in _PART_PLAIN}
-    return plain | {
-        "status": part.status.value,
-        "correlations": _encode_frame(part.correlations),
-        "coordinates": list(part.correlations.index),
-        "convergence": None if part.convergence is None else _encode_convergence(part.convergence),
-    }
-
-
-def _decode_part(part: Mapping[str, Any]) -> PartReport:
-    correlations = _decode_frame(part["correlations"])
-    correlations.index = pd.Index(part["coordinates"])
-    told = part.get("convergence")
-    return PartReport(
-        **{name: _decode(part[name]) for name in _PART_PLAIN},
-        status=FitStatus(part["status"]),
-        correlations=correlations,
-        convergence=None if told is None else _decode_convergence(told),
-    )
-
-
-def _encode_convergence(convergence: Convergence) -> dict[str, Any]:
-    plain = {name: _encode(getattr(convergence, name)) for name in _CONVERGENCE_PLAIN}
-    return plain | {"table": _encode_frame(convergence.table)}
-
-
-def _decode_convergence(told: Mapping[str, Any]) -> Convergence:
-    plain = {name: _decode(told[name]) for name in _CONVERGENCE_PLAIN}
-    return Convergence(table=_decode_frame(told["table"]), **plain)
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    return value
-
-
-def _decode(value: Any) -> Any:
-    return float(value["float"]) if isinstance(value, Mapping) else value
-
-
-def _encode_params(params: Any) -> dict[str, float]:
-    return {field.name: float(getattr(params, field.name)) for field in fields(params)}
-
-
-def _encode_frame(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    return {str(name): [_encode(value) for value in column.tolist()] for name, column in frame.items()}
-
-
-def _decode_frame(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
-    return pd.DataFrame({name: [_decode(value) for value in values] for name, values in columns.items()})
+def _decode_part(told: Mapping[str, Any]) -> PartReport:
+    part = rebuilt(PartReport, told)
+    return replace(part, correlations=part.correlations.set_axis(part.correlations.columns))
 
 
 def save(model: Model, folder: str | os.PathLike[str]) -> None:
