@@ -24,6 +24,8 @@ from clv_forecast.history.consolidation.order_source import OrderSource
 from clv_forecast.history.purchase_history import PurchaseHistory, purchase_history
 from clv_forecast.progress import Progress, silent
 from clv_forecast.runs.configuration.configuration import Configuration
+from clv_forecast.runs.configuration.sections_data import RatesSection
+from clv_forecast.runs.configuration.sections_model import ForecastSection
 from clv_forecast.runs.reforecasting.gates import SeenSource
 from clv_forecast.tables.databases import read_database_table
 from clv_forecast.tables.source import read_frame
@@ -76,7 +78,7 @@ class Inputs:
             max_unreadable=configuration.log.max_unreadable,
             **self.options,
         )
-        return replace(found, customers=_filled(found.customers, configuration))
+        return replace(found, customers=_filled(found.customers, configuration.forecast))
 
 
 def order_sources(configuration: Configuration) -> list[OrderSource]:
@@ -143,7 +145,7 @@ def read_inputs(
         max_unreadable=configuration.log.max_unreadable,
         progress=progress,
     )
-    rates = _rates(configuration)
+    rates = _rates(configuration.rates)
     options = {
         **consolidated.options,
         "refunds": configuration.log.refunds,
@@ -269,11 +271,10 @@ def _renamed(accounts: pd.DataFrame, customer: str) -> pd.DataFrame:
     return accounts.rename(columns={customer: columns.CUSTOMER_ID})
 
 
-def _filled(customers: pd.DataFrame | None, configuration: Configuration) -> pd.DataFrame | None:
+def _filled(customers: pd.DataFrame | None, told: ForecastSection) -> pd.DataFrame | None:
     """Margins and costs of accounts that their table does not tell, where the configuration says what to take."""
     if customers is None:
         return None
-    told = configuration.forecast
     filled = {
         column: value
         for column, value in (
@@ -292,8 +293,7 @@ def _filled(customers: pd.DataFrame | None, configuration: Configuration) -> pd.
     )
 
 
-def _rates(configuration: Configuration) -> dict[str, str]:
-    section = configuration.rates
+def _rates(section: RatesSection | None) -> dict[str, str]:
     if section is None:
         return {}
     if section.of is not None:

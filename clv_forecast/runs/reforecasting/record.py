@@ -222,7 +222,7 @@ def record_of(
             "standing": None if tested.certificate is None else tested.certificate.standing(horizon),
             "summary": "" if tested.certificate is None else tested.certificate.summary(horizon),
         },
-        "value": _value(configuration, results),
+        "value": _value(results, configuration.ranking_horizon),
         "left_out": left_out_share(results.forecast.history.audit),
         "gates": plain_value(gates_as_records(gates)),
         "alerts": [alert.to_dict() for alert in alerts],
@@ -266,9 +266,8 @@ def _source(source: Any, as_of: pd.Timestamp) -> dict[str, Any]:
     }
 
 
-def _value(configuration: Configuration, results: Results) -> dict[str, Any]:
+def _value(results: Results, horizon: str) -> dict[str, Any]:
     """The total that people ask for first."""
-    horizon = configuration.ranking_horizon
     totals = results.forecast.totals
     row = totals[(totals["group"] == "all") & (totals["horizon"] == horizon)].iloc[0]
     names = ("customers", "purchases", "revenue", "value", "value_lower", "value_upper")
