@@ -263,7 +263,7 @@ def test_an_earlier_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.
     target = tmp_path / "finance.xlsx"
     target.write_text("earlier")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(workbook_module, "write_method", fail)
