@@ -13,7 +13,7 @@ def test_draws_of_maximum_likelihood_are_not_called_a_posterior(model):
     tree = clv.to_datatree(model)
     assert "posterior" not in tree.children
     assert dict(tree["draws"].sizes) == {"chain": 1, "draw": 500}
-    np.testing.assert_array_equal(tree["draws"]["alpha"].values[0], model.draws.purchases.alpha[:, 0])
+    np.testing.assert_allclose(tree["draws"]["alpha"].values[0], model.draws.purchases.alpha[:, 0], rtol=1e-14)
     assert tree.attrs["unit"] == "week"
     assert tree.attrs["status"] == "converged"
     assert float(tree["constant_data"]["money_scale"]) == model.money_scale
