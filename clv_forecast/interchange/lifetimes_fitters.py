@@ -38,7 +38,7 @@ from clv_forecast.interchange.imported_model import (
     problem_without_data,
 )
 from clv_forecast.interchange.lifetimes_tables import summary_to_lifetimes
-from clv_forecast.models import transaction_model
+from clv_forecast.models import TRANSACTION_MODELS
 from clv_forecast.streams import as_seed
 
 if TYPE_CHECKING:
@@ -240,12 +240,8 @@ def _penalised(fitter: Any, problem: Problem, coefficient: float) -> ValueGradie
     weights = fitter.data["weights"].to_numpy(dtype=np.float64) if "weights" in fitter.data else np.ones(1)
     total = float(weights.mean() if problem.model == "pareto_nbd" else weights.sum())
     longest = 1.0 if problem.model == GAMMA_GAMMA else float(fitter.data["T"].max())
-    units = np.array(
-        [
-            1.0 / longest if name in transaction_model(problem.model).TIME_PARAMETERS else 1.0
-            for name in problem.parameters
-        ]
-    )
+    timed = TRANSACTION_MODELS[problem.model].TIME_PARAMETERS if problem.model in TRANSACTION_MODELS else ()
+    units = np.array([1.0 / longest if name in timed else 1.0 for name in problem.parameters])
 
     def function(theta: Floats) -> tuple[float, Floats]:
         value, gradient = problem.value_gradient(theta)
