@@ -124,9 +124,9 @@ def test_a_scheduled_run_logs_how_far_it_is(
     shown = threading.Event()
     lines = p._LogLines.show
 
-    def show(self: p._LogLines, stage: str, done: int, total: int, seconds: float) -> None:
+    def show(self: p._LogLines, stage: str, done: int, total: int, *, seconds: float) -> None:
         if stage == "backtest" and not shown.is_set():
-            lines(self, stage, done, total, seconds)
+            lines(self, stage, done, total, seconds=seconds)
             shown.set()
 
     assert p._LogLines.first <= 9.0 and p._LogLines.then <= 9.0

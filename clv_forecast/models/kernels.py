@@ -116,14 +116,11 @@ def spend_tables(n: Floats, total: Floats, logs: Floats, weights: Floats, cell: 
 def _steps(cell: Integers, frequency: Floats, weights: Floats) -> Floats:
     """Cell, j, and the customers of the cell with more than j purchases."""
     distinct, row = _distinct(cell, frequency)
-    customers = _sums(row, weights)
-    found = [np.empty((0, 3))]
-    for one in np.unique(distinct[:, 0]):
-        mine = distinct[:, 0] == one
-        above = np.bincount(distinct[mine, 1].astype(np.intp), weights=customers[mine])
-        more = np.cumsum(above[::-1])[::-1][1:]
-        found.append(np.column_stack([np.full(more.size, one), np.arange(more.size, dtype=np.float64), more]))
-    return np.concatenate(found)
+    length = distinct[:, 1].astype(np.intp)
+    customers = np.repeat(_sums(row, weights), length)
+    j = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    steps, of_step = _distinct(np.repeat(distinct[:, 0], length), j.astype(np.float64))
+    return np.column_stack([steps, _sums(of_step, customers)])
 
 
 def _distinct(*keys: Floats | Integers) -> tuple[Floats, Integers]:
