@@ -99,7 +99,7 @@ def window_of(origin: pd.Timestamp, end: pd.Timestamp, actual: Floats, *, draws:
     --------
     >>> draws = np.random.default_rng(1).poisson(100, size=(2, 1000)).astype(float)
     >>> day = pd.Timestamp("2024-01-31")
-    >>> window_of(day, day + pd.Timedelta(days=60), np.array([110.0, 90.0]), draws).log_ratio.round(1)
+    >>> window_of(day, day + pd.Timedelta(days=60), np.array([110.0, 90.0]), draws=draws).log_ratio.round(1)
     array([ 0.1, -0.1])
     """
     expected = draws.mean(axis=1)

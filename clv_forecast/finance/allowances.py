@@ -135,7 +135,8 @@ def share_out(pool_cents: Floats, before: Floats, upto: Floats, *, group: NDArra
 
     Examples
     --------
-    >>> share_out(np.array([100.0]), np.array([0.0, 1 / 3, 2 / 3]), np.array([1 / 3, 2 / 3, 1.0]), np.zeros(3, int))
+    >>> before, upto = np.array([0.0, 1 / 3, 2 / 3]), np.array([1 / 3, 2 / 3, 1.0])
+    >>> share_out(np.array([100.0]), before, upto, group=np.zeros(3, int))
     array([33., 34., 33.])
     """
     pool = pool_cents[group]

@@ -132,7 +132,7 @@ def random_effects(means: Floats, customers: Floats, squares: Floats, *, group: 
 
     Examples
     --------
-    >>> two = random_effects(np.array([1.0, 1.4]), np.array([50.0, 50.0]), np.full(2, 100.0), np.zeros(2, dtype=int))
+    >>> two = random_effects(np.array([1.0, 1.4]), np.array([50.0, 50.0]), np.full(2, 100.0), group=np.zeros(2, int))
     >>> two.shrunk.round(2).tolist()
     [1.09, 1.31]
     """

@@ -115,7 +115,7 @@ def asymptotic_draws(theta: Floats, covariance: Floats, draws: int, *, generator
     Examples
     --------
     >>> import numpy as np
-    >>> asymptotic_draws(np.zeros(2), np.eye(2), 3, np.random.default_rng(1)).shape
+    >>> asymptotic_draws(np.zeros(2), np.eye(2), 3, generator=np.random.default_rng(1)).shape
     (3, 2)
     """
     noise = generator.standard_normal((draws, theta.size))

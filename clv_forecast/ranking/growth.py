@@ -178,7 +178,7 @@ def spread_of_amounts(customer: NDArray[np.intp], year: NDArray[np.int64], amoun
 
     Examples
     --------
-    >>> spread_of_amounts(np.array([0, 0, 1]), np.zeros(3, dtype=int), np.array([5.0, 5.0, 9.0]), 2)
+    >>> spread_of_amounts(np.array([0, 0, 1]), np.zeros(3, dtype=int), np.array([5.0, 5.0, 9.0]), customers=2)
     array([1., 1.])
     """
     cells, cell = np.unique(np.column_stack([customer, year]), axis=0, return_inverse=True)

@@ -134,7 +134,7 @@ def adjusted_difference(
     --------
     >>> group = np.arange(400) % 2 == 0
     >>> lost = np.where(np.arange(400) % 10 < 1, 100.0, 0.0)
-    >>> found = adjusted_difference(group, lost, np.full(400, 100.0), np.full((1, 400), 0.005), prob=0.9)
+    >>> found = adjusted_difference(group, lost, np.full(400, 100.0), adjust=np.full((1, 400), 0.005), prob=0.9)
     >>> round(found.estimate, 3), round(found.lower, 3), round(found.upper, 3)
     (0.2, 0.153, 0.247)
     """

@@ -178,7 +178,8 @@ def draw_realised(
     Examples
     --------
     >>> one = np.ones(1)
-    >>> drawn = draw_realised(100 * one, 0.2 * one, 0.1 * one[:, None], 0.3, np.array([7], dtype=np.uint64), 40_000)
+    >>> key = np.array([7], dtype=np.uint64)
+    >>> drawn = draw_realised(100 * one, 0.2 * one, 0.1 * one[:, None], spread=0.3, keys=key, draws=40_000)
     >>> bool(abs(drawn.mean() - 10.0) < 4 * drawn.std() / 200)
     True
     """
@@ -225,9 +226,9 @@ def realised_if_active(
     --------
     >>> one, key = np.ones(1), np.array([7], dtype=np.uint64)
     >>> active = np.arange(8)[None, :] < 2
-    >>> realised_if_active(100 * one, 0 * one, 0.1 * one[:, None], 0.0, key, active)
+    >>> realised_if_active(100 * one, 0 * one, 0.1 * one[:, None], spread=0.0, keys=key, active=active)
     array([[40., 40.,  0.,  0.,  0.,  0.,  0.,  0.]])
-    >>> realised_if_active(100 * one, 0 * one, 0.5 * one[:, None], 0.0, key, active)
+    >>> realised_if_active(100 * one, 0 * one, 0.5 * one[:, None], spread=0.0, keys=key, active=active)
     array([[50., 50., 50., 50., 50., 50., 50., 50.]])
     """
     chance = active.mean(axis=1)

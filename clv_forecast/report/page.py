@@ -342,7 +342,7 @@ def encoded(column: pd.Series[Any], name: str, digits: int, *, as_of: pd.Timesta
 
     Examples
     --------
-    >>> encoded(pd.Series(["a", "b", "a", "a"]), "segment", 2, pd.Timestamp("2020-01-01"))
+    >>> encoded(pd.Series(["a", "b", "a", "a"]), "segment", 2, as_of=pd.Timestamp("2020-01-01"))
     {'labels': ['a', 'b'], 'codes': [0, 1, 0, 0]}
     """
     if name == c.CUSTOMER_ID:

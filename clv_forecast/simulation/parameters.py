@@ -90,7 +90,7 @@ def time_of(u0: ArrayLike, growth: ArrayLike, start: ArrayLike, *, cumulative: A
     Examples
     --------
     >>> level = cumulative_penetration([0.2, 0.2, 0.2], [0.8, 0.8, 0.0], 1.0, [0.5, 2.5, 2.5])
-    >>> time_of(np.full(3, 0.2), np.array([0.8, 0.8, 0.0]), np.ones(3), level)
+    >>> time_of(np.full(3, 0.2), np.array([0.8, 0.8, 0.0]), np.ones(3), cumulative=level)
     array([0.5, 2.5, 2.5])
     """
     share, rate, begun, level = np.broadcast_arrays(
