@@ -359,7 +359,7 @@ class RunStore:
     def _discard(self, older: Path, target: Path) -> None:
         """Delete a run that another has taken the place of; what is not only a run of this store's is kept beside."""
         if is_folder(older) and not foreign_files(older):
-            remove_tree(older)
+            self._delete(older)
             return
         kept = target.parent / f".{target.name}.kept-{secrets.token_hex(4)}"
         older.rename(kept)
@@ -374,10 +374,14 @@ class RunStore:
             _log.warning("The run %s stays, since it holds other things: %s", folder.name, ", ".join(foreign[:5]))
             return
         with writing(folder):
-            away = self._session() / f"{folder.name}.{secrets.token_hex(8)}"
-            folder.rename(away)
-            flush(folder.parent)
-            remove_tree(away)
+            self._delete(folder)
+
+    def _delete(self, folder: Path) -> None:
+        """Delete a folder out of sight: where it stood, a half of it would be a damaged run."""
+        away = self._session() / f"{folder.name}.{secrets.token_hex(8)}"
+        folder.rename(away)
+        flush(folder.parent)
+        remove_tree(away)
 
     def _session(self, label: str = "work") -> Path:
         """Folder in ``work/`` of this process, where all is written that has no place yet; it goes with the lock."""

@@ -30,6 +30,7 @@ from clv_forecast.runs.store.database import result_database
 from clv_forecast.runs.store.durable_files import writing
 from clv_forecast.runs.store.lock import locked
 from clv_forecast.runs.store.publication import publish, retire
+from clv_forecast.runs.store.run_entry import RunEntry
 from tests.runs.store.tiny_runs import record, write_tiny_run
 
 FIRST = pd.Timestamp("2026-01-04")
@@ -65,14 +66,19 @@ def run(folder: Path, *, with_database: bool, kind: str = "new") -> None:
             else current.as_of + pd.Timedelta(weeks=0 if kind == "again" else 1)
         )
         run_id = str(day.date())
-        workspace = place.workspace(run_id)
-        with writing(workspace):  # as ``write_run`` does
-            write_tiny_run(workspace, run_id, run_id)
-        entry = place.keep(workspace, run_id, held=kind == "held")
-        if entry.status == "held":
+        entry = _kept(place, run_id, held=False)
+        if kind == "held":  # over one that was kept, but not published
+            entry = _kept(place, run_id, held=True)
             entry = place.release(run_id, record(run_id, run_id) | {"accepted": {"rows": "known"}})
         publish(place, entry, database)
         retire(place, database, runs=2, held=1, months=0)
+
+
+def _kept(place: store.RunStore, run_id: str, *, held: bool) -> RunEntry:
+    workspace = place.workspace(run_id)
+    with writing(workspace):  # as ``write_run`` does
+        write_tiny_run(workspace, run_id, run_id)
+    return place.keep(workspace, run_id, held=held)
 
 
 def check(folder: Path, *, with_database: bool) -> None:
