@@ -392,8 +392,7 @@ def _build(
     observed_from: datetime.date | None,
     attributes: pd.DataFrame | None,
 ) -> PurchaseHistory:
-    rows = cleaning.classify(source, rules)
-    counts = reconciliation.count_rows(source, rows)
+    counts, rows = reconciliation.count_rows(source, cleaning.classify(source, rules))
     shown = reconciliation.examples(source, rows, [kind for kind in counts if kind not in reconciliation.NO_EXAMPLE])
     refuse_unusable(source, rows, rules, counts=counts, shown=shown)
     margin = c.MARGIN in source.table.columns

@@ -77,8 +77,15 @@ class Count:
     plausible: Decimal = Decimal(0)
 
 
-def count_rows(source: Source, rows: Any) -> dict[str, Count]:
-    """Count the rows of each kind, with customers and exact money; ``"read"`` counts all."""
+def count_rows(source: Source, rows: Any) -> tuple[dict[str, Count], Any]:
+    """Count the rows of each kind, with customers and exact money; ``"read"`` counts all.
+
+    Returns
+    -------
+    counts : dict of str to Count
+    rows : ibis Table
+        The same rows, read once for all later queries where they are few.
+    """
     measures = {
         "rows": rows.count(),
         "customers": rows[c.CUSTOMER_ID].nunique(),
@@ -100,12 +107,14 @@ def count_rows(source: Source, rows: Any) -> dict[str, Count]:
             amount=amount, plausible=plausible, **{name: int(value or 0) for name, value in record.items()}
         )
     total = sum((count.amount for count in counts.values()), Decimal(0))
+    read = sum(count.rows for count in counts.values())
+    rows = source.settle(rows, read)
     known = len(counts.keys() - {"customer_missing"})
     customers = max((count.customers for count in counts.values()), default=0)
     if known > 1:
         customers = source.fetch(rows[c.CUSTOMER_ID].nunique()).as_py()
-    counts[READ] = Count(rows=sum(count.rows for count in counts.values()), customers=customers, amount=total)
-    return counts
+    counts[READ] = Count(rows=read, customers=customers, amount=total)
+    return counts, rows
 
 
 def examples(source: Source, rows: Any, kinds: list[str]) -> dict[str, str]:

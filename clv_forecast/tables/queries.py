@@ -129,7 +129,7 @@ def fetch(expression: Any, relations: Iterable[Relation] = (), *, label: str = "
     >>> fetch(ibis.memtable(pa.table({"a": [1, 2]})).a.sum()).as_py()
     3
     """
-    statement = ibis.to_sql(expression, dialect="duckdb")
+    statement = ibis.to_sql(expression, dialect="duckdb", pretty=False)
     memtables = {op.name: op for op in expression.op().find(ops.InMemoryTable)}
     try:
         with _cursor() as cursor:
