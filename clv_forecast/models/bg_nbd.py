@@ -18,12 +18,12 @@ from typing import Final
 
 from numba import njit
 
-from clv_forecast.models.beta_geometric import (
+from clv_forecast.models.beta_geometric import BetaGeometric
+from clv_forecast.models.beta_geometric_likelihood import (
     COORDINATES,
     NANOSECONDS,
     PARAMETERS,
     TIME_PARAMETERS,
-    BetaGeometric,
     Params,
     constrain,
     constrain_jacobian,
@@ -32,7 +32,7 @@ from clv_forecast.models.beta_geometric import (
     starting_points,
     unconstrain,
 )
-from clv_forecast.models.beta_geometric import log_likelihood_of_cells as _of_cells
+from clv_forecast.models.beta_geometric_likelihood import log_likelihood_of_cells as _of_cells
 from clv_forecast.models.special import next_purchase_quantile, probability_of_silence
 
 __all__ = [

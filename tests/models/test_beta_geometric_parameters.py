@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clv_forecast.errors import DomainError
-from clv_forecast.models.beta_geometric import (
+from clv_forecast.models.beta_geometric_likelihood import (
     PARAMETERS,
     Params,
     constrain,
