@@ -144,6 +144,16 @@ def test_draws_have_the_mean_of_the_table(base: Base) -> None:
     assert half.mean() == pytest.approx(drawn.mean(), rel=0.05) and (half[~active] == 0.0).all()
 
 
+def test_half_a_year_draws_half_of_what_the_year_does(base: Base) -> None:
+    half = clv.potential(base.history, base.forecast, accounts=base.sim.accounts, horizon="6 months")
+    year = base.potential
+    assert half.table["headroom"].to_numpy() == pytest.approx(year.table["headroom"].to_numpy())
+    rows = np.argsort(-half.table["potential_revenue"].to_numpy())[:40]
+    expected = half.table["potential_revenue"].to_numpy()[rows].sum()
+    assert half.revenue_draws(rows, 4000).sum(axis=0).mean() == pytest.approx(expected, rel=0.03)
+    assert half.headroom_draws(rows, 50) == pytest.approx(year.headroom_draws(rows, 50))
+
+
 def test_a_lower_p_alive_alone_never_raises_potential(base: Base) -> None:
     plan = base.forecast.plan
     less = dataclasses.replace(plan, recency=np.where(plan.frequency > 0, plan.recency * 0.7, plan.recency))

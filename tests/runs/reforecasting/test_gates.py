@@ -104,6 +104,20 @@ def test_gates_on_the_result():
     assert found(FitStatus.FAILED, 200.0, 100.0, total_move=False, fit=False) == {}
 
 
+@pytest.mark.parametrize(("now", "before", "passes"), [(0.30, 0.29, True), (0.30, 0.27, False), (0.02, 0.0, True)])
+def test_rows_left_out_are_compared_with_those_of_the_last_run(now, before, passes):
+    (gate,) = result_gates(
+        GatesSection(left_out_share=0.02, total_move=False, fit=False),
+        status=FitStatus.CONVERGED,
+        certificate=None,
+        value=1.0,
+        earlier_value=None,
+        left_out=now,
+        earlier_left_out=before,
+    )
+    assert gate.name == "left_out_share" and gate.passed is passes
+
+
 @pytest.mark.parametrize(("standing", "passes"), [("trusted in part", True), ("not proven", True), ("failed", False)])
 def test_the_gate_of_the_backtest_sees_totals_too(standing, passes):
     certificate = SimpleNamespace(
