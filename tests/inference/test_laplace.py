@@ -66,6 +66,16 @@ def test_the_prior_counts_where_the_data_say_nothing():
     np.testing.assert_allclose(draws.std(axis=0), prior[1], rtol=0.06)
 
 
+def test_the_mode_weighs_data_against_prior():
+    covariance = np.array([[0.04, 0.03], [0.03, 0.09]])
+    prior = (np.array([1.0, -2.0]), np.array([0.5, 0.2]))
+    mode = laplace_posterior(gaussian(covariance, prior=prior), draws=100, generator=rng()).mode
+    by_data, by_prior = np.linalg.inv(covariance), np.diag(prior[1] ** -2.0)
+    wanted = np.linalg.solve(by_data + by_prior, by_data @ [0.5, -1.0] + by_prior @ prior[0])
+    np.testing.assert_allclose(mode.theta, wanted, atol=1e-5)
+    np.testing.assert_allclose(-mode.hessian, by_data + by_prior, rtol=1e-5)
+
+
 def test_draws_are_distinct_and_shuffled():
     draws = laplace_posterior(skewed(1.0), draws=1000, generator=rng()).draws
     assert len(np.unique(draws, axis=0)) == 1000

@@ -144,12 +144,13 @@ def test_the_same_order_of_different_accounts_stays_two(tmp_path: Path) -> None:
     assert same.sentence.endswith("Their money agrees.")
 
 
-def test_orders_far_apart_in_time_are_a_caution(tmp_path: Path) -> None:
-    one = OrderSource("shop", lines([1], [1], ["10"]), order_id="order_id")
-    two = OrderSource("crm", lines([1], [1], [10], date="2024-05-05"), order_id="order_id")
+@pytest.mark.parametrize(("day", "far"), [("2024-05-05", 1), ("2024-01-09", 1), ("2024-01-08", 0)])
+def test_orders_far_apart_in_time_are_a_caution(tmp_path: Path, day: str, far: int) -> None:
+    one = OrderSource("shop", lines([1], [1], ["10"], date="2024-01-01"), order_id="order_id")
+    two = OrderSource("crm", lines([1], [1], [10], date=day), order_id="order_id")
     found = consolidate([one, two], tmp_path).finding("same_orders")
     assert found is not None
-    assert (found.level, found.values["far_apart"]) == ("caution", 1)
+    assert (found.level == "caution", found.values["far_apart"]) == (bool(far), far)
 
 
 def test_money_of_different_currencies_is_not_compared(tmp_path: Path) -> None:

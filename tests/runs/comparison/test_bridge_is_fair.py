@@ -80,9 +80,12 @@ def test_a_wrong_model_is_surprised(log):
     assert surprise(bridge, vb.PRICE) < -4.0
 
 
-def test_bands_hold_what_came(pair):
+def test_bands_hold_what_came(pair, log):
     table = came_since(*pair)
     rows = table[table["group"] == EARLIER].set_index("quantity")
+    after = log[(log["date"] > THEN) & (log["date"] <= NOW)]
+    assert rows.loc["revenue", "came"] == pytest.approx(after["amount"].sum())
+    assert (log["date"] == THEN).any()  # orders of that day were known
     for quantity in ("purchases", "revenue"):
         row = rows.loc[quantity]
         assert row["coverage"] == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / CUSTOMERS))
